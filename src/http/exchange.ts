@@ -1,0 +1,99 @@
+/**
+ * The waist of the house: one push-shaped, synchronous interface between whoever receives requests (HTTP servers, tunnel listeners) and whoever
+ * answers them (the proxy core, endpoints, the admin API). Why it is no Node stream: decisions/002.
+ *
+ * The rules, for everybody on either side:
+ * - A chunk is **borrowed** until `write` returns; who holds it longer holds `reads.keep(chunk)`.
+ * - `write` always takes the chunk; `false` asks to stop until `writer.drained()`, which never comes from inside a call on that sink.
+ * - `abort` on either sink ends both directions. It may come until `settled`, also after `end`: that is how a departed client cancels.
+ *   Calls after `abort` are ignored.
+ * - An endpoint never calls `reply` before its `open` has returned; a handler that answers at once may.
+ * - Heads are scratch: valid until the call that delivers them returns. Hold `head.keep()`.
+ * - After `head(101)` both sinks carry raw bytes and `end` half-closes; nothing is written to the request sink before.
+ * - Heads carry the framing (`length`); a body that does not match it is an abort.
+ * - `informational(100)` is the order to send the body of a request that expects it.
+ * - Both sides say `settled` once, last: the caller when its last byte is with the kernel or the exchange died (the log phase runs there), the
+ *   endpoint when nothing of the exchange runs on its side any more (an agent's slot is returned there). Either may come first.
+ */
+import type { Failure } from './failure.ts';
+import type { HeaderList, RequestHead, ResponseHead } from './head.ts';
+
+/** Who fills a sink. */
+export interface Writer {
+  /** Follows a write() that said false. */
+  drained(): void;
+}
+
+/** Where a body goes. */
+export interface BodySink {
+  /** Who wants to hear drained(); set by whoever writes, before the first write. */
+  writer: Writer | null;
+  write(chunk: Uint8Array): boolean;
+  /** The body is complete. */
+  end(trailers?: HeaderList): void;
+  abort(failure: Failure): void;
+}
+
+/** Where an answer goes. */
+export interface ReplySink extends BodySink {
+  /** An interim answer: 100, 102, 103. */
+  informational(head: ResponseHead): void;
+  head(head: ResponseHead): void;
+  /** The endpoint's last word, exactly once, also after an abort by either side. */
+  settled(): void;
+}
+
+/** Where a request's body goes. */
+export interface RequestSink extends BodySink {
+  /** The caller's last word, exactly once. */
+  settled(): void;
+}
+
+/** Anything that answers requests. */
+export interface Handler {
+  open(request: RequestHead, reply: ReplySink, notes: Notes): RequestSink;
+}
+
+/** One place to send requests to. */
+export interface Endpoint extends Handler {
+  /** Stable name in logs and metrics. */
+  readonly id: string;
+}
+
+/** How much of a request had gone out when it failed: what the retry rule asks. */
+export type Began = 'no' | 'maybe' | 'yes';
+
+/**
+ * A plain record of one exchange: filled by whoever knows, read by log, metrics and retry. Times are monotonic ms, 0 = did not happen.
+ */
+export class Notes {
+  /** When the first byte of the request was read. */
+  startMs: number;
+  /** When it was given to an endpoint. */
+  dispatchedMs = 0;
+  /** When the final head of the answer came. */
+  firstByteMs = 0;
+  /** Name of the endpoint that answered (or failed last). */
+  endpoint = '';
+  /** Endpoint address, or the agent's id. */
+  address = '';
+  /** Id of the agent that answered, '' without one. */
+  agent = '';
+  /** A kept-alive connection was used. */
+  reused = false;
+  connectMs = 0;
+  attempts = 0;
+  began: Began = 'no';
+  /** Wait for a slot, ms. */
+  waitedMs = 0;
+  status = 0;
+  /** Bytes of the request body and of the answer's body, as carried on this side's wire. */
+  requestBytes = 0;
+  replyBytes = 0;
+  /** Why it ended badly; null when it did not. */
+  failure: Failure | null = null;
+
+  constructor(startMs: number) {
+    this.startMs = startMs;
+  }
+}

@@ -1,0 +1,84 @@
+// HOT: removeHopByHop() runs per head.
+import { type Head, REMOVED, RequestHead, STRIDE } from './head.ts';
+import {
+  CONNECTION,
+  HTTP2_SETTINGS,
+  idOfName,
+  KEEP_ALIVE,
+  PROXY_AUTHENTICATE,
+  PROXY_AUTHORIZATION,
+  PROXY_CONNECTION,
+  TE,
+  TRANSFER_ENCODING,
+  UPGRADE,
+} from './names.ts';
+
+/** Fields that `Connection` cannot make us drop: routing, framing, and what protects somebody end to end (threat row 21). */
+const PROTECTED: ReadonlySet<number> = new Set(
+  (
+    [
+      'host',
+      'content-length',
+      'content-type',
+      'content-encoding',
+      'authorization',
+      'cookie',
+      'set-cookie',
+      'cache-control',
+      'origin',
+      'location',
+      'date',
+      'via',
+    ] as const
+  ).map(idOfName),
+);
+
+/**
+ * Takes the fields that are about one connection out of a head (RFC 9110 7.6.1), what `Connection` names included, and keeps what they say
+ * in `keepAlive`, `upgrade` and `trailers`.
+ */
+export function removeHopByHop(head: Head): void {
+  const { first } = head;
+  head.keepAlive = head.minor === 1;
+  if (first[CONNECTION] !== 0) readConnection(head);
+  if (first[TE] !== 0) {
+    if (head instanceof RequestHead) head.trailers = /(^|,)\s*trailers\s*(,|;|$)/i.test(all(head, TE));
+    head.remove(TE);
+  }
+  if (first[TRANSFER_ENCODING] !== 0) head.remove(TRANSFER_ENCODING);
+  if (first[KEEP_ALIVE] !== 0) head.remove(KEEP_ALIVE);
+  if (first[PROXY_CONNECTION] !== 0) head.remove(PROXY_CONNECTION);
+  if (first[UPGRADE] !== 0) head.remove(UPGRADE);
+  if (first[HTTP2_SETTINGS] !== 0) head.remove(HTTP2_SETTINGS);
+  if (first[PROXY_AUTHORIZATION] !== 0) head.remove(PROXY_AUTHORIZATION);
+  if (first[PROXY_AUTHENTICATE] !== 0) head.remove(PROXY_AUTHENTICATE);
+}
+
+function readConnection(head: Head): void {
+  for (const part of all(head, CONNECTION).split(',')) {
+    const option = part.trim().toLowerCase();
+    if (option === 'close') head.keepAlive = false;
+    else if (option === 'keep-alive') {
+      if (head.minor === 0) head.keepAlive = true;
+    } else if (option === 'upgrade') {
+      if (head.minor === 1) head.upgrade = all(head, UPGRADE);
+    } else if (option !== '' && option !== 'te' && !PROTECTED.has(idOfName(option))) {
+      head.removeName(option);
+    }
+  }
+  // `close` wins over `keep-alive`, whatever their order.
+  if (/(^|,)\s*close\s*(,|$)/i.test(all(head, CONNECTION))) head.keepAlive = false;
+  head.remove(CONNECTION);
+}
+
+/** The values of all fields of one id, removed ones too, joined with commas. */
+function all(head: Head, id: number): string {
+  let text = '';
+  for (let i = 0; i < head.count; i++) {
+    const f = i * STRIDE;
+    if ((head.fields[f + 4]! & ~REMOVED) !== id) continue;
+    const value = head.bytes.latin1Slice(head.fields[f + 2]!, head.fields[f + 3]!);
+    text = text === '' ? value : `${text}, ${value}`;
+  }
+  return text;
+}

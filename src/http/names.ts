@@ -1,0 +1,174 @@
+// HOT: lookUp() runs for every field of every head.
+import { Buffer } from 'node:buffer';
+
+/**
+ * Field names the proxy has an opinion on. A name's id is its place in this list, from 1; every other name has id 0.
+ * Ids exist only inside the process: they never travel.
+ */
+const KNOWN = [
+  'host',
+  'content-length',
+  'transfer-encoding',
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'upgrade',
+  'expect',
+  'http2-settings',
+  'proxy-authorization',
+  'proxy-authenticate',
+  'forwarded',
+  'x-forwarded-for',
+  'x-forwarded-proto',
+  'x-forwarded-host',
+  'x-forwarded-port',
+  'x-real-ip',
+  'via',
+  'authorization',
+  'cookie',
+  'accept',
+  'prefer',
+  'date',
+  'retry-after',
+  'content-type',
+  'slime-app-password',
+  'slime-scope',
+  'slime-block',
+  'slime-agent-id',
+  'slime-agent-token',
+  'slime-connection-id',
+  'windlass-token',
+  'windlass-hub',
+  'x-request-id',
+  'user-agent',
+  'referer',
+  'set-cookie',
+  'content-encoding',
+  'traceparent',
+  'tracestate',
+  'priority',
+  'server',
+  'location',
+  'cache-control',
+  'sec-websocket-key',
+  'sec-websocket-version',
+  'sec-websocket-accept',
+  'origin',
+] as const;
+
+export type KnownName = (typeof KNOWN)[number];
+
+const idOf = (name: KnownName): number => KNOWN.indexOf(name) + 1;
+
+export const HOST: number = idOf('host');
+export const CONTENT_LENGTH: number = idOf('content-length');
+export const TRANSFER_ENCODING: number = idOf('transfer-encoding');
+export const CONNECTION: number = idOf('connection');
+export const KEEP_ALIVE: number = idOf('keep-alive');
+export const PROXY_CONNECTION: number = idOf('proxy-connection');
+export const TE: number = idOf('te');
+export const TRAILER: number = idOf('trailer');
+export const UPGRADE: number = idOf('upgrade');
+export const EXPECT: number = idOf('expect');
+export const HTTP2_SETTINGS: number = idOf('http2-settings');
+export const PROXY_AUTHORIZATION: number = idOf('proxy-authorization');
+export const PROXY_AUTHENTICATE: number = idOf('proxy-authenticate');
+export const FORWARDED: number = idOf('forwarded');
+export const X_FORWARDED_FOR: number = idOf('x-forwarded-for');
+export const X_FORWARDED_PROTO: number = idOf('x-forwarded-proto');
+export const X_FORWARDED_HOST: number = idOf('x-forwarded-host');
+export const X_FORWARDED_PORT: number = idOf('x-forwarded-port');
+export const X_REAL_IP: number = idOf('x-real-ip');
+export const VIA: number = idOf('via');
+export const AUTHORIZATION: number = idOf('authorization');
+export const ACCEPT: number = idOf('accept');
+export const PREFER: number = idOf('prefer');
+export const DATE: number = idOf('date');
+export const SLIME_APP_PASSWORD: number = idOf('slime-app-password');
+export const SLIME_SCOPE: number = idOf('slime-scope');
+export const SLIME_BLOCK: number = idOf('slime-block');
+export const SLIME_AGENT_ID: number = idOf('slime-agent-id');
+export const SLIME_AGENT_TOKEN: number = idOf('slime-agent-token');
+export const SLIME_CONNECTION_ID: number = idOf('slime-connection-id');
+export const WINDLASS_TOKEN: number = idOf('windlass-token');
+export const WINDLASS_HUB: number = idOf('windlass-hub');
+export const USER_AGENT: number = idOf('user-agent');
+export const SEC_WEBSOCKET_KEY: number = idOf('sec-websocket-key');
+export const SEC_WEBSOCKET_VERSION: number = idOf('sec-websocket-version');
+export const SEC_WEBSOCKET_ACCEPT: number = idOf('sec-websocket-accept');
+
+/** One more than the largest id. */
+export const ID_COUNT: number = KNOWN.length + 1;
+
+/** Lower-cased byte for every tchar (RFC 9110 5.6.2), 0 for all others. */
+export const TOKEN: Uint8Array = (() => {
+  const table = new Uint8Array(256);
+  for (const c of "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz") table[c.charCodeAt(0)] = c.charCodeAt(0);
+  for (let c = 65; c <= 90; c++) table[c] = c + 32;
+  return table;
+})();
+
+/** 1 for bytes allowed in a field value: HTAB, SP, visible, obs-text (RFC 9110 5.5). */
+export const VALUE: Uint8Array = (() => {
+  const table = new Uint8Array(256).fill(1, 0x20);
+  table[9] = 1;
+  table[0x7f] = 0;
+  return table;
+})();
+
+/** The hash that the parser computes while it scans a name, so that looking the name up costs no second pass. */
+export function hashStep(hash: number, lower: number): number {
+  return (Math.imul(hash, 31) + lower) | 0;
+}
+
+const SLOTS = 512;
+const byHash = new Uint8Array(SLOTS);
+const spelled: Buffer[] = [Buffer.alloc(0)];
+const strings: string[] = [''];
+const byString = new Map<string, number>();
+
+for (let id = 1; id < ID_COUNT; id++) {
+  const name = KNOWN[id - 1]!;
+  spelled.push(Buffer.from(name, 'latin1'));
+  strings.push(name);
+  byString.set(name, id);
+  let hash = 0;
+  for (let i = 0; i < name.length; i++) hash = hashStep(hash, name.charCodeAt(i));
+  let slot = hash & (SLOTS - 1);
+  while (byHash[slot] !== 0) slot = (slot + 1) & (SLOTS - 1);
+  byHash[slot] = id;
+}
+
+/** The id of the name at `bytes[start..end)`, whose hash the caller has; 0 when it is none of ours. */
+export function lookUp(hash: number, bytes: Uint8Array, start: number, end: number): number {
+  let slot = hash & (SLOTS - 1);
+  let id = byHash[slot]!;
+  outer: while (id !== 0) {
+    const name = spelled[id]!;
+    if (name.length === end - start) {
+      for (let i = 0; i < name.length; i++) {
+        if (name[i] !== TOKEN[bytes[start + i]!]) {
+          slot = (slot + 1) & (SLOTS - 1);
+          id = byHash[slot]!;
+          continue outer;
+        }
+      }
+      return id;
+    }
+    slot = (slot + 1) & (SLOTS - 1);
+    id = byHash[slot]!;
+  }
+  return 0;
+}
+
+/** The id of a name in lower case; 0 when it is none of ours. */
+export function idOfName(lower: string): number {
+  return byString.get(lower) ?? 0;
+}
+
+/** The lower-case name of an id from 1. */
+export function nameOfId(id: number): string {
+  return strings[id]!;
+}

@@ -1,0 +1,147 @@
+// HOT: one Wire per TCP or TLS connection; received() and write() run per chunk.
+import net from 'node:net';
+import type { Loop } from './loop.ts';
+
+/** Who uses a wire. All calls come from the event loop, never from inside a call on the wire. */
+export interface WireUser {
+  /** Bytes `bytes[start..end)` arrived. Borrowed until the call returns (see Reads). */
+  received(bytes: Buffer, start: number, end: number): void;
+  /** The peer sent FIN: nothing more will be received. Writing may still work. */
+  finished(): void;
+  /** All that was written is with the kernel; follows a write that said false. */
+  drained(): void;
+  /** The connection is gone; exactly once, last. `error` is null after an orderly end. */
+  closed(error: Error | null): void;
+}
+
+/** Node's own default would let a reader that stopped reading cost 16 KiB before we hear of it; below this much unsent, keep writing. */
+export const WRITE_HIGH_WATER = 64 * 1024;
+
+/**
+ * A connected socket without Node's stream API: push-shaped both ways, no allocation per chunk.
+ * Outgoing sockets read into a shared buffer through `onread`; accepted ones get 'data' events (see adopt() in listen.ts for the faster way).
+ */
+export class Wire {
+  readonly socket: net.Socket;
+  readonly #loop: Loop;
+  user: WireUser;
+  bytesIn = 0;
+  bytesOut = 0;
+  #private: Buffer | null = null;
+  #finished = false;
+  #closed = false;
+  #error: Error | null = null;
+
+  constructor(loop: Loop, user: WireUser, make: (onread: net.OnReadOpts) => net.Socket) {
+    this.#loop = loop;
+    this.user = user;
+    const socket = make({ buffer: () => this.#private ?? loop.reads.shared, callback: (n, buffer) => this.#onRead(n, buffer as Buffer) });
+    this.socket = socket;
+    socket.setNoDelay(true);
+    socket.on('end', () => {
+      this.#finished = true;
+      this.user.finished();
+    });
+    socket.on('drain', () => this.user.drained());
+    socket.on('error', (error: Error) => {
+      this.#error = error;
+    });
+    socket.on('close', () => {
+      this.#closed = true;
+      if (this.#private !== null) {
+        this.#private = null;
+        loop.reads.giveBack();
+      }
+      this.user.closed(this.#error);
+    });
+  }
+
+  /** Starts 'data' events, for sockets that could not be given `onread`. Their chunks are fresh memory each. */
+  listenToData(): this {
+    this.socket.on('data', (chunk: Buffer) => {
+      this.bytesIn += chunk.length;
+      this.user.received(chunk, 0, chunk.length);
+    });
+    return this;
+  }
+
+  #onRead(n: number, buffer: Buffer): boolean {
+    const reads = this.#loop.reads;
+    this.bytesIn += n;
+    reads.kept = false;
+    this.user.received(buffer, 0, n);
+    if (this.#private === null) {
+      // A read that filled half the buffer is probably one of many: give this wire a buffer of its own, so that chunks can be passed on by reference.
+      if (n >= buffer.length / 2 && !this.#closed) this.#private = reads.borrow();
+    } else if (n < buffer.length / 2) {
+      this.#private = null;
+      reads.giveBack();
+    } else if (reads.kept) {
+      this.#private = Buffer.allocUnsafeSlow(buffer.length);
+    }
+    return true;
+  }
+
+  get closed(): boolean {
+    return this.#closed || this.socket.destroyed;
+  }
+
+  /** Has the peer sent FIN? */
+  get ended(): boolean {
+    return this.#finished;
+  }
+
+  /** Bytes written but not yet taken by the kernel. */
+  get buffered(): number {
+    return this.socket.writableLength;
+  }
+
+  /** Writes bytes that nobody will overwrite (a slab, a kept chunk). False: wait for drained() before writing much more. */
+  write(bytes: Uint8Array): boolean {
+    this.bytesOut += bytes.length;
+    this.socket.write(bytes);
+    return this.socket.writableLength < WRITE_HIGH_WATER;
+  }
+
+  /** Writes a borrowed chunk: by reference when its memory may be passed on, else through a slab. */
+  writeBorrowed(chunk: Uint8Array): boolean {
+    if (!this.#loop.reads.passable(chunk)) return this.write(this.#loop.slabs.copy(chunk));
+    const fine = this.write(chunk);
+    if (this.socket.writableLength > 0) this.#loop.reads.kept = true;
+    return fine;
+  }
+
+  /** Gathers the writes until uncork() into one system call. */
+  cork(): void {
+    this.socket.cork();
+  }
+
+  uncork(): void {
+    this.socket.uncork();
+  }
+
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.socket.resume();
+  }
+
+  /** Sends FIN after what was written. */
+  end(): void {
+    if (!this.socket.destroyed) this.socket.end();
+  }
+
+  /** Closes at once; unsent bytes are lost. */
+  destroy(): void {
+    this.socket.destroy();
+  }
+
+  /** Closes at once with RST where the transport can, so that the peer cannot take a cut for an orderly end. */
+  reset(): void {
+    if (this.socket.destroyed) return;
+    if (typeof this.socket.resetAndDestroy === 'function' && !('encrypted' in this.socket)) this.socket.resetAndDestroy();
+    else this.socket.destroy();
+  }
+}
