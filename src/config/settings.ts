@@ -1,0 +1,116 @@
+import type { HttpLimits } from '../http/limits.ts';
+import type { Address } from '../schema/address.ts';
+import type { AllowRule } from '../schema/allow.ts';
+import type { Cidrs } from '../schema/cidrs.ts';
+import type { UpstreamUrl } from '../schema/upstream-url.ts';
+
+/** What the operational log shows. */
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+/** `auto`: pretty on a terminal, JSON otherwise. */
+export type LogFormat = 'auto' | 'pretty' | 'json';
+/** Where one line per request goes. A file is appended to. */
+export type AccessLogTarget = 'off' | 'stdout' | { readonly path: string };
+
+/** What every program that runs on has. */
+export interface CommonSettings {
+  readonly logLevel: LogLevel;
+  readonly logFormat: LogFormat;
+  /** Health, readiness and metrics; null = not served. */
+  readonly adminAddr: Address | null;
+  /** After SIGTERM: how long what runs may take to finish, ms. */
+  readonly drainTimeoutMs: number;
+}
+
+/** What a listener for applications has. */
+export interface ListenSettings {
+  readonly host: string;
+  readonly port: number;
+  /** Whose `Forwarded` and `X-Forwarded-*` are believed. */
+  readonly trustedProxies: Cidrs;
+  readonly accessLog: AccessLogTarget;
+  readonly limits: HttpLimits;
+  /** Upgrade tokens that pass, lower case. */
+  readonly upgrades: readonly string[];
+  /** The name in `Via`, also how a loop is noticed. */
+  readonly viaName: string;
+}
+
+/** Everything `windlass hub run` needs to know. */
+export interface HubSettings extends CommonSettings, ListenSettings {
+  /** Seal and open agent tokens: the first seals, all open. Never empty. */
+  readonly secrets: readonly string[];
+  /** Applications must send it in `Slime-App-Password`; null = anybody may ask. */
+  readonly appPassword: string | null;
+  /** Application requests inside at once, waiting ones included; 0 = unlimited. */
+  readonly concurrent: number;
+  /** How long a request waits for a slot when it does not say, ms; 0 = not at all. */
+  readonly queueTimeoutMs: number;
+  /** How long a request that asks to wait (`Slime-Block`, `Prefer: wait`) waits at most, ms. */
+  readonly blockTimeoutMs: number;
+  /** Requests that may wait at once. */
+  readonly queueSize: number;
+  /** Waiting, connecting and the wait for the answer's head together, ms; 0 = no limit. */
+  readonly timeoutMs: number;
+  /** Names this hub to agents and in logs. */
+  readonly hubId: string;
+}
+
+/** How an agent reaches its hub. Chosen, never probed: a probe would leak the token. */
+export type Wire = 'native';
+/** What happens to the upstream's work when the client has left. */
+export type OnAbort = 'cancel' | 'drain' | 'drain_capped';
+
+/** Bounds of one attempt at an upstream, ms; 0 = none. */
+export interface UpstreamTimeouts {
+  readonly connectTimeoutMs: number;
+  /** From the last byte of the request to the head of the answer. */
+  readonly firstByteTimeoutMs: number;
+  /** Without a byte of the answer's body. */
+  readonly idleTimeoutMs: number;
+}
+
+/** Everything `windlass agent run` needs to know. */
+export interface AgentSettings extends CommonSettings, UpstreamTimeouts {
+  readonly token: string;
+  /** Where the token came from: read again on SIGHUP and after a 401. Null: it was given as a value. */
+  readonly tokenFile: string | null;
+  /** User info is Basic auth for a proxy in front of the hub, the path a prefix. Never empty. */
+  readonly hubs: readonly UpstreamUrl[];
+  /** One agent each. Never empty. */
+  readonly upstreams: readonly UpstreamUrl[];
+  /** Requests at once, per upstream. */
+  readonly slots: number;
+  readonly reportHardware: boolean;
+  /** Null: the one in the state folder, or a new random one. */
+  readonly agentId: string | null;
+  /** Where the agent's id is kept; null = nowhere (a new id at each start). */
+  readonly stateDir: string | null;
+  readonly labels: ReadonlyMap<string, string>;
+  /** What a hub may ask for; empty = everything. */
+  readonly allow: readonly AllowRule[];
+  readonly onAbort: OnAbort;
+  /** How long a cancelled request may keep its slot before its connection is reset, ms. */
+  readonly cancelGraceMs: number;
+  /** `upstream`: Host is the upstream's authority. `keep`: the client's. */
+  readonly hostHeader: 'upstream' | 'keep';
+  /** PEM of the authorities that may vouch for the hub and upstreams, beside the built-in ones; null = none. */
+  readonly caFile: string | null;
+  /** Upgrade tokens that pass, lower case. */
+  readonly upgrades: readonly string[];
+  readonly wire: Wire;
+}
+
+/** Everything `windlass proxy` needs to know. */
+export interface ProxySettings extends CommonSettings, ListenSettings, UpstreamTimeouts {
+  /** Never empty; more than one share the requests. */
+  readonly to: readonly UpstreamUrl[];
+  /** As for agents, but a direct upstream is told the client's Host unless asked otherwise. */
+  readonly hostHeader: 'upstream' | 'keep';
+  readonly caFile: string | null;
+}
+
+/** Everything `windlass demo` needs to know. */
+export interface DemoSettings {
+  /** Port of the hub; its agent and demo service take free ones. */
+  readonly port: number;
+}
