@@ -1,5 +1,6 @@
 import picocolors from 'picocolors';
 import { pino, type Logger } from 'pino';
+import { Lines } from './lines.ts';
 import { redactedFields, redactedText, type Fields } from './redact.ts';
 
 /** What the program says about itself while it runs. Requests go to the access log instead. */
@@ -25,7 +26,7 @@ export interface LogOptions {
   level?: LogLevel;
   /** `auto`: pretty on a terminal, JSON otherwise. */
   format?: 'auto' | 'pretty' | 'json';
-  /** Standard error unless given. */
+  /** Standard error unless given, and then without ever waiting for it. */
   stream?: LogStream;
   /** Wall clock, ms. */
   wall?: () => number;
@@ -35,7 +36,7 @@ export interface LogOptions {
 
 /** A log with secrets removed and control characters escaped (they never reach a terminal raw). */
 export function createLog(options: LogOptions = {}): Log {
-  const stream = options.stream ?? process.stderr;
+  const stream = options.stream ?? standardError();
   const level = options.level ?? 'info';
   const wall = options.wall ?? Date.now;
   const pretty = options.format === 'pretty' || (options.format !== 'json' && stream.isTTY === true);
@@ -52,6 +53,13 @@ export const nullLog: Log = {
   error() {},
   child: () => nullLog,
 };
+
+/** Standard error that is never waited for: whoever reads it slowly, or no longer, loses lines instead of stopping the program. */
+function standardError(): LogStream {
+  const lines = new Lines({ target: 2, flushMs: 0 });
+  process.on('exit', () => lines.flushSync());
+  return { write: (text) => lines.write(text), isTTY: process.stderr.isTTY };
+}
 
 type Level = Exclude<LogLevel, 'silent'>;
 const RANK: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3, silent: 4 };

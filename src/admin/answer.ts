@@ -1,0 +1,43 @@
+import { Buffer } from 'node:buffer';
+import type { ReplySink, RequestSink } from '../http/exchange.ts';
+import { type HeaderList, NO_BODY, ResponseHead } from '../http/head.ts';
+import { REASONS } from '../http/write.ts';
+
+/** What the admin room answers with. */
+export interface Answer {
+  status: number;
+  /** Fields besides those every answer of this room carries. */
+  fields: HeaderList;
+  body: string;
+}
+
+/** On all our answers: state of the moment, for nobody's cache and nobody's guess. */
+const COMMON: HeaderList = ['Cache-Control', 'no-store', 'X-Content-Type-Options', 'nosniff'];
+
+/** Sends a whole answer at once. With `bodiless` (HEAD) only its head. */
+export function answer(reply: ReplySink, { status, fields, body }: Answer, bodiless = false): void {
+  const bytes = Buffer.from(body, 'utf8');
+  reply.head(ResponseHead.make(status, [...fields, ...COMMON], bytes.length === 0 && (status === 204 || status === 304) ? NO_BODY : bytes.length));
+  if (!bodiless && bytes.length > 0) reply.write(bytes);
+  reply.end();
+  reply.settled();
+}
+
+export function text(status: number, body: string): Answer {
+  return { status, fields: ['Content-Type', 'text/plain; charset=utf-8'], body };
+}
+
+export function json(status: number, value: unknown, type = 'application/json'): Answer {
+  return { status, fields: ['Content-Type', type], body: `${JSON.stringify(value)}\n` };
+}
+
+/** RFC 9457. */
+export function problem(status: number, code: string, detail: string, fields: HeaderList = []): Answer {
+  const made = json(status, { type: 'about:blank', title: REASONS[status] ?? '', status, code, detail }, 'application/problem+json');
+  return { ...made, fields: [...made.fields, ...fields] };
+}
+
+/** For handlers that have answered already: takes what else of the request comes and drops it. */
+export function discard(): RequestSink {
+  return { writer: null, write: () => true, end() {}, abort() {}, settled() {} };
+}

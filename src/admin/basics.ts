@@ -1,0 +1,46 @@
+import type { Handler } from '../http/exchange.ts';
+import { METRICS_TYPE, type Registry } from '../observe/metrics.ts';
+import { answer, type Answer, discard, json, problem, text } from './answer.ts';
+
+/** Is the process able to do its work, and what does it say about that? */
+export interface Readiness {
+  ok: boolean;
+  /** Shown with `?verbose`; holds no secrets. */
+  detail: Readonly<Record<string, unknown>>;
+}
+
+export interface BasicsOptions {
+  ready(): Readiness;
+  metrics: Registry;
+}
+
+/**
+ * The listener for operators: `/healthz` and `/livez` (the process lives), `/readyz` (it can take work), `/metrics` (Prometheus). Reads only.
+ */
+export function basics({ ready, metrics }: BasicsOptions): Handler {
+  const pages = new Map<string, (query: string) => Answer>([
+    ['/healthz', () => text(200, 'ok\n')],
+    ['/livez', () => text(200, 'ok\n')],
+    ['/readyz', (query) => readyz(ready(), query)],
+    ['/metrics', () => ({ status: 200, fields: ['Content-Type', METRICS_TYPE], body: metrics.render() })],
+  ]);
+  return {
+    open(request, reply) {
+      const { method, target } = request;
+      const question = target.indexOf('?');
+      const path = question < 0 ? target : target.slice(0, question);
+      const page = pages.get(path);
+      if (page === undefined) answer(reply, problem(404, 'not_found', 'There is /healthz, /livez, /readyz and /metrics.'), method === 'HEAD');
+      else if (method !== 'GET' && method !== 'HEAD') {
+        answer(reply, problem(405, 'method_not_allowed', 'Only GET and HEAD are answered here.', ['Allow', 'GET, HEAD']));
+      } else answer(reply, page(question < 0 ? '' : target.slice(question + 1)), method === 'HEAD');
+      return discard();
+    },
+  };
+}
+
+function readyz({ ok, detail }: Readiness, query: string): Answer {
+  const status = ok ? 200 : 503;
+  if (new URLSearchParams(query).has('verbose')) return json(status, { ready: ok, ...detail });
+  return text(status, ok ? 'ok\n' : 'not ready\n');
+}

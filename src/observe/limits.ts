@@ -1,0 +1,12 @@
+/** Bytes of finished lines that are handed to the kernel in one write. Larger batches gained nothing when measured. */
+export const FLUSH_BYTES = 32 * 1024;
+/** How long a line waits at most for company, ms. */
+export const FLUSH_MS = 100;
+/** Bytes of lines that wait for a slow disk or pipe. Over it lines are dropped and counted: a log must not fill the memory it reports on. */
+export const BUFFERED_LOG_BYTES = 4 * 1024 * 1024;
+/** How long close() waits for a target that takes nothing, ms. */
+export const CLOSE_TIMEOUT_MS = 1_000;
+/** Bytes of one client-supplied value in the access log; what is longer is cut and says by how much. Longer than browsers' addresses, shorter than an attack. */
+export const LOGGED_VALUE_BYTES = 4 * 1024;
+/** Label sets of one metric. Over it everything else is counted as `other`: labels that a client can invent must not grow memory. */
+export const LABEL_SETS = 1_000;
