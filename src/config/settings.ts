@@ -1,11 +1,10 @@
 import type { HttpLimits } from '../http/limits.ts';
+import type { LogLevel } from '../observe/log.ts';
 import type { Address } from '../schema/address.ts';
 import type { AllowRule } from '../schema/allow.ts';
 import type { Cidrs } from '../schema/cidrs.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
 
-/** What the operational log shows. */
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 /** `auto`: pretty on a terminal, JSON otherwise. */
 export type LogFormat = 'auto' | 'pretty' | 'json';
 /** Where one line per request goes. A file is appended to. */
