@@ -204,7 +204,7 @@ export interface Peer {
   /** Port of ours that was dialled. */
   readonly localPort: number;
   /** May this peer tell us who its client is (trusted proxy)? */
-  readonly trusted: boolean;
+  trusted: boolean;
   /** Scratch of http/forwarded.ts: the forwarding fields of the last request on this connection and the Host they are for. */
   forwardedFor: string;
   forwardedTail: string;

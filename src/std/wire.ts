@@ -1,5 +1,5 @@
 // HOT: one Wire per TCP or TLS connection; received() and write() run per chunk.
-import net from 'node:net';
+import type net from 'node:net';
 import type { Loop } from './loop.ts';
 
 /** Who uses a wire. All calls come from the event loop, never from inside a call on the wire. */
@@ -133,6 +133,17 @@ export class Wire {
     if (!this.socket.destroyed) this.socket.end();
   }
 
+  /** Calls back when all that was written is with the kernel, or the connection is gone. A closure: for the rare case that something is left. */
+  whenFlushed(done: () => void): void {
+    if (this.socket.writableLength === 0 || this.socket.destroyed) done();
+    else this.socket.write(NOTHING, () => done());
+  }
+
+  /** Sends what was written, then FIN, then closes without waiting for the peer. */
+  destroySoon(): void {
+    this.socket.destroySoon();
+  }
+
   /** Closes at once; unsent bytes are lost. */
   destroy(): void {
     this.socket.destroy();
@@ -145,3 +156,5 @@ export class Wire {
     else this.socket.destroy();
   }
 }
+
+const NOTHING = new Uint8Array(0);

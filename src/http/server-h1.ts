@@ -1,0 +1,868 @@
+// HOT: every client connection and every request of an HTTP/1 server runs here.
+import { Buffer } from 'node:buffer';
+import net from 'node:net';
+import type { Loop } from '../std/loop.ts';
+import type { Slab } from '../std/slabs.ts';
+import type { Timed } from '../std/sweeper.ts';
+import { Wire, type WireUser } from '../std/wire.ts';
+import { ChunkedDecoder } from './chunked.ts';
+import { type Handler, Notes, type ReplySink, type RequestSink, type Writer } from './exchange.ts';
+import { Failure } from './failure.ts';
+import { fieldLine, type HeaderList, makePeer, NO_BODY, type Peer, RequestHead, type ResponseHead, UNKNOWN_LENGTH } from './head.ts';
+import type { HttpLimits } from './limits.ts';
+import { CONTENT_LENGTH } from './names.ts';
+import { INCOMPLETE, parseRequest, REFUSED } from './parse.ts';
+import { type Closing, responseRoom, writeResponse } from './write.ts';
+
+/** What an HTTP/1 server needs from whoever starts it. */
+export interface ServerOptions {
+  readonly loop: Loop;
+  readonly limits: HttpLimits;
+  readonly handler: Handler;
+  /** Answers what never became an exchange (bad framing, too large); the connection closes behind it. `head` is null when there is none to speak of. */
+  refuse(failure: Failure, peer: Peer, head: RequestHead | null, reply: ReplySink, notes: Notes): RequestSink;
+  /** Turns a failure into an answer, for an exchange that the handler has been told to give up. */
+  rescue(failure: Failure, reply: ReplySink): void;
+  /** Is this peer's word on who its client is to be believed? */
+  trusts(address: string): boolean;
+  /** An upgrade that takes the connection out of HTTP (a tunnel). `rest` is what came behind the head. */
+  readonly takeOver?: TakeOver;
+  /** What a client's FIN before the end of its answer means: it left, or it is a shell client that still reads. */
+  readonly halfClose: 'depart' | 'answer';
+}
+
+export interface TakeOver {
+  readonly token: string;
+  accept(head: RequestHead, wire: Wire, rest: Buffer): void;
+}
+
+/** Numbers that a server counts about its connections. */
+export interface ServerCounts {
+  connections: number;
+  accepted: number;
+  refusedConnections: number;
+  requests: number;
+}
+
+/** One listening socket that speaks HTTP/1. */
+export class ServerH1 {
+  readonly #options: ServerOptions;
+  readonly #server: net.Server;
+  readonly #connections = new Set<Connection>();
+  /** Scratch: filled by the parser of whichever connection has a complete head. */
+  readonly head: RequestHead;
+  readonly counts: ServerCounts = { connections: 0, accepted: 0, refusedConnections: 0, requests: 0 };
+  draining = false;
+  #drained: (() => void) | null = null;
+
+  constructor(options: ServerOptions) {
+    this.#options = options;
+    this.head = new RequestHead(options.limits.fieldCount);
+    this.#server = net.createServer({ allowHalfOpen: true, keepAlive: true, keepAliveInitialDelay: 30_000, noDelay: true }, (socket) =>
+      this.#accepted(socket),
+    );
+    // An accept that fails (descriptors exhausted) must not end the process; the kernel keeps the rest of the backlog.
+    this.#server.on('error', () => {});
+  }
+
+  /** @throws the listen error (EADDRINUSE, EACCES …) */
+  listen(host: string, port: number): Promise<net.AddressInfo> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ host, port, backlog: 4096 }, () => {
+        this.#server.removeListener('error', reject);
+        resolve(this.#server.address() as net.AddressInfo);
+      });
+    });
+  }
+
+  #accepted(socket: net.Socket): void {
+    const { loop, limits } = this.#options;
+    if (limits.connections > 0 && this.#connections.size >= limits.connections) {
+      this.counts.refusedConnections++;
+      socket.destroy();
+      return;
+    }
+    this.counts.accepted++;
+    const address = socket.remoteAddress ?? '';
+    const peer = makePeer(address, socket.remotePort ?? 0, socket.localPort ?? 0, 'http', false);
+    peer.trusted = this.#options.trusts(peer.address);
+    const connection = new Connection(this, this.#options, peer);
+    connection.wire = new Wire(loop, connection, () => socket).listenToData();
+    this.#connections.add(connection);
+    this.counts.connections = this.#connections.size;
+    loop.sweeper.add(connection);
+  }
+
+  /** @internal */
+  left(connection: Connection): void {
+    this.#connections.delete(connection);
+    this.counts.connections = this.#connections.size;
+    if (this.draining && this.#connections.size === 0) this.#drained?.();
+  }
+
+  /** Bytes held for clients: unsent answers and requests that wait. */
+  get bufferedBytes(): number {
+    let sum = 0;
+    for (const connection of this.#connections) sum += connection.bufferedBytes;
+    return sum;
+  }
+
+  /** Stops accepting, closes idle connections, lets running exchanges finish. Resolves when the last connection is gone. */
+  drain(): Promise<void> {
+    this.draining = true;
+    if (this.#server.listening) this.#server.close();
+    return new Promise((resolve) => {
+      this.#drained = resolve;
+      if (this.#connections.size === 0) resolve();
+      for (const connection of this.#connections) connection.leaveIfIdle();
+    });
+  }
+
+  /** Cuts everything. */
+  destroy(): void {
+    this.draining = true;
+    if (this.#server.listening) this.#server.close();
+    for (const connection of this.#connections) connection.wire.destroy();
+  }
+}
+
+const HEAD = 0;
+const BODY = 1;
+const CHUNKS = 2;
+/** The request has been read; what comes now waits for the end of the answer. */
+const REPLYING = 3;
+const RAW = 4;
+/** An early answer is out; the rest of the request body is thrown away. */
+const DRAINING = 5;
+/** We have said FIN and wait for the peer's, throwing away what comes, so that no RST overtakes our answer. */
+const LINGERING = 6;
+const CLOSED = 7;
+
+/** Bodies up to this size are copied behind their head, so that both leave in one system call; larger ones go by reference. */
+const COPY_BYTES = 4 * 1024;
+const WAITS_MS = Number.POSITIVE_INFINITY;
+
+class Connection implements WireUser, Timed {
+  readonly #server: ServerH1;
+  readonly options: ServerOptions;
+  readonly peer: Peer;
+  wire!: Wire;
+  due: number;
+  place = -1;
+  state = HEAD;
+  exchange: Exchange | null = null;
+  /** Bytes that came and wait: a head that is not complete, or requests behind the one being served. */
+  #carry: Buffer | null = null;
+  #served = 0;
+  /** Body bytes still to come (BODY), or thrown away so far (DRAINING). */
+  #remaining = 0;
+  #decoder: ChunkedDecoder | null = null;
+  #paused = false;
+  /** The deadline of the head runs from its first byte, however it trickles in. */
+  #headBegun = false;
+  queued = false;
+
+  constructor(server: ServerH1, options: ServerOptions, peer: Peer) {
+    this.#server = server;
+    this.options = options;
+    this.peer = peer;
+    this.due = options.loop.clock.now() + options.limits.firstByteTimeoutMs;
+  }
+
+  get bufferedBytes(): number {
+    return this.wire.buffered + (this.#carry?.length ?? 0);
+  }
+
+  received(bytes: Buffer, start: number, end: number): void {
+    if (this.#carry !== null) {
+      const before = this.#carry.length;
+      const all = Buffer.concat([this.#carry, bytes.subarray(start, end)]);
+      // A head that trickles in is parsed again only when another line is complete, or when it is too long.
+      if (this.state === HEAD && all.length <= this.options.limits.headBytes && all.indexOf(10, before) < 0) {
+        this.#carry = all;
+        return;
+      }
+      this.#carry = null;
+      this.#process(all, 0, all.length);
+    } else this.#process(bytes, start, end);
+  }
+
+  #process(bytes: Buffer, start: number, end: number): void {
+    let i = start;
+    while (i < end) {
+      switch (this.state) {
+        case HEAD: {
+          const { head } = this.#server;
+          const next = parseRequest(head, bytes, i, end, this.options.limits);
+          if (next === INCOMPLETE) {
+            if (!this.#headBegun) {
+              this.#headBegun = true;
+              this.due = this.options.loop.sweeper.coarse + this.options.limits.headTimeoutMs;
+            }
+            this.#carry = Buffer.from(bytes.subarray(i, end));
+            i = end;
+          } else if (next === REFUSED) {
+            this.#refuse(new Failure(head.problem!, head.problemDetail));
+            i = end;
+          } else {
+            i = next;
+            if (this.#takenOver(head, bytes, i, end)) return;
+            this.#begin(head);
+          }
+          break;
+        }
+        case BODY: {
+          const n = Math.min(this.#remaining, end - i);
+          this.#remaining -= n;
+          const exchange = this.exchange!;
+          exchange.notes.requestBytes += n;
+          if (!exchange.sink.write(bytes.subarray(i, i + n))) this.#pause();
+          i += n;
+          if (this.state !== BODY) break;
+          if (this.#remaining === 0) {
+            this.#requestRead();
+            exchange.sink.end();
+          } else this.due = this.options.loop.sweeper.coarse + this.options.limits.bodyIdleTimeoutMs;
+          break;
+        }
+        case CHUNKS:
+          i = this.#chunks(bytes, i, end);
+          break;
+        case REPLYING:
+          this.#stash(bytes, i, end);
+          i = end;
+          break;
+        case RAW:
+          this.exchange!.notes.requestBytes += end - i;
+          if (!this.exchange!.sink.write(bytes.subarray(i, end))) this.#pause();
+          i = end;
+          break;
+        case DRAINING:
+          i = this.#throwAway(bytes, i, end);
+          break;
+        default:
+          i = end;
+      }
+    }
+  }
+
+  #takenOver(head: RequestHead, bytes: Buffer, from: number, end: number): boolean {
+    const { takeOver, loop } = this.options;
+    if (takeOver === undefined || head.upgrade !== takeOver.token) return false;
+    this.state = CLOSED;
+    loop.sweeper.remove(this);
+    this.#server.left(this);
+    head.peer = this.peer;
+    takeOver.accept(head, this.wire, Buffer.from(bytes.subarray(from, end)));
+    return true;
+  }
+
+  #begin(head: RequestHead): void {
+    const { options } = this;
+    const { limits } = options;
+    head.peer = this.peer;
+    this.#served++;
+    this.#server.counts.requests++;
+    const notes = new Notes(options.loop.clock.now());
+    const exchange = new Exchange(this, notes, head);
+    this.exchange = exchange;
+    if (this.#served >= limits.requestsPerConnection || this.#server.draining) exchange.keepAlive = false;
+    this.due = WAITS_MS;
+    if (limits.bodyBytes > 0 && head.length > limits.bodyBytes) {
+      exchange.keepAlive = false;
+      this.state = REPLYING;
+      const failure = new Failure('body_too_large', `the body is longer than ${limits.bodyBytes} bytes`);
+      exchange.attach(options.refuse(failure, this.peer, head, exchange, notes));
+      return;
+    }
+    if (head.bodiless) this.state = REPLYING;
+    else if (head.length === UNKNOWN_LENGTH) {
+      this.state = CHUNKS;
+      this.#decoder = new ChunkedDecoder(limits);
+    } else {
+      this.state = BODY;
+      this.#remaining = head.length;
+    }
+    // A client that waits for 100 sends nothing before it: its body's clock starts then.
+    if (this.state !== REPLYING && !head.expectContinue) this.due = options.loop.sweeper.coarse + limits.bodyIdleTimeoutMs;
+    this.#headBegun = false;
+    exchange.upgradable = head.upgrade !== '';
+    const sink = options.handler.open(head, exchange, notes);
+    exchange.upgradable = head.upgrade !== '';
+    exchange.attach(sink);
+    if (head.bodiless && !exchange.upgradable && !exchange.over) sink.end();
+  }
+
+  /** The whole request has been read. */
+  #requestRead(): void {
+    this.due = WAITS_MS;
+    this.#decoder = null;
+    if (this.exchange!.ended) this.#next();
+    else this.state = REPLYING;
+  }
+
+  #chunks(bytes: Buffer, from: number, end: number): number {
+    const decoder = this.#decoder!;
+    const exchange = this.exchange!;
+    const { limits, loop } = this.options;
+    const before = decoder.total;
+    const i = decoder.feed(bytes, from, end, exchange.sink);
+    exchange.notes.requestBytes += decoder.total - before;
+    if (this.state !== CHUNKS) return i;
+    if (decoder.problem !== '' || (limits.bodyBytes > 0 && decoder.total > limits.bodyBytes)) {
+      const failure =
+        decoder.problem !== ''
+          ? new Failure('bad_request', `chunked body: ${decoder.problem}`)
+          : new Failure('body_too_large', `the body is longer than ${limits.bodyBytes} bytes`);
+      this.#breakOff(failure);
+      return end;
+    }
+    if (decoder.done) {
+      const { trailers } = decoder;
+      this.#requestRead();
+      exchange.sink.end(trailers);
+    } else {
+      this.due = loop.sweeper.coarse + limits.bodyIdleTimeoutMs;
+      if (decoder.blocked) this.#pause();
+    }
+    return i;
+  }
+
+  /** The body of a request turned out bad: the handler hears an abort; the client gets an answer if none has begun, else the connection is cut. */
+  #breakOff(failure: Failure): void {
+    const exchange = this.exchange!;
+    const { sink, notes, headSent } = exchange;
+    notes.failure = failure;
+    exchange.dead = true;
+    sink.abort(failure);
+    if (headSent) {
+      this.exchange = null;
+      this.state = CLOSED;
+      this.wire.reset();
+    } else this.options.rescue(failure, this.#lastExchange(notes));
+    exchange.settle();
+  }
+
+  #refuse(failure: Failure): void {
+    const notes = new Notes(this.options.loop.clock.now());
+    notes.failure = failure;
+    const exchange = this.#lastExchange(notes);
+    exchange.attach(this.options.refuse(failure, this.peer, null, exchange, notes));
+  }
+
+  /** An exchange for the one answer that is still to be given on this connection. */
+  #lastExchange(notes: Notes): Exchange {
+    const exchange = new Exchange(this, notes, null);
+    exchange.keepAlive = false;
+    this.exchange = exchange;
+    this.state = REPLYING;
+    this.due = WAITS_MS;
+    return exchange;
+  }
+
+  #stash(bytes: Buffer, from: number, end: number): void {
+    const rest = bytes.subarray(from, end);
+    this.#carry = this.#carry === null ? Buffer.from(rest) : Buffer.concat([this.#carry, rest]);
+    if (this.#carry.length >= this.options.limits.waitingBytes) this.#pause();
+  }
+
+  #throwAway(bytes: Buffer, from: number, end: number): number {
+    const { limits } = this.options;
+    let i = from;
+    if (this.#decoder !== null) {
+      const before = this.#decoder.total;
+      i = this.#decoder.feed(bytes, from, end, NOWHERE);
+      this.#remaining += this.#decoder.total - before + 1;
+      if (this.#decoder.problem !== '' || this.#remaining > limits.drainBytes) {
+        this.linger();
+        return end;
+      }
+      if (this.#decoder.done) this.#next();
+    } else {
+      const n = Math.min(this.#remaining, end - i);
+      this.#remaining -= n;
+      i += n;
+      if (this.#remaining === 0) this.#next();
+    }
+    return i;
+  }
+
+  /** The exchange is over on the wire: on to the next request, or to the end of this one's body, or close. Called once per exchange. */
+  replied(exchange: Exchange): void {
+    if (this.exchange === exchange) this.exchange = null;
+    if (this.state === RAW || this.state === CLOSED) return;
+    if (!exchange.keepAlive || this.#server.draining) {
+      this.linger();
+      return;
+    }
+    if (this.state === REPLYING) this.#next();
+    else if (this.state === BODY || this.state === CHUNKS) {
+      if (this.state === BODY && this.#remaining > this.options.limits.drainBytes) {
+        this.linger();
+        return;
+      }
+      if (this.state === CHUNKS) this.#remaining = 0;
+      this.state = DRAINING;
+      this.due = this.options.loop.clock.now() + this.options.limits.drainTimeoutMs;
+      this.#unpause();
+    }
+  }
+
+  #next(): void {
+    this.exchange = null;
+    this.#decoder = null;
+    this.#headBegun = false;
+    this.state = HEAD;
+    this.due = this.options.loop.sweeper.coarse + this.options.limits.keepAliveTimeoutMs;
+    if (this.#server.draining) {
+      this.linger();
+      return;
+    }
+    if (this.#paused) this.#unpause();
+    if (this.#carry !== null) this.options.loop.turn.later(this);
+  }
+
+  /** Turn calls this: requests that waited behind the last one are served now, never from inside its last call. */
+  flush(): void {
+    const carry = this.#carry;
+    if (carry === null || (this.state !== HEAD && this.state !== RAW)) return;
+    this.#carry = null;
+    this.#process(carry, 0, carry.length);
+  }
+
+  /** After 101: the connection belongs to both sinks. */
+  goRaw(): void {
+    this.state = RAW;
+    this.due = WAITS_MS;
+    if (this.#paused) this.#unpause();
+    if (this.#carry !== null) this.options.loop.turn.later(this);
+  }
+
+  /** FIN now; then throw away what comes until the peer's FIN, for a while. */
+  linger(): void {
+    if (this.state === CLOSED) return;
+    this.state = LINGERING;
+    this.#carry = null;
+    this.due = this.options.loop.clock.now() + this.options.limits.drainTimeoutMs;
+    this.#unpause();
+    this.wire.end();
+  }
+
+  /** An answer broke off: nothing more is read or written here. */
+  cut(orderly: boolean): void {
+    this.exchange = null;
+    this.state = CLOSED;
+    if (orderly) this.wire.destroySoon();
+    else this.wire.reset();
+  }
+
+  leaveIfIdle(): void {
+    if (this.exchange === null && this.state === HEAD && this.#carry === null) this.linger();
+    else if (this.exchange !== null) this.exchange.keepAlive = false;
+  }
+
+  finished(): void {
+    const { exchange } = this;
+    if (this.state === RAW) {
+      exchange!.sink.end();
+      return;
+    }
+    if (exchange === null) {
+      if (this.state !== LINGERING) this.linger();
+      return;
+    }
+    if (this.state === REPLYING && (this.options.halfClose === 'answer' || exchange.ended)) {
+      exchange.keepAlive = false;
+      return;
+    }
+    if (exchange.ended) return;
+    this.#depart(new Failure('client_gone', 'the client closed its connection before the answer was complete'));
+  }
+
+  /** The client left. */
+  #depart(failure: Failure): void {
+    const exchange = this.exchange!;
+    this.exchange = null;
+    this.state = CLOSED;
+    exchange.dead = true;
+    exchange.notes.failure = failure;
+    exchange.sink.abort(failure);
+    exchange.settle();
+    this.wire.destroy();
+  }
+
+  drained(): void {
+    if (this.state !== LINGERING && this.state !== DRAINING) this.due = this.state === BODY || this.state === CHUNKS ? this.due : WAITS_MS;
+    const { exchange } = this;
+    if (exchange === null) return;
+    exchange.stalled = false;
+    exchange.writer?.drained();
+  }
+
+  closed(error: Error | null): void {
+    const { exchange } = this;
+    const before = this.state;
+    this.state = CLOSED;
+    this.#carry = null;
+    this.options.loop.sweeper.remove(this);
+    this.#server.left(this);
+    if (exchange === null) return;
+    this.exchange = null;
+    if (exchange.ended) {
+      exchange.settle();
+      return;
+    }
+    exchange.dead = true;
+    const failure = new Failure(
+      'client_gone',
+      before === RAW
+        ? 'the connection was closed'
+        : `the client's connection was lost${error === null ? '' : ` (${(error as NodeJS.ErrnoException).code ?? error.message})`}`,
+    );
+    exchange.notes.failure ??= failure;
+    exchange.sink.abort(failure);
+    exchange.settle();
+  }
+
+  expired(now: number): void {
+    const { limits } = this.options;
+    switch (this.state) {
+      case HEAD:
+        // Silence before a request is no error; a head that does not end is.
+        if (this.#carry === null) this.linger();
+        else this.#refuse(new Failure('request_timeout', `the request head took longer than ${limits.headTimeoutMs} ms`));
+        break;
+      case BODY:
+      case CHUNKS:
+        if (this.#paused) {
+          this.due = now + limits.bodyIdleTimeoutMs;
+          break;
+        }
+        this.#breakOff(new Failure('request_timeout', `no byte of the request body came for ${limits.bodyIdleTimeoutMs} ms`));
+        break;
+      case REPLYING:
+      case RAW:
+        if (this.exchange?.stalled === true) {
+          this.exchange.notes.failure = new Failure('client_stalled', `the client took no byte of the answer for ${limits.writeIdleTimeoutMs} ms`);
+          this.wire.reset();
+        } else this.due = WAITS_MS;
+        break;
+      case DRAINING:
+        this.linger();
+        break;
+      default:
+        this.due = WAITS_MS;
+        this.wire.destroy();
+    }
+  }
+
+  #pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.wire.pause();
+  }
+
+  #unpause(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.wire.resume();
+  }
+
+  /** The request sink can take more. */
+  resumeReading(): void {
+    if (this.state === BODY || this.state === CHUNKS) this.due = this.options.loop.sweeper.coarse + this.options.limits.bodyIdleTimeoutMs;
+    if (this.state !== REPLYING) this.#unpause();
+  }
+
+  /** The client does not take the answer fast enough. */
+  stall(): void {
+    if (this.state !== BODY && this.state !== CHUNKS) this.due = this.options.loop.sweeper.coarse + this.options.limits.writeIdleTimeoutMs;
+  }
+
+  sendContinue(): void {
+    this.due = this.options.loop.sweeper.coarse + this.options.limits.bodyIdleTimeoutMs;
+    this.wire.write(CONTINUE);
+  }
+}
+
+const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
+const LAST_CHUNK = '0\r\n\r\n';
+
+/** How the end of an answer's body is told. */
+const BY_NOTHING = 0;
+const BY_LENGTH = 1;
+const BY_CHUNKS = 2;
+const BY_CLOSE = 3;
+
+/** One request and its answer on a client connection: the reply sink of the handler, and the writer of the request's body. */
+class Exchange implements ReplySink, Writer {
+  readonly #connection: Connection;
+  readonly notes: Notes;
+  writer: Writer | null = null;
+  sink: RequestSink = NOWHERE;
+  keepAlive: boolean;
+  upgradable = false;
+  /** Nothing more is to be said: calls are ignored. */
+  dead = false;
+  headSent = false;
+  ended = false;
+  stalled = false;
+  queued = false;
+  readonly #isHead: boolean;
+  readonly #minor: number;
+  #awaitsContinue: boolean;
+  #by = BY_NOTHING;
+  #remaining = 0;
+  #settled = false;
+  /** Output not yet handed to the socket: slab.bytes[from..to). */
+  #slab: Slab | null = null;
+  #from = 0;
+  #to = 0;
+
+  constructor(connection: Connection, notes: Notes, head: RequestHead | null) {
+    this.#connection = connection;
+    this.notes = notes;
+    this.#isHead = head !== null && head.method === 'HEAD';
+    this.#minor = head === null ? 1 : head.minor;
+    this.keepAlive = head !== null && head.keepAlive;
+    this.#awaitsContinue = head !== null && head.expectContinue;
+  }
+
+  informational(head: ResponseHead): void {
+    if (this.dead || this.headSent || this.#minor === 0) return;
+    if (head.status === 100) {
+      if (!this.#awaitsContinue) return;
+      this.#awaitsContinue = false;
+      this.#connection.sendContinue();
+      return;
+    }
+    const room = responseRoom(head);
+    const slab = this.#connection.options.loop.slabs.take(room);
+    const from = slab.at;
+    head.length = NO_BODY;
+    slab.at = writeResponse(head, false, 'keep', slab.bytes, from);
+    this.#connection.wire.write(slab.bytes.subarray(from, slab.at));
+  }
+
+  head(head: ResponseHead): void {
+    if (this.dead || this.headSent) return;
+    const { status } = head;
+    this.headSent = true;
+    this.notes.status = status;
+    const connection = this.#connection;
+    if (status === 101) {
+      if (!this.upgradable) {
+        this.abort(new Failure('bad_response', 'an upgrade that nobody asked for'));
+        return;
+      }
+      this.#by = BY_CLOSE;
+      this.keepAlive = false;
+      head.length = NO_BODY;
+      this.#writeHead(head, false, 'keep');
+      this.flush();
+      connection.goRaw();
+      return;
+    }
+    if (status === 204 || status === 304 || this.#isHead) {
+      this.#by = BY_NOTHING;
+      if (status === 204) {
+        head.remove(CONTENT_LENGTH);
+        head.length = NO_BODY;
+      }
+    } else if (head.length === UNKNOWN_LENGTH) {
+      if (this.#minor === 1) this.#by = BY_CHUNKS;
+      else {
+        this.#by = BY_CLOSE;
+        this.keepAlive = false;
+      }
+    } else {
+      if (head.length === NO_BODY) head.length = 0;
+      this.#by = BY_LENGTH;
+      this.#remaining = head.length;
+    }
+    // The client may or may not send its body now: only closing makes that certain (RFC 9110 10.1.1).
+    if (this.#awaitsContinue) this.keepAlive = false;
+    head.upgrade = '';
+    const closing: Closing = !this.keepAlive ? 'close' : this.#minor === 0 ? 'keep-alive' : 'keep';
+    this.#writeHead(head, this.#by === BY_CHUNKS, closing);
+  }
+
+  #writeHead(head: ResponseHead, chunked: boolean, closing: Closing): void {
+    const { loop } = this.#connection.options;
+    // Room for a small body behind the head: both then leave in one piece.
+    const slab = loop.slabs.take(responseRoom(head) + COPY_BYTES);
+    this.#slab = slab;
+    this.#from = slab.at;
+    slab.at = this.#to = writeResponse(head, chunked, closing, slab.bytes, slab.at);
+    loop.turn.later(this);
+  }
+
+  write(chunk: Uint8Array): boolean {
+    if (this.dead || this.ended) return true;
+    const n = chunk.length;
+    if (n === 0) return true;
+    const connection = this.#connection;
+    switch (this.#by) {
+      case BY_NOTHING:
+        return true;
+      case BY_LENGTH:
+        if (n > this.#remaining) {
+          this.abort(new Failure('bad_response', 'the answer is longer than its Content-Length'));
+          return true;
+        }
+        this.#remaining -= n;
+        this.notes.replyBytes += n;
+        if (n <= COPY_BYTES) this.#append(chunk, n);
+        else this.#pass(chunk, '', '');
+        break;
+      case BY_CHUNKS:
+        this.notes.replyBytes += n;
+        if (n <= COPY_BYTES) {
+          const size = `${n.toString(16)}\r\n`;
+          this.#room(n + size.length + 2);
+          this.#text(size);
+          this.#append(chunk, n);
+          this.#text('\r\n');
+        } else this.#pass(chunk, `${n.toString(16)}\r\n`, '\r\n');
+        break;
+      default:
+        this.notes.replyBytes += n;
+        if (n <= COPY_BYTES) this.#append(chunk, n);
+        else this.#pass(chunk, '', '');
+    }
+    if (connection.wire.buffered < HIGH_WATER) return true;
+    this.stalled = true;
+    connection.stall();
+    return false;
+  }
+
+  end(trailers?: HeaderList): void {
+    if (this.dead || this.ended) return;
+    if (!this.headSent || (this.#by === BY_LENGTH && this.#remaining > 0)) {
+      this.abort(new Failure('upstream_closed', 'the answer ended before it was complete'));
+      return;
+    }
+    if (this.#by === BY_CHUNKS) {
+      if (trailers === undefined) this.#text(LAST_CHUNK);
+      else {
+        let text = '0\r\n';
+        for (let i = 0; i < trailers.length; i += 2) text += fieldLine(trailers[i]!, trailers[i + 1]!);
+        this.#room(text.length + 2);
+        this.#text(`${text}\r\n`);
+      }
+    }
+    this.ended = true;
+    this.flush();
+    const connection = this.#connection;
+    if (connection.state === RAW) {
+      connection.wire.end();
+      return;
+    }
+    connection.replied(this);
+    if (this.sink !== NOWHERE) this.settle();
+  }
+
+  /** The answer breaks off: the one honest signal left is a broken connection (rule R2). */
+  abort(failure: Failure): void {
+    if (this.dead || this.ended) return;
+    this.dead = true;
+    this.notes.failure ??= failure;
+    this.#send();
+    // What was written still goes out; FIN without the promised end is unmistakable for every framing but a close-delimited one.
+    this.#connection.cut(this.headSent && this.#by !== BY_CLOSE);
+    if (this.sink !== NOWHERE) this.settle();
+  }
+
+  /** Takes the request sink that answers were waiting for; the handler may have answered from inside open() already. */
+  attach(sink: RequestSink): void {
+    sink.writer = this;
+    this.sink = sink;
+    if (this.over) this.settle();
+  }
+
+  /** Has the answer ended, one way or the other? */
+  get over(): boolean {
+    return this.ended || this.dead;
+  }
+
+  settled(): void {}
+
+  /** Tells the handler that it is over, once, when the last byte is with the kernel. */
+  settle(): void {
+    if (this.#settled) return;
+    const { wire } = this.#connection;
+    if (this.ended && !wire.closed && wire.buffered > 0) {
+      wire.whenFlushed(() => this.settle());
+      return;
+    }
+    this.#settled = true;
+    this.sink.settled();
+  }
+
+  /** The request's sink can take more of the body. */
+  drained(): void {
+    this.#connection.resumeReading();
+  }
+
+  /** Makes sure that `n` more bytes fit behind the pending output, else hands that to the socket. */
+  #room(n: number): void {
+    const slab = this.#slab;
+    if (slab !== null && slab.at === this.#to && slab.bytes.length - slab.at >= n) return;
+    this.#send();
+    this.#slab = this.#connection.options.loop.slabs.take(n);
+    this.#from = this.#to = this.#slab.at;
+    this.#connection.options.loop.turn.later(this);
+  }
+
+  #append(chunk: Uint8Array, n: number): void {
+    this.#room(n);
+    const slab = this.#slab!;
+    slab.bytes.set(chunk, slab.at);
+    slab.at = this.#to = slab.at + n;
+  }
+
+  #text(text: string): void {
+    this.#room(text.length);
+    const slab = this.#slab!;
+    slab.at = this.#to = slab.at + slab.bytes.latin1Write(text, slab.at);
+  }
+
+  /** Hands a large chunk to the socket by reference, with whatever was pending before it, in one system call. */
+  #pass(chunk: Uint8Array, before: string, behind: string): void {
+    const { wire } = this.#connection;
+    if (before !== '') this.#text(before);
+    wire.cork();
+    this.#send();
+    wire.writeBorrowed(chunk);
+    if (behind !== '') {
+      this.#text(behind);
+      this.#send();
+    }
+    wire.uncork();
+  }
+
+  #send(): void {
+    const slab = this.#slab;
+    if (slab === null) return;
+    this.#slab = null;
+    if (this.#to > this.#from) this.#connection.wire.write(slab.bytes.subarray(this.#from, this.#to));
+  }
+
+  /** Turn calls this for what was not complete within its turn: a head without its body yet, an event of a stream. */
+  flush(): void {
+    if (this.#slab !== null) this.#send();
+  }
+}
+
+/** Node counts a socket as full from here on; more is asked for only below. */
+const HIGH_WATER = 64 * 1024;
+
+/** A sink for what nobody wants. */
+const NOWHERE: RequestSink = {
+  writer: null,
+  write: () => true,
+  end: () => {},
+  abort: () => {},
+  settled: () => {},
+};
