@@ -10,7 +10,7 @@ export interface Readiness {
 }
 
 export interface BasicsOptions {
-  ready(): Readiness;
+  ready: () => Readiness;
   metrics: Registry;
 }
 

@@ -100,7 +100,7 @@ class JsonLog implements Log {
   }
 
   child(fields: Fields): Log {
-    return new JsonLog(this.#logger.child(redactedFields(fields)));
+    return new JsonLog(this.#logger.child({ ...redactedFields(fields) }));
   }
 }
 
