@@ -1,0 +1,65 @@
+// A generic origin in one process: zeros of any size, a sink for uploads, event streams. Prints "listening PORT".
+// Paths are judged by their last segment, so that any prefix may stand before it: /12 /1k /64k /10m /1g, /events, anything else 12 bytes; every POST is drained and counted.
+import { createServer } from 'node:http';
+
+const eventIntervalMs = 1000;
+const ticksPerInterval = 50;
+const zeros = Buffer.alloc(64 * 1024);
+
+/** Streams wait in as many buckets as there are ticks in a second, so that 2,000 of them are one timer and are spread evenly. */
+const buckets = Array.from({ length: ticksPerInterval }, () => /** @type {Set<import('node:http').ServerResponse>} */ (new Set()));
+let nextBucket = 0;
+let tick = 0;
+
+setInterval(() => {
+  tick = (tick + 1) % ticksPerInterval;
+  for (const response of buckets[tick]) response.write(`data: ${process.hrtime.bigint() / 1000n}\n\n`);
+}, eventIntervalMs / ticksPerInterval);
+
+const server = createServer({ keepAliveTimeout: 600_000, requestTimeout: 0 }, (request, response) => {
+  if (request.method === 'POST') return sink(request, response);
+  const last = (request.url ?? '/').split('/').at(-1) ?? '';
+  if (last === 'events') return events(response);
+  const size = /^(\d+)([kmg]?)$/.exec(last);
+  sendZeros(
+    response,
+    size === null ? 12 : Number(size[1]) * { '': 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 }[/** @type {'' | 'k' | 'm' | 'g'} */ (size[2])],
+  );
+});
+server.listen(0, '127.0.0.1', 8192, () => {
+  console.log(`listening ${/** @type {import('node:net').AddressInfo} */ (server.address()).port}`);
+});
+
+/** @param {import('node:http').IncomingMessage} request @param {import('node:http').ServerResponse} response */
+function sink(request, response) {
+  let bytes = 0;
+  request.on('data', (/** @type {Buffer} */ chunk) => {
+    bytes += chunk.length;
+  });
+  request.on('end', () => response.end(`${bytes}\n`));
+}
+
+/** @param {import('node:http').ServerResponse} response */
+function events(response) {
+  response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-cache' });
+  response.flushHeaders();
+  const bucket = buckets[(nextBucket = (nextBucket + 1) % ticksPerInterval)];
+  bucket.add(response);
+  response.on('close', () => bucket.delete(response));
+}
+
+/** @param {import('node:http').ServerResponse} response @param {number} length */
+function sendZeros(response, length) {
+  response.writeHead(200, { 'Content-Type': 'application/octet-stream', 'Content-Length': length });
+  let left = length;
+  const more = () => {
+    while (left > 0 && !response.destroyed) {
+      const chunk = left >= zeros.length ? zeros : zeros.subarray(0, left);
+      left -= chunk.length;
+      if (left === 0) response.end(chunk);
+      else if (!response.write(chunk)) return void response.once('drain', more);
+    }
+    if (length === 0) response.end();
+  };
+  more();
+}
