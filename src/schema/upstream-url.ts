@@ -21,7 +21,7 @@ export interface UpstreamUrl {
 
 /** `host:port` (http), or `http(s)://[user[:pass]@]host[:port][/path]`. */
 export function parseUpstreamUrl(text: string): UpstreamUrl {
-  // eslint-disable-next-line no-control-regex -- control characters are what is being looked for
+  // oxlint-disable-next-line no-control-regex -- control characters are what is being looked for
   if (/[\s\u0000-\u001f\u007f]/.test(text)) throw new Wrong('has a space or control character in it', 'write it as http://host:port');
   const [, scheme, rest] = /^(?:([a-z][a-z\d+.-]*):\/\/)?(.*)$/i.exec(text)!;
   const protocol = (scheme ?? 'http').toLowerCase();

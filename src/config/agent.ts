@@ -1,0 +1,120 @@
+import { allowRules, choice, duration, integer, labels, list, orOff, text, textLike, toggle, upstreamUrl } from '../schema/kind.ts';
+import { setting, type Values } from '../schema/setting.ts';
+import { adminAddr, commonSettings, commonTable, listenTable } from './common.ts';
+import type { AgentSettings, OnAbort, Wire } from './settings.ts';
+
+const START = 'To start';
+const UPSTREAM = 'The upstream';
+
+/** Settings of `agent run`, section [agent]. */
+export const agentTable = {
+  token: setting({
+    kind: text('SECRET', 'secret text'),
+    group: START,
+    help: 'agent token',
+    hint: 'windlass hub register prints one',
+    secret: 'line',
+    slime: true,
+  }),
+  hub: setting({ kind: list(upstreamUrl()), group: START, help: 'where the hub is', hint: 'such as https://hub.example.com', slime: true }),
+  upstream: setting({
+    kind: list(upstreamUrl()),
+    group: START,
+    help: 'the service to offer; each of several is an agent of its own',
+    hint: 'such as localhost:3000',
+    slime: true,
+  }),
+  numWorker: setting({
+    kind: integer(1, 100_000),
+    group: START,
+    help: 'slots: requests at once, per upstream',
+    fallback: 1,
+    aliases: ['slots'],
+    slime: true,
+  }),
+  agentId: setting<string | null>({
+    kind: textLike(/^[\w.:-]{1,64}$/, 'ID', 'id', 'use up to 64 letters, digits and . : - _'),
+    group: 'Identity',
+    help: 'told to applications as Slime-Agent-Id',
+    fallback: null,
+    fallbackText: 'random, kept in the state folder',
+    aliases: ['agentID'],
+    slime: true,
+  }),
+  label: setting<ReadonlyMap<string, string>>({
+    kind: labels(),
+    group: 'Identity',
+    help: 'what to tell the hub about this agent',
+    fallback: new Map(),
+    fallbackText: 'none',
+    aliases: ['labels'],
+  }),
+  reportHardware: setting({ kind: toggle(), group: 'Identity', help: 'tell the hub about cores, memory and GPUs', fallback: true, slime: true }),
+  stateDir: setting<string | null>({
+    kind: orOff(text('PATH', 'path')),
+    group: 'Identity',
+    help: "folder for the agent's id",
+    fallbackText: '$XDG_STATE_HOME/windlass or ~/.local/state/windlass',
+    fallback: null,
+  }),
+  allow: setting<AgentSettings['allow']>({
+    kind: allowRules(),
+    group: UPSTREAM,
+    help: "what a hub may ask for, such as 'GET,POST /v1/*'",
+    fallback: [],
+    fallbackText: 'everything',
+  }),
+  onAbort: setting<OnAbort>({
+    kind: choice(['cancel', 'drain', 'drain_capped']),
+    group: UPSTREAM,
+    help: 'when the client has left: hang up, read to the end, or read for --drain-timeout at most',
+    fallback: 'cancel',
+  }),
+  cancelGrace: setting({ kind: duration(), group: UPSTREAM, help: 'how long an upstream that was hung up on may take to stop', fallback: 5000 }),
+  hostHeader: setting<'upstream' | 'keep'>({
+    kind: choice(['upstream', 'keep']),
+    group: UPSTREAM,
+    help: "Host that the upstream sees: its own name, or keep the client's",
+    fallback: 'upstream',
+  }),
+  connectTimeout: setting({ kind: duration(), group: UPSTREAM, help: 'how long connecting may take', fallback: 5000 }),
+  firstByteTimeout: setting({ kind: duration(), group: UPSTREAM, help: "how long the answer's head may take; 0 = no limit", fallback: 0 }),
+  idleTimeout: setting({ kind: duration(), group: UPSTREAM, help: 'how long an answer may pause; 0 = no limit', fallback: 0 }),
+  upgrades: listenTable.upgrades,
+  caFile: setting<string | null>({
+    kind: text('PATH', 'path of a PEM file'),
+    group: 'The hub',
+    help: 'more certificate authorities to believe, for hub and upstream',
+    fallback: null,
+    fallbackText: 'the built-in ones',
+  }),
+  wire: setting<Wire>({ kind: choice(['native']), group: 'The hub', help: 'how to speak to the hub', fallback: 'native' }),
+  adminAddr: adminAddr(null),
+  ...commonTable,
+} as const;
+
+/** `tokenFile` is where the token was read from, `stateDir` where the agent's id is kept; both depend on more than the table knows. */
+export function agentSettings(values: Values<typeof agentTable>, tokenFile: string | null, stateDir: string | null): AgentSettings {
+  return {
+    ...commonSettings(values),
+    token: values.token,
+    tokenFile,
+    hubs: values.hub,
+    upstreams: values.upstream,
+    slots: values.numWorker,
+    reportHardware: values.reportHardware,
+    agentId: values.agentId,
+    stateDir,
+    labels: values.label,
+    allow: values.allow,
+    onAbort: values.onAbort,
+    cancelGraceMs: values.cancelGrace,
+    hostHeader: values.hostHeader,
+    caFile: values.caFile,
+    upgrades: values.upgrades,
+    wire: values.wire,
+    connectTimeoutMs: values.connectTimeout,
+    firstByteTimeoutMs: values.firstByteTimeout,
+    idleTimeoutMs: values.idleTimeout,
+  };
+}

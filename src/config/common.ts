@@ -1,0 +1,122 @@
+import { LOG_LEVELS, type LogLevel } from '../observe/log.ts';
+import type { HttpLimits } from '../http/limits.ts';
+import { httpLimits } from '../http/limits.ts';
+import { address, bytes, choice, cidrs, duration, integer, list, orNone, orOff, scalar, textLike } from '../schema/kind.ts';
+import { Cidrs } from '../schema/cidrs.ts';
+import { setting, type Values } from '../schema/setting.ts';
+import type { Address } from '../schema/address.ts';
+import type { AccessLogTarget, CommonSettings, ListenSettings, LogFormat } from './settings.ts';
+
+const OPERATION = 'Operation';
+const LIMITS = 'Limits';
+
+const ACCESS_LOG = scalar<AccessLogTarget>(
+  'off|stdout|PATH',
+  'off, stdout or the path of a file',
+  (given) => {
+    if (given === 'off' || given === 'stdout') return given;
+    return given === '-' ? 'stdout' : { path: given };
+  },
+  { format: (target) => (typeof target === 'string' ? target : target.path) },
+);
+
+/** Settings of everything that runs on, but for the admin address, whose default differs. */
+export const commonTable = {
+  logLevel: setting<LogLevel>({ kind: choice(LOG_LEVELS), group: OPERATION, help: 'least important lines to log', fallback: 'info' }),
+  logFormat: setting<LogFormat>({
+    kind: choice(['auto', 'pretty', 'json']),
+    group: OPERATION,
+    help: 'how log lines look; auto: pretty on a terminal, JSON otherwise',
+    fallback: 'auto',
+  }),
+  drainTimeout: setting({
+    kind: duration(),
+    group: OPERATION,
+    help: 'after SIGTERM, how long running requests may take to finish',
+    fallback: 30_000,
+  }),
+} as const;
+
+export function adminAddr(fallback: Address | null) {
+  return setting({
+    kind: orOff(address('127.0.0.1')),
+    group: OPERATION,
+    help: 'where /healthz, /readyz and /metrics are served',
+    fallback,
+  });
+}
+
+/** Settings of everything that listens to applications. */
+export const listenTable = {
+  trustedProxies: setting({
+    kind: cidrs(),
+    group: 'Requests',
+    help: 'whose Forwarded and X-Forwarded-* are believed',
+    fallback: new Cidrs(),
+    fallbackText: 'nobody',
+  }),
+  upgrades: setting({
+    kind: orNone(
+      list(
+        textLike(/^(?!h2c$)[a-z\d!#$%&'*+.^_`|~/-]+$/, 'TOKEN', 'Upgrade token', 'tokens are lower case, such as websocket (h2c is never passed)'),
+      ),
+    ),
+    group: 'Requests',
+    help: 'Upgrade tokens that pass; none = no upgrades',
+    fallback: ['websocket'],
+  }),
+  viaName: setting({
+    kind: textLike(/^[\w!#$%&'*+.^`|~-]{1,64}$/, 'NAME', 'name', 'use letters, digits, dots and dashes'),
+    group: 'Requests',
+    help: 'name in Via, by which loops are noticed',
+    fallback: 'windlass',
+  }),
+  accessLog: setting<AccessLogTarget>({ kind: ACCESS_LOG, group: OPERATION, help: 'one line per request to stdout or a file', fallback: 'off' }),
+  maxBody: setting({ kind: bytes(), group: LIMITS, help: 'largest request body; 0 = unlimited', fallback: httpLimits.bodyBytes }),
+  maxHead: setting({ kind: bytes(), group: LIMITS, help: 'largest request head', fallback: httpLimits.headBytes }),
+  maxFields: setting({ kind: integer(1, 10_000), group: LIMITS, help: 'most header fields in a request', fallback: httpLimits.fieldCount }),
+  maxConnections: setting({
+    kind: integer(0, 10_000_000),
+    group: LIMITS,
+    help: 'most client connections at once; 0 = what the system allows',
+    fallback: httpLimits.connections,
+  }),
+  headTimeout: setting({ kind: duration(), group: LIMITS, help: 'how long a request head may take to arrive', fallback: httpLimits.headTimeoutMs }),
+  bodyIdleTimeout: setting({ kind: duration(), group: LIMITS, help: 'how long a request body may pause', fallback: httpLimits.bodyIdleTimeoutMs }),
+  writeIdleTimeout: setting({
+    kind: duration(),
+    group: LIMITS,
+    help: 'how long a client may take nothing of an answer',
+    fallback: httpLimits.writeIdleTimeoutMs,
+  }),
+  keepAliveTimeout: setting({
+    kind: duration(),
+    group: LIMITS,
+    help: 'how long an idle client connection is kept',
+    fallback: httpLimits.keepAliveTimeoutMs,
+  }),
+} as const;
+
+export function commonSettings(values: Values<typeof commonTable> & { readonly adminAddr: Address | null }): CommonSettings {
+  return { logLevel: values.logLevel, logFormat: values.logFormat, adminAddr: values.adminAddr, drainTimeoutMs: values.drainTimeout };
+}
+
+export function listenSettings(values: Values<typeof listenTable>): Omit<ListenSettings, 'host' | 'port'> {
+  const { trustedProxies, accessLog, upgrades, viaName } = values;
+  return { trustedProxies, accessLog, upgrades, viaName, limits: limitsOf(values) };
+}
+
+function limitsOf(values: Values<typeof listenTable>): HttpLimits {
+  return {
+    ...httpLimits,
+    bodyBytes: values.maxBody,
+    headBytes: values.maxHead,
+    targetBytes: Math.min(httpLimits.targetBytes, values.maxHead),
+    fieldCount: values.maxFields,
+    connections: values.maxConnections,
+    headTimeoutMs: values.headTimeout,
+    bodyIdleTimeoutMs: values.bodyIdleTimeout,
+    writeIdleTimeoutMs: values.writeIdleTimeout,
+    keepAliveTimeoutMs: values.keepAliveTimeout,
+  };
+}

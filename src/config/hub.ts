@@ -1,0 +1,79 @@
+import { duration, host, integer, port, secrets, text, textLike } from '../schema/kind.ts';
+import { setting, type Values } from '../schema/setting.ts';
+import { adminAddr, commonSettings, commonTable, listenSettings, listenTable } from './common.ts';
+import type { HubSettings } from './settings.ts';
+
+const START = 'To start';
+const QUEUE = 'Waiting for a slot';
+
+/** Settings of `hub run`, section [hub]. */
+export const hubTable = {
+  secret: setting({
+    kind: secrets(),
+    group: START,
+    help: 'seals agent tokens; a file may hold several lines: the first seals, all open',
+    hint: 'openssl rand -hex 32 makes a good one',
+    secret: 'lines',
+    slime: true,
+  }),
+  appPassword: setting<string | null>({
+    kind: text('SECRET', 'secret text'),
+    group: START,
+    help: 'applications must send it as Slime-App-Password',
+    fallback: null,
+    fallbackText: 'anybody may ask',
+    secret: 'line',
+    slime: true,
+  }),
+  host: setting({ kind: host(), group: START, help: 'address to listen on; 127.0.0.1 = this machine only', fallback: '0.0.0.0', slime: true }),
+  port: setting({ kind: port(), group: START, help: 'port for applications and agents', fallback: 8080, slime: true }),
+  concurrent: setting({
+    kind: integer(0, 10_000_000),
+    group: QUEUE,
+    help: 'most application requests inside at once, waiting ones included; 0 = unlimited',
+    fallback: 0,
+    slime: true,
+  }),
+  queueTimeout: setting({
+    kind: duration(),
+    group: QUEUE,
+    help: 'how long every request waits for a slot; 0 = only those that ask (Slime-Block: 1, Prefer: wait=N)',
+    fallback: 0,
+  }),
+  blockTimeout: setting({ kind: duration(), group: QUEUE, help: 'how long a request that asks to wait does so at most', fallback: 300_000 }),
+  // A waiting request may hold a client's socket and 64 KiB of body: 1000 of them cost 70 MiB at worst, and at one a second they are a quarter of an hour of work.
+  queueSize: setting({ kind: integer(0, 1_000_000), group: QUEUE, help: 'most requests that wait at once; more get 503', fallback: 1000 }),
+  timeout: setting({
+    kind: duration(),
+    group: 'Requests',
+    help: "waiting, connecting and the wait for an answer's head together; 0 = no limit",
+    fallback: 0,
+  }),
+  ...listenTable,
+  hubId: setting<string | null>({
+    kind: textLike(/^[\w.-]{1,64}$/, 'NAME', 'name', 'use up to 64 letters, digits, dots and dashes'),
+    group: 'Operation',
+    help: 'names this hub to agents and in logs',
+    fallback: null,
+    fallbackText: 'random',
+  }),
+  adminAddr: adminAddr({ host: '127.0.0.1', port: 9080 }),
+  ...commonTable,
+} as const;
+
+export function hubSettings(values: Values<typeof hubTable>, randomId: () => string): HubSettings {
+  return {
+    ...commonSettings(values),
+    ...listenSettings(values),
+    host: values.host,
+    port: values.port,
+    secrets: values.secret,
+    appPassword: values.appPassword,
+    concurrent: values.concurrent,
+    queueTimeoutMs: values.queueTimeout,
+    blockTimeoutMs: values.blockTimeout,
+    queueSize: values.queueSize,
+    timeoutMs: values.timeout,
+    hubId: values.hubId ?? randomId(),
+  };
+}

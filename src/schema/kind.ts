@@ -1,0 +1,289 @@
+import { formatAddress, parseAddress, parsePort, type Address } from './address.ts';
+import { parseAllowRule, type AllowRule } from './allow.ts';
+import { formatBytes, parseBytes } from './bytes.ts';
+import { Cidrs, parseCidr } from './cidrs.ts';
+import { formatDuration, parseDuration } from './duration.ts';
+import { nearest } from './nearest.ts';
+import { parseUpstreamUrl, type UpstreamUrl } from './upstream-url.ts';
+import { Wrong } from './wrong.ts';
+
+/** A kind of value: how it is read from text and from TOML, and how it is written. Everything that cannot be used throws Wrong. */
+export interface Kind<T> {
+  /** Stands for the value in help. */
+  readonly word: string;
+  /** One phrase for the reference. */
+  readonly says: string;
+  /** May it be given several times? */
+  readonly many: boolean;
+  /** What may be written, when there are only so many. */
+  readonly choices: readonly string[];
+  /** From flags (one text per time given) and the environment (one text). */
+  parse(texts: readonly string[]): T;
+  fromToml(value: unknown): T;
+  format(value: T): string;
+  /** The text with whatever may be secret in it taken out. */
+  redact(text: string): string;
+}
+
+/** Any text without control characters. */
+export function text(word = 'TEXT', says = 'text'): Kind<string> {
+  return scalar(word, says, (given) => {
+    if (given === '') throw new Wrong('is empty', 'give a value or leave it out');
+    // oxlint-disable-next-line no-control-regex -- control characters are what is being looked for
+    if (/[\u0000-\u001f\u007f]/.test(given)) throw new Wrong('has control characters in it', 'is there a line break too many?');
+    return given;
+  });
+}
+
+/** Text of a given form. */
+export function textLike(form: RegExp, word: string, says: string, fix: string): Kind<string> {
+  return scalar(word, says, (given) => {
+    if (!form.test(given)) throw new Wrong('is not of the right form', fix);
+    return given;
+  });
+}
+
+/** Secrets, one per text. (Where they may come from is the setting's business.) */
+export function secrets(): Kind<readonly string[]> {
+  return {
+    ...text('SECRET', 'secret text'),
+    parse: (texts) => texts.map((given) => text().parse([given])),
+    fromToml: (value) => [text().fromToml(value)],
+    format: () => '***',
+  };
+}
+
+export function integer(min: number, max: number): Kind<number> {
+  return scalar(
+    'N',
+    'whole number',
+    (given) => {
+      if (!/^-?\d{1,15}$/.test(given)) throw new Wrong('is no whole number', `give a number from ${min} to ${max}`);
+      const n = Number(given);
+      if (n < min || n > max) throw new Wrong('is out of range', `give a number from ${min} to ${max}`);
+      return n;
+    },
+    { types: ['number'] },
+  );
+}
+
+export function toggle(): Kind<boolean> {
+  return scalar(
+    'BOOL',
+    'true or false',
+    (given) => {
+      const value = TOGGLES.get(given.toLowerCase());
+      if (value === undefined) throw new Wrong('is neither true nor false', 'write true or false');
+      return value;
+    },
+    { types: ['boolean'], choices: ['true', 'false'] },
+  );
+}
+
+const TOGGLES: ReadonlyMap<string, boolean> = new Map([
+  ['true', true],
+  ['1', true],
+  ['yes', true],
+  ['on', true],
+  ['false', false],
+  ['0', false],
+  ['no', false],
+  ['off', false],
+]);
+
+export function choice<const T extends string>(choices: readonly T[]): Kind<T> {
+  return scalar(
+    choices.join('|'),
+    `one of ${choices.join(', ')}`,
+    (given) => {
+      const found = choices.find((one) => one === given.replaceAll('-', '_').toLowerCase());
+      if (found !== undefined) return found;
+      const near = nearest(given, choices);
+      throw new Wrong('is not one of the choices', near === null ? `choose ${listed(choices)}` : `did you mean ${near}? (choose ${listed(choices)})`);
+    },
+    { choices },
+  );
+}
+
+export function duration(maxMs?: number): Kind<number> {
+  return scalar('TIME', 'duration such as 500ms, 30s or 1h2m3s', (given) => parseDuration(given, maxMs), {
+    format: formatDuration,
+    types: ['number'],
+  });
+}
+
+export function bytes(): Kind<number> {
+  return scalar('SIZE', 'size such as 64KiB or 10MB', parseBytes, { format: formatBytes, types: ['number'] });
+}
+
+export function port(): Kind<number> {
+  return scalar('PORT', 'port number, 0 = any free one', parsePort, { types: ['number'] });
+}
+
+/** The host part of where to listen. */
+export function host(): Kind<string> {
+  return scalar('HOST', 'IP address or name', (given) => {
+    if (/^(?:[^:]*|\[.*\]):\d+$/.test(given)) throw new Wrong('has a port in it', 'give the port with --port');
+    return given === '' ? '0.0.0.0' : parseAddress(given.includes(':') && !given.startsWith('[') ? `[${given}]:0` : `${given}:0`).host;
+  });
+}
+
+/** Where to listen: HOST:PORT or :PORT. */
+export function address(defaultHost: string): Kind<Address> {
+  return scalar('ADDRESS', `address such as :8080 (then the host is ${defaultHost}) or [::1]:8080`, (given) => parseAddress(given, defaultHost), {
+    format: formatAddress,
+    types: ['number'],
+  });
+}
+
+/** A kind that can also be switched off. */
+export function orOff<T>(kind: Kind<T>): Kind<T | null> {
+  const isOff = (given: unknown): boolean => given === 'off' || given === 'none' || given === false;
+  return {
+    ...kind,
+    says: `${kind.says}, or off`,
+    parse: (texts) => (isOff(texts.at(-1)) ? null : kind.parse(texts)),
+    fromToml: (value) => (isOff(value) ? null : kind.fromToml(value)),
+    format: (value) => (value === null ? 'off' : kind.format(value)),
+  };
+}
+
+export function upstreamUrl(): Kind<UpstreamUrl> {
+  return scalar('URL', 'host:port (http) or http(s)://[user[:pass]@]host[:port][/path]', parseUpstreamUrl, {
+    format: (url) => url.shown,
+    redact: withoutUserInfo,
+  });
+}
+
+/** Up to the last @, because a password may hold anything. */
+function withoutUserInfo(given: string): string {
+  return given.replace(/^((?:[a-z][a-z\d+.-]*:\/\/)?).*@/is, '$1***@');
+}
+
+/** Several values: the flag repeated, or separated (by commas unless commas mean something inside). */
+export function list<T>(kind: Kind<T>, separator: RegExp = /,/, says = 'comma-separated or repeated'): Kind<readonly T[]> {
+  const parse = (texts: readonly string[]): readonly T[] => {
+    const items = texts.flatMap((given) => given.split(separator)).map((item) => item.trim());
+    const values = items.filter((item) => item !== '').map((item) => naming(item, () => kind.parse([item])));
+    if (values.length === 0) throw new Wrong('is empty', 'give at least one value or leave it out');
+    return values;
+  };
+  // Shown as a part of what was given, an item cut out of a password at its comma would slip past redact().
+  const naming = <V>(item: string, read: () => V): V => {
+    try {
+      return read();
+    } catch (error) {
+      if (error instanceof Wrong && kind.redact('://@') === '://@') throw new Wrong(error.message, error.fix, item);
+      throw error;
+    }
+  };
+  return {
+    word: `${kind.word}[,…]`,
+    says: `${kind.says}; ${says}`,
+    many: true,
+    choices: kind.choices,
+    parse,
+    fromToml: (value) => {
+      if (!Array.isArray(value)) return typeof value === 'string' ? parse([value]) : [kind.fromToml(value)];
+      return value.map((item) => naming(String(item), () => kind.fromToml(item)));
+    },
+    format: (values) => values.map((value) => kind.format(value)).join(','),
+    redact: (given) => kind.redact(given),
+  };
+}
+
+/** A list that `none` (or `[]`) empties. */
+export function orNone<T>(kind: Kind<readonly T[]>): Kind<readonly T[]> {
+  const isNone = (given: unknown): boolean => given === 'none' || given === 'off';
+  return {
+    ...kind,
+    parse: (texts) => (isNone(texts.at(-1)) ? [] : kind.parse(texts)),
+    fromToml: (value) => (isNone(value) ? [] : kind.fromToml(value)),
+    format: (values) => (values.length === 0 ? 'none' : kind.format(values)),
+  };
+}
+
+/** Address blocks whose word is believed. */
+export function cidrs(): Kind<Cidrs> {
+  const blocks = list(scalar('CIDR', 'address block such as 10.0.0.0/8, a single address, loopback or private', parseCidr));
+  return {
+    ...blocks,
+    parse: (texts) => new Cidrs(blocks.parse(texts).flat()),
+    fromToml: (value) => new Cidrs(blocks.fromToml(value).flat()),
+    format: () => '',
+  };
+}
+
+export function allowRules(): Kind<readonly AllowRule[]> {
+  return list(scalar('RULE', "methods and path such as 'GET,POST /v1/*'", parseAllowRule), /[;\n]/, 'repeated, or separated by semicolons');
+}
+
+/** `k=v` pairs; in TOML also a table. */
+export function labels(): Kind<ReadonlyMap<string, string>> {
+  const pairs = list(
+    scalar('KEY=VALUE', 'label such as gpu=a100', (given): [string, string] => {
+      const at = given.indexOf('=');
+      if (at < 0) throw new Wrong('has no =', `write ${given}=VALUE`);
+      return labelOf(given.slice(0, at).trim(), given.slice(at + 1).trim());
+    }),
+  );
+  return {
+    ...pairs,
+    parse: (texts) => new Map(pairs.parse(texts)),
+    fromToml: (value) => {
+      if (typeof value !== 'object' || value === null || Array.isArray(value)) return new Map(pairs.fromToml(value));
+      return new Map(Object.entries(value).map(([key, of]) => labelOf(key, String(of))));
+    },
+    format: (map) => [...map].map(([key, value]) => `${key}=${value}`).join(','),
+  };
+}
+
+function labelOf(key: string, value: string): [string, string] {
+  if (!/^[a-zA-Z][\w./-]{0,62}$/.test(key))
+    throw new Wrong('has a bad key', 'a key begins with a letter and has letters, digits and . _ / - (at most 63)', key);
+  if (!/^[^\p{C}]{0,200}$/u.test(value)) throw new Wrong('has a bad value', 'a value has at most 200 printable characters', key);
+  return [key, value];
+}
+
+interface ScalarOptions<T> {
+  readonly format?: (value: T) => string;
+  readonly redact?: (text: string) => string;
+  readonly choices?: readonly string[];
+  /** TOML types beside string that mean what their text means. */
+  readonly types?: readonly ('number' | 'boolean')[];
+}
+
+/** A kind made of one text; given several times, the last counts. */
+export function scalar<T>(word: string, says: string, read: (text: string) => T, options: ScalarOptions<T> = {}): Kind<T> {
+  const types: readonly string[] = ['string', ...(options.types ?? [])];
+  return {
+    word,
+    says,
+    many: false,
+    choices: options.choices ?? [],
+    parse: (texts) => read(texts.at(-1)!),
+    fromToml: (value) => {
+      if (types.includes(typeof value) || (typeof value === 'bigint' && types.includes('number'))) return read(String(value));
+      throw new Wrong(`is ${tomlType(value)}`, `write ${types.map((type) => TYPE_WORDS.get(type)).join(' or ')}: ${says}`);
+    },
+    format: options.format ?? String,
+    redact: options.redact ?? ((given) => given),
+  };
+}
+
+const TYPE_WORDS: ReadonlyMap<string, string> = new Map([
+  ['string', 'text in quotes'],
+  ['number', 'a number'],
+  ['boolean', 'true or false without quotes'],
+]);
+
+function tomlType(value: unknown): string {
+  if (Array.isArray(value)) return 'a list';
+  if (value instanceof Date) return 'a date';
+  if (typeof value === 'object') return 'a table';
+  return TYPE_WORDS.get(typeof value === 'bigint' ? 'number' : typeof value) ?? 'of no use';
+}
+
+function listed(words: readonly string[]): string {
+  return `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+}
