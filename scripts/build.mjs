@@ -1,0 +1,78 @@
+#!/usr/bin/env node
+// Makes dist/ from src/. Does nothing when dist/ was made from exactly these sources; --force builds anyway.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const BIN = 'cli/main.js';
+const STAMP = '.made-from';
+
+/** @returns false when the compiler refused */
+export function build(root, { force = false } = {}) {
+  const dist = join(root, 'dist');
+  const digest = digestOfSources(root);
+  if (!force && existsSync(join(dist, BIN)) && read(join(dist, STAMP)) === digest) return true;
+  console.log('windlass: building dist/');
+  // Into a folder of its own first, so that whoever runs the old build meanwhile is not disturbed.
+  const fresh = join(root, `dist.${process.pid}.tmp`);
+  const tsc = spawnSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', fresh], {
+    cwd: root,
+    stdio: 'inherit',
+  });
+  if (tsc.status !== 0) {
+    rmSync(fresh, { recursive: true, force: true });
+    console.error('windlass: the build failed');
+    return false;
+  }
+  copyDeclarations(join(root, 'src'), fresh);
+  if (existsSync(join(fresh, BIN))) chmodSync(join(fresh, BIN), 0o755);
+  writeFileSync(join(fresh, STAMP), digest);
+  rmSync(dist, { recursive: true, force: true });
+  renameSync(fresh, dist);
+  return true;
+}
+
+/** Hand-written declarations are read by the compiler but not emitted; those that were emitted refer to them. */
+function copyDeclarations(src, dist) {
+  for (const file of files(src)) {
+    if (!file.endsWith('.d.ts')) continue;
+    const to = join(dist, relative(src, file));
+    mkdirSync(dirname(to), { recursive: true });
+    copyFileSync(file, to);
+  }
+}
+
+function digestOfSources(root) {
+  const hash = createHash('sha256');
+  const inputs = files(join(root, 'src'))
+    .filter((file) => !file.endsWith('.test.ts'))
+    .toSorted((a, b) => (a < b ? -1 : 1));
+  for (const name of ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json']) inputs.push(join(root, name));
+  for (const file of inputs)
+    hash
+      .update(`${relative(root, file)}\0`)
+      .update(readFileSync(file))
+      .update('\0');
+  return hash.digest('hex');
+}
+
+function files(folder) {
+  return readdirSync(folder, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
+}
+
+function read(path) {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return null;
+  }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const root = fileURLToPath(new URL('..', import.meta.url));
+  process.exitCode = build(root, { force: process.argv.includes('--force') }) ? 0 : 1;
+}
