@@ -12,7 +12,7 @@ export function machineFacts() {
     ['node', process.version],
     ['nginx', version('nginx', ['-v'], /nginx\/(\S+)/)],
     ['wrk', version('wrk', ['--version'], /wrk (\S+)/)],
-    ['commit', version('git', ['describe', '--always', '--dirty'], /(\S+)/)],
+    ['commit', version('git', ['describe', '--always', '--dirty'], /^([0-9a-f]{7,}\S*|v\d\S*)$/m)],
     [
       'load average at start',
       loadavg()
@@ -31,7 +31,7 @@ export function openFilesLimit() {
 
 /** @param {string} command @param {string[]} args @param {RegExp} pattern */
 function version(command, args, pattern) {
-  const ran = spawnSync(command, args, { encoding: 'utf8' });
+  const ran = spawnSync(command, args, { encoding: 'utf8', cwd: import.meta.dirname });
   if (ran.error !== undefined) return 'absent';
   return pattern.exec(`${ran.stdout}${ran.stderr}`)?.[1] ?? 'unknown';
 }
