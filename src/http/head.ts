@@ -298,6 +298,8 @@ export class ResponseHead extends Head {
   reasonEnd = 0;
   /** The body came in chunks (so its end is certain). */
   chunked = false;
+  /** How long the sender says it keeps the connection, s; 0 when it says nothing. */
+  keepAliveS = 0;
 
   constructor(fieldCapacity = 128) {
     super(fieldCapacity);
@@ -319,6 +321,7 @@ export class ResponseHead extends Head {
   override reset(bytes: Buffer, start: number): void {
     super.reset(bytes, start);
     this.status = 0;
+    this.keepAliveS = 0;
   }
 
   keep(): ResponseHead {

@@ -1,5 +1,5 @@
 // HOT: removeHopByHop() runs per head.
-import { type Head, REMOVED, RequestHead, STRIDE } from './head.ts';
+import { type Head, REMOVED, RequestHead, ResponseHead, STRIDE } from './head.ts';
 import {
   CONNECTION,
   HTTP2_SETTINGS,
@@ -46,7 +46,10 @@ export function removeHopByHop(head: Head): void {
     head.remove(TE);
   }
   if (first[TRANSFER_ENCODING] !== 0) head.remove(TRANSFER_ENCODING);
-  if (first[KEEP_ALIVE] !== 0) head.remove(KEEP_ALIVE);
+  if (first[KEEP_ALIVE] !== 0) {
+    if (head instanceof ResponseHead) head.keepAliveS = Number(/(?:^|[,\s])timeout=(\d{1,6})/i.exec(head.value(KEEP_ALIVE))?.[1] ?? 0);
+    head.remove(KEEP_ALIVE);
+  }
   if (first[PROXY_CONNECTION] !== 0) head.remove(PROXY_CONNECTION);
   if (first[UPGRADE] !== 0) head.remove(UPGRADE);
   if (first[HTTP2_SETTINGS] !== 0) head.remove(HTTP2_SETTINGS);

@@ -2,17 +2,17 @@
 import { Buffer } from 'node:buffer';
 import net from 'node:net';
 import type { Loop } from '../std/loop.ts';
-import type { Slab } from '../std/slabs.ts';
 import type { Timed } from '../std/sweeper.ts';
 import { Wire, type WireUser } from '../std/wire.ts';
 import { ChunkedDecoder } from './chunked.ts';
 import { type Handler, Notes, type ReplySink, type RequestSink, type Writer } from './exchange.ts';
 import { Failure } from './failure.ts';
-import { fieldLine, type HeaderList, makePeer, NO_BODY, type Peer, RequestHead, type ResponseHead, UNKNOWN_LENGTH } from './head.ts';
+import { type HeaderList, makePeer, NO_BODY, type Peer, RequestHead, type ResponseHead, UNKNOWN_LENGTH } from './head.ts';
 import type { HttpLimits } from './limits.ts';
 import { CONTENT_LENGTH } from './names.ts';
+import { COPY_BYTES, Outbox } from './outbox.ts';
 import { INCOMPLETE, parseRequest, REFUSED } from './parse.ts';
-import { type Closing, responseRoom, writeResponse } from './write.ts';
+import { type Closing, responseRoom, trailerLines, writeResponse } from './write.ts';
 
 /** What an HTTP/1 server needs from whoever starts it. */
 export interface ServerOptions {
@@ -88,7 +88,7 @@ export class ServerH1 {
     const peer = makePeer(address, socket.remotePort ?? 0, socket.localPort ?? 0, 'http', false);
     peer.trusted = this.#options.trusts(peer.address);
     const connection = new Connection(this, this.#options, peer);
-    connection.wire = new Wire(loop, connection, () => socket).listenToData();
+    connection.attach(new Wire(loop, connection, () => socket).listenToData());
     this.#connections.add(connection);
     this.counts.connections = this.#connections.size;
     loop.sweeper.add(connection);
@@ -139,8 +139,6 @@ const DRAINING = 5;
 const LINGERING = 6;
 const CLOSED = 7;
 
-/** Bodies up to this size are copied behind their head, so that both leave in one system call; larger ones go by reference. */
-const COPY_BYTES = 4 * 1024;
 const WAITS_MS = Number.POSITIVE_INFINITY;
 
 class Connection implements WireUser, Timed {
@@ -148,6 +146,7 @@ class Connection implements WireUser, Timed {
   readonly options: ServerOptions;
   readonly peer: Peer;
   wire!: Wire;
+  out!: Outbox;
   due: number;
   place = -1;
   state = HEAD;
@@ -168,6 +167,11 @@ class Connection implements WireUser, Timed {
     this.options = options;
     this.peer = peer;
     this.due = options.loop.clock.now() + options.limits.firstByteTimeoutMs;
+  }
+
+  attach(wire: Wire): void {
+    this.wire = wire;
+    this.out = new Outbox(this.options.loop, wire);
   }
 
   get bufferedBytes(): number {
@@ -608,17 +612,12 @@ class Exchange implements ReplySink, Writer {
   headSent = false;
   ended = false;
   stalled = false;
-  queued = false;
   readonly #isHead: boolean;
   readonly #minor: number;
   #awaitsContinue: boolean;
   #by = BY_NOTHING;
   #remaining = 0;
   #settled = false;
-  /** Output not yet handed to the socket: slab.bytes[from..to). */
-  #slab: Slab | null = null;
-  #from = 0;
-  #to = 0;
 
   constructor(connection: Connection, notes: Notes, head: RequestHead | null) {
     this.#connection = connection;
@@ -637,12 +636,9 @@ class Exchange implements ReplySink, Writer {
       this.#connection.sendContinue();
       return;
     }
-    const room = responseRoom(head);
-    const slab = this.#connection.options.loop.slabs.take(room);
-    const from = slab.at;
     head.length = NO_BODY;
-    slab.at = writeResponse(head, false, 'keep', slab.bytes, from);
-    this.#connection.wire.write(slab.bytes.subarray(from, slab.at));
+    this.#writeHead(head, false, 'keep');
+    this.#connection.out.send();
   }
 
   head(head: ResponseHead): void {
@@ -660,7 +656,7 @@ class Exchange implements ReplySink, Writer {
       this.keepAlive = false;
       head.length = NO_BODY;
       this.#writeHead(head, false, 'keep');
-      this.flush();
+      connection.out.send();
       connection.goRaw();
       return;
     }
@@ -689,49 +685,28 @@ class Exchange implements ReplySink, Writer {
   }
 
   #writeHead(head: ResponseHead, chunked: boolean, closing: Closing): void {
-    const { loop } = this.#connection.options;
+    const { out } = this.#connection;
     // Room for a small body behind the head: both then leave in one piece.
-    const slab = loop.slabs.take(responseRoom(head) + COPY_BYTES);
-    this.#slab = slab;
-    this.#from = slab.at;
-    slab.at = this.#to = writeResponse(head, chunked, closing, slab.bytes, slab.at);
-    loop.turn.later(this);
+    const slab = out.reserve(responseRoom(head) + COPY_BYTES);
+    out.wrote(slab, writeResponse(head, chunked, closing, slab.bytes, slab.at));
   }
 
   write(chunk: Uint8Array): boolean {
-    if (this.dead || this.ended) return true;
+    if (this.dead || this.ended || this.#by === BY_NOTHING) return true;
     const n = chunk.length;
     if (n === 0) return true;
     const connection = this.#connection;
-    switch (this.#by) {
-      case BY_NOTHING:
+    if (this.#by === BY_LENGTH) {
+      if (n > this.#remaining) {
+        this.abort(new Failure('bad_response', 'the answer is longer than its Content-Length'));
         return true;
-      case BY_LENGTH:
-        if (n > this.#remaining) {
-          this.abort(new Failure('bad_response', 'the answer is longer than its Content-Length'));
-          return true;
-        }
-        this.#remaining -= n;
-        this.notes.replyBytes += n;
-        if (n <= COPY_BYTES) this.#append(chunk, n);
-        else this.#pass(chunk, '', '');
-        break;
-      case BY_CHUNKS:
-        this.notes.replyBytes += n;
-        if (n <= COPY_BYTES) {
-          const size = `${n.toString(16)}\r\n`;
-          this.#room(n + size.length + 2);
-          this.#text(size);
-          this.#append(chunk, n);
-          this.#text('\r\n');
-        } else this.#pass(chunk, `${n.toString(16)}\r\n`, '\r\n');
-        break;
-      default:
-        this.notes.replyBytes += n;
-        if (n <= COPY_BYTES) this.#append(chunk, n);
-        else this.#pass(chunk, '', '');
+      }
+      this.#remaining -= n;
     }
-    if (connection.wire.buffered < HIGH_WATER) return true;
+    this.notes.replyBytes += n;
+    if (this.#by === BY_CHUNKS) connection.out.chunk(chunk);
+    else connection.out.body(chunk);
+    if (!connection.out.full) return true;
     this.stalled = true;
     connection.stall();
     return false;
@@ -739,22 +714,14 @@ class Exchange implements ReplySink, Writer {
 
   end(trailers?: HeaderList): void {
     if (this.dead || this.ended) return;
+    const connection = this.#connection;
     if (!this.headSent || (this.#by === BY_LENGTH && this.#remaining > 0)) {
       this.abort(new Failure('upstream_closed', 'the answer ended before it was complete'));
       return;
     }
-    if (this.#by === BY_CHUNKS) {
-      if (trailers === undefined) this.#text(LAST_CHUNK);
-      else {
-        let text = '0\r\n';
-        for (let i = 0; i < trailers.length; i += 2) text += fieldLine(trailers[i]!, trailers[i + 1]!);
-        this.#room(text.length + 2);
-        this.#text(`${text}\r\n`);
-      }
-    }
+    if (this.#by === BY_CHUNKS) connection.out.text(trailers === undefined ? LAST_CHUNK : `0\r\n${trailerLines(trailers)}\r\n`);
     this.ended = true;
-    this.flush();
-    const connection = this.#connection;
+    connection.out.send();
     if (connection.state === RAW) {
       connection.wire.end();
       return;
@@ -768,7 +735,7 @@ class Exchange implements ReplySink, Writer {
     if (this.dead || this.ended) return;
     this.dead = true;
     this.notes.failure ??= failure;
-    this.#send();
+    this.#connection.out.send();
     // What was written still goes out; FIN without the promised end is unmistakable for every framing but a close-delimited one.
     this.#connection.cut(this.headSent && this.#by !== BY_CLOSE);
     if (this.sink !== NOWHERE) this.settle();
@@ -804,59 +771,7 @@ class Exchange implements ReplySink, Writer {
   drained(): void {
     this.#connection.resumeReading();
   }
-
-  /** Makes sure that `n` more bytes fit behind the pending output, else hands that to the socket. */
-  #room(n: number): void {
-    const slab = this.#slab;
-    if (slab !== null && slab.at === this.#to && slab.bytes.length - slab.at >= n) return;
-    this.#send();
-    this.#slab = this.#connection.options.loop.slabs.take(n);
-    this.#from = this.#to = this.#slab.at;
-    this.#connection.options.loop.turn.later(this);
-  }
-
-  #append(chunk: Uint8Array, n: number): void {
-    this.#room(n);
-    const slab = this.#slab!;
-    slab.bytes.set(chunk, slab.at);
-    slab.at = this.#to = slab.at + n;
-  }
-
-  #text(text: string): void {
-    this.#room(text.length);
-    const slab = this.#slab!;
-    slab.at = this.#to = slab.at + slab.bytes.latin1Write(text, slab.at);
-  }
-
-  /** Hands a large chunk to the socket by reference, with whatever was pending before it, in one system call. */
-  #pass(chunk: Uint8Array, before: string, behind: string): void {
-    const { wire } = this.#connection;
-    if (before !== '') this.#text(before);
-    wire.cork();
-    this.#send();
-    wire.writeBorrowed(chunk);
-    if (behind !== '') {
-      this.#text(behind);
-      this.#send();
-    }
-    wire.uncork();
-  }
-
-  #send(): void {
-    const slab = this.#slab;
-    if (slab === null) return;
-    this.#slab = null;
-    if (this.#to > this.#from) this.#connection.wire.write(slab.bytes.subarray(this.#from, this.#to));
-  }
-
-  /** Turn calls this for what was not complete within its turn: a head without its body yet, an event of a stream. */
-  flush(): void {
-    if (this.#slab !== null) this.#send();
-  }
 }
-
-/** Node counts a socket as full from here on; more is asked for only below. */
-const HIGH_WATER = 64 * 1024;
 
 /** A sink for what nobody wants. */
 const NOWHERE: RequestSink = {

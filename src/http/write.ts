@@ -1,7 +1,7 @@
 // HOT: every head that leaves the process is written here.
 import type { Buffer } from 'node:buffer';
 import { CONTENT_LENGTH } from './names.ts';
-import { type Head, REMOVED, type RequestHead, type ResponseHead, STRIDE, UNKNOWN_LENGTH } from './head.ts';
+import { fieldLine, type Head, type HeaderList, REMOVED, type RequestHead, type ResponseHead, STRIDE, UNKNOWN_LENGTH } from './head.ts';
 
 /** Room for what a writer may add beside fields, tail, target and authority. */
 const MARGIN = 192;
@@ -72,6 +72,13 @@ export function writeResponse(head: ResponseHead, chunked: boolean, closing: Clo
   out[at++] = 13;
   out[at++] = 10;
   return at;
+}
+
+/** A trailer section without its blank line. @throws RangeError, see fieldLine */
+export function trailerLines(trailers: HeaderList): string {
+  let text = '';
+  for (let i = 0; i < trailers.length; i += 2) text += fieldLine(trailers[i]!, trailers[i + 1]!);
+  return text;
 }
 
 /** The fields that are passed on, in runs as long as they go, then what was added. */

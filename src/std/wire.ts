@@ -103,11 +103,12 @@ export class Wire {
     return this.socket.writableLength < WRITE_HIGH_WATER;
   }
 
-  /** Writes a borrowed chunk: by reference when its memory may be passed on, else through a slab. */
-  writeBorrowed(chunk: Uint8Array): boolean {
-    if (!this.#loop.reads.passable(chunk)) return this.write(this.#loop.slabs.copy(chunk));
+  /** Writes a borrowed chunk: by reference when its memory may be passed on, else through a slab. Inside cork() its fate is known only at uncork(). */
+  writeBorrowed(chunk: Uint8Array, corked = false): boolean {
+    const { reads, slabs } = this.#loop;
+    if (!reads.passable(chunk)) return this.write(slabs.copy(chunk));
     const fine = this.write(chunk);
-    if (this.socket.writableLength > 0) this.#loop.reads.kept = true;
+    if (!corked && this.socket.writableLength > 0) reads.kept = true;
     return fine;
   }
 
@@ -118,6 +119,7 @@ export class Wire {
 
   uncork(): void {
     this.socket.uncork();
+    if (this.socket.writableLength > 0) this.#loop.reads.kept = true;
   }
 
   pause(): void {

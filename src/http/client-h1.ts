@@ -1,0 +1,683 @@
+// HOT: every connection to an HTTP/1 upstream and every request on it runs here.
+import { Buffer } from 'node:buffer';
+import type { Loop } from '../std/loop.ts';
+import type { Slab } from '../std/slabs.ts';
+import type { Timed } from '../std/sweeper.ts';
+import type { Wire, WireUser } from '../std/wire.ts';
+import { ChunkedDecoder } from './chunked.ts';
+import type { BodySink, Notes, ReplySink, RequestSink, Writer } from './exchange.ts';
+import { Failure, type FailureCode } from './failure.ts';
+import { type HeaderList, type RequestHead, ResponseHead, UNKNOWN_LENGTH } from './head.ts';
+import type { HttpLimits } from './limits.ts';
+import { COPY_BYTES, Outbox } from './outbox.ts';
+import { INCOMPLETE, parseResponse, REFUSED } from './parse.ts';
+import { requestRoom, trailerLines, writeRequest } from './write.ts';
+
+/** What to do with a request whose client has left: stop it, or let the upstream finish (some crash when they are stopped). */
+export type OnAbort = 'cancel' | 'drain' | 'drain_capped';
+
+export interface ClientOptions {
+  readonly loop: Loop;
+  readonly limits: HttpLimits;
+  /** ms; 0 = no limit. */
+  readonly connectTimeoutMs: number;
+  /** From the request's end to the head of the answer, ms; 0 = no limit. */
+  readonly firstByteTimeoutMs: number;
+  /** Without a byte of the answer's body, ms; 0 = no limit. */
+  readonly idleTimeoutMs: number;
+  readonly onAbort: OnAbort;
+  /** How long a cancelled upstream may take to close its side before it is reset, ms. */
+  readonly cancelGraceMs: number;
+  /** How long drain_capped lets it run, ms. */
+  readonly drainTimeoutMs: number;
+}
+
+/** Whoever owns client connections: a pool. */
+export interface ConnectionOwner {
+  /** The connection is free for another request. */
+  released(connection: ClientConnection): void;
+  /** The connection is gone. */
+  gone(connection: ClientConnection): void;
+  /** A kept-alive connection was closed before it answered: here is its exchange again, for a fresh connection. */
+  again(exchange: ClientExchange): void;
+  /** A cancelled upstream did not close within its grace and was reset. */
+  graceExpired(): void;
+}
+
+const CONNECTING = 0;
+const IDLE = 1;
+const HEAD = 2;
+const BODY = 3;
+const CHUNKS = 4;
+/** The body ends with the connection. */
+const UNTIL_CLOSE = 5;
+const RAW = 6;
+/** The client left; we have sent FIN and wait until the upstream closes its side. */
+const CANCELLED = 7;
+const CLOSED = 8;
+
+const NEVER = Number.POSITIVE_INFINITY;
+/** Request bytes kept for a second try on a fresh connection (rule R1). */
+const KEPT_BYTES = 64 * 1024;
+const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
+
+/** One connection to an upstream; it carries one exchange at a time. */
+export class ClientConnection implements WireUser, Timed {
+  readonly #options: ClientOptions;
+  readonly #owner: ConnectionOwner;
+  readonly #scratch: ResponseHead;
+  wire!: Wire;
+  out!: Outbox;
+  due = NEVER;
+  place = -1;
+  state = CONNECTING;
+  exchange: ClientExchange | null = null;
+  served = 0;
+  /** Monotonic ms when it became idle, and until when it may be used. */
+  idleSinceMs = 0;
+  keepUntilMs = NEVER;
+  /** The peer closes idle connections after this, s; 0 = unknown. */
+  keepAliveS = 0;
+  #carry: Buffer | null = null;
+  #remaining = 0;
+  #decoder: ChunkedDecoder | null = null;
+  #reusable = false;
+  #informational = 0;
+  #paused = false;
+  /** Nobody listens to the answer any more (drain): it is read to its end all the same. */
+  #discarding = false;
+  readonly #startMs: number;
+
+  constructor(options: ClientOptions, owner: ConnectionOwner, scratch: ResponseHead) {
+    this.#options = options;
+    this.#owner = owner;
+    this.#scratch = scratch;
+    this.#startMs = options.loop.clock.now();
+    this.due = options.connectTimeoutMs > 0 ? this.#startMs + options.connectTimeoutMs : NEVER;
+  }
+
+  attach(wire: Wire): void {
+    this.wire = wire;
+    this.out = new Outbox(this.#options.loop, wire);
+    this.#options.loop.sweeper.add(this);
+  }
+
+  /** The socket (and its TLS) is up. */
+  opened(): void {
+    if (this.state !== CONNECTING) return;
+    this.state = IDLE;
+    this.due = NEVER;
+    const { exchange } = this;
+    if (exchange === null) this.#owner.released(this);
+    else {
+      exchange.notes.connectMs = this.#options.loop.clock.now() - this.#startMs;
+      this.start(exchange);
+    }
+  }
+
+  /** Gives it a request. While it is still connecting the request waits here. */
+  start(exchange: ClientExchange): void {
+    this.exchange = exchange;
+    exchange.connection = this;
+    if (this.state === CONNECTING) return;
+    this.state = HEAD;
+    this.served++;
+    this.#informational = 0;
+    this.#discarding = false;
+    exchange.notes.reused = this.served > 1;
+    exchange.send();
+    this.due = NEVER;
+    if (exchange.requestEnded) this.requestSent();
+  }
+
+  /** The whole request is written: the clock of the first byte runs. */
+  requestSent(): void {
+    if (this.state === HEAD) this.due = this.#in(this.#options.firstByteTimeoutMs);
+  }
+
+  #in(ms: number): number {
+    return ms > 0 ? this.#options.loop.sweeper.coarse + ms : NEVER;
+  }
+
+  received(bytes: Buffer, start: number, end: number): void {
+    if (this.#carry !== null) {
+      const all = Buffer.concat([this.#carry, bytes.subarray(start, end)]);
+      this.#carry = null;
+      this.#process(all, 0, all.length);
+    } else this.#process(bytes, start, end);
+  }
+
+  #process(bytes: Buffer, start: number, end: number): void {
+    let i = start;
+    while (i < end) {
+      switch (this.state) {
+        case HEAD: {
+          const head = this.#scratch;
+          const next = parseResponse(head, bytes, i, end, this.#options.limits);
+          if (next === INCOMPLETE) {
+            this.#carry = Buffer.from(bytes.subarray(i, end));
+            return;
+          }
+          if (next === REFUSED) {
+            this.fail('bad_response', head.problemDetail);
+            return;
+          }
+          i = next;
+          this.#head(head, i < end);
+          break;
+        }
+        case BODY: {
+          const n = Math.min(this.#remaining, end - i);
+          this.#remaining -= n;
+          this.#deliver(bytes.subarray(i, i + n));
+          i += n;
+          if (this.state === BODY && this.#remaining === 0) this.#complete(i === end, undefined);
+          break;
+        }
+        case CHUNKS: {
+          const decoder = this.#decoder!;
+          const sink: BodySink = this.#discarding ? DISCARD : this.exchange!.reply;
+          i = decoder.feed(bytes, i, end, sink);
+          if (this.state !== CHUNKS) return;
+          if (decoder.problem !== '') {
+            this.fail('bad_response', `chunked answer: ${decoder.problem}`);
+            return;
+          }
+          if (decoder.blocked) this.#pause();
+          else if (!this.#paused) this.due = this.#in(this.#options.idleTimeoutMs);
+          if (decoder.done) this.#complete(i === end, decoder.trailers);
+          break;
+        }
+        case UNTIL_CLOSE:
+        case RAW:
+          this.#deliver(bytes.subarray(i, end));
+          i = end;
+          break;
+        case IDLE:
+          // Nobody asked: an answer planted for the next request (fault table 5.4), or a farewell 408. Never used again.
+          this.#drop();
+          return;
+        default:
+          return;
+      }
+    }
+  }
+
+  #head(head: ResponseHead, more: boolean): void {
+    const exchange = this.exchange!;
+    const { notes } = exchange;
+    const { status } = head;
+    if (status < 200) {
+      this.#interim(head);
+      return;
+    }
+    notes.began = 'yes';
+    notes.firstByteMs = this.#options.loop.clock.now();
+    this.#reusable = head.keepAlive;
+    this.keepAliveS = head.keepAliveS;
+    head.upgrade = '';
+    const bodiless = status === 204 || status === 304 || exchange.isHead;
+    if (bodiless) {
+      this.state = BODY;
+      this.#remaining = 0;
+    } else if (head.chunked) {
+      this.state = CHUNKS;
+      this.#decoder = new ChunkedDecoder(this.#options.limits);
+    } else if (head.length === UNKNOWN_LENGTH) {
+      this.state = UNTIL_CLOSE;
+      this.#reusable = false;
+    } else {
+      this.state = BODY;
+      this.#remaining = head.length;
+    }
+    this.due = this.#in(this.#options.idleTimeoutMs);
+    if (!this.#discarding) exchange.reply.head(head);
+    if (this.state === BODY && this.#remaining === 0) this.#complete(!more, undefined);
+  }
+
+  #interim(head: ResponseHead): void {
+    const exchange = this.exchange!;
+    if (head.status === 101) {
+      if (exchange.upgrade === '' || head.upgrade === '') {
+        this.fail(
+          exchange.upgrade === '' ? 'bad_response' : 'upgrade_refused',
+          'the upstream switched protocols unasked, or without saying to which',
+        );
+        return;
+      }
+      exchange.notes.began = 'yes';
+      exchange.notes.firstByteMs = this.#options.loop.clock.now();
+      this.state = RAW;
+      this.#reusable = false;
+      this.due = NEVER;
+      exchange.reply.head(head);
+      return;
+    }
+    if (++this.#informational > this.#options.limits.informationalCount) {
+      this.fail('bad_response', `more than ${this.#options.limits.informationalCount} interim answers`);
+      return;
+    }
+    // 100 answers an expectation that the hub has met already.
+    if (head.status !== 100 && !this.#discarding) exchange.reply.informational(head);
+  }
+
+  #deliver(chunk: Buffer): void {
+    if (this.#discarding) {
+      this.due = this.#discardDue;
+      return;
+    }
+    if (this.exchange!.reply.write(chunk)) {
+      if (this.state !== RAW && !this.#paused) this.due = this.#in(this.#options.idleTimeoutMs);
+    } else this.#pause();
+  }
+
+  #complete(clean: boolean, trailers: HeaderList | undefined): void {
+    const exchange = this.exchange!;
+    const reusable = this.#reusable && clean && exchange.requestEnded && !this.wire.ended;
+    this.exchange = null;
+    this.#decoder = null;
+    this.due = NEVER;
+    this.state = IDLE;
+    exchange.connection = null;
+    if (reusable) {
+      this.idleSinceMs = this.#options.loop.clock.now();
+      this.#owner.released(this);
+    } else this.#drop();
+    if (!this.#discarding) exchange.reply.end(trailers);
+    exchange.settleReply();
+  }
+
+  /** The exchange fails: the reply hears why, the connection is closed. */
+  fail(code: FailureCode, detail: string): void {
+    const { exchange } = this;
+    this.exchange = null;
+    this.#drop();
+    if (exchange === null) return;
+    exchange.connection = null;
+    if (!this.#discarding) exchange.reply.abort(new Failure(code, detail));
+    exchange.settleReply();
+  }
+
+  #drop(): void {
+    if (this.state === CLOSED) return;
+    this.state = CLOSED;
+    this.due = NEVER;
+    this.#options.loop.sweeper.remove(this);
+    this.#owner.gone(this);
+    this.wire.destroy();
+  }
+
+  /** Closes an idle connection. */
+  close(): void {
+    this.#drop();
+  }
+
+  #discardDue = NEVER;
+
+  /** The client left. */
+  abandon(exchange: ClientExchange): void {
+    const { onAbort, cancelGraceMs, drainTimeoutMs, loop } = this.#options;
+    if (this.state === CONNECTING || this.state === RAW || !exchange.sent) {
+      this.exchange = null;
+      if (this.state === RAW) {
+        this.state = CLOSED;
+        loop.sweeper.remove(this);
+        this.#owner.gone(this);
+        this.wire.reset();
+      } else this.#drop();
+      exchange.connection = null;
+      exchange.settleReply();
+      return;
+    }
+    this.#unpause();
+    this.#discarding = true;
+    if (onAbort !== 'cancel' && exchange.requestEnded) {
+      this.#discardDue = onAbort === 'drain' ? NEVER : loop.clock.now() + drainTimeoutMs;
+      this.due = this.#discardDue;
+      return;
+    }
+    this.#cancel(cancelGraceMs);
+  }
+
+  #cancel(graceMs: number): void {
+    this.out.drop();
+    this.state = CANCELLED;
+    this.#discarding = true;
+    this.#unpause();
+    this.due = this.#options.loop.clock.now() + graceMs;
+    this.wire.end();
+  }
+
+  finished(): void {
+    const { exchange } = this;
+    switch (this.state) {
+      case IDLE:
+        this.#drop();
+        break;
+      case RAW:
+        if (exchange !== null) {
+          exchange.replyEnded = true;
+          exchange.reply.end();
+        }
+        break;
+      case UNTIL_CLOSE:
+        this.#complete(false, undefined);
+        break;
+      case HEAD:
+        if (exchange !== null && this.#carry === null && exchange.retriable) this.#again(exchange);
+        else
+          this.fail(
+            'upstream_closed',
+            this.#carry === null
+              ? 'the upstream closed the connection without an answer'
+              : 'the upstream closed the connection inside the head of its answer',
+          );
+        break;
+      case BODY:
+      case CHUNKS:
+        this.fail('upstream_closed', 'the upstream closed the connection before the end of its answer');
+        break;
+      case CANCELLED:
+        this.#settleCancelled();
+        break;
+    }
+  }
+
+  #again(exchange: ClientExchange): void {
+    this.exchange = null;
+    exchange.connection = null;
+    this.#drop();
+    this.#owner.again(exchange);
+  }
+
+  #settleCancelled(): void {
+    const { exchange } = this;
+    this.exchange = null;
+    this.#drop();
+    if (exchange !== null) {
+      exchange.connection = null;
+      exchange.settleReply();
+    }
+  }
+
+  drained(): void {
+    const { exchange } = this;
+    if (exchange === null || this.#discarding) return;
+    if (this.state === HEAD && !exchange.requestEnded) this.due = NEVER;
+    exchange.writer?.drained();
+  }
+
+  closed(error: Error | null): void {
+    if (this.state === CLOSED) {
+      const { exchange } = this;
+      this.exchange = null;
+      if (exchange !== null) exchange.settleReply();
+      return;
+    }
+    const { exchange } = this;
+    if (this.state === CANCELLED) {
+      this.#settleCancelled();
+      return;
+    }
+    if (exchange === null) {
+      this.#drop();
+      return;
+    }
+    if (this.state === CONNECTING) {
+      exchange.notes.began = 'no';
+      const [code, detail] = connectFailure(error);
+      this.fail(code, detail);
+      return;
+    }
+    if (this.state === HEAD && this.#carry === null && exchange.retriable) {
+      this.#again(exchange);
+      return;
+    }
+    if (this.state === RAW && exchange.replyEnded && error === null) {
+      this.#complete(false, undefined);
+      return;
+    }
+    const code = (error as NodeJS.ErrnoException | null)?.code;
+    const when = this.state === HEAD ? 'before it answered' : 'before the end of its answer';
+    this.fail(
+      error === null ? 'upstream_closed' : 'upstream_reset',
+      `the upstream's connection was lost ${when}${code === undefined ? '' : ` (${code})`}`,
+    );
+  }
+
+  expired(): void {
+    switch (this.state) {
+      case CONNECTING:
+        if (this.exchange !== null) this.exchange.notes.began = 'no';
+        this.fail('connect_timeout', `no connection to the upstream within ${this.#options.connectTimeoutMs} ms`);
+        break;
+      case CANCELLED:
+        this.#owner.graceExpired();
+        this.wire.reset();
+        this.#settleCancelled();
+        break;
+      case IDLE:
+        this.#drop();
+        break;
+      default:
+        if (this.#discarding) this.#cancel(this.#options.cancelGraceMs);
+        else if (this.state === HEAD) this.fail('first_byte_timeout', `no answer from the upstream within ${this.#options.firstByteTimeoutMs} ms`);
+        else this.fail('upstream_stalled', `no byte of the answer for ${this.#options.idleTimeoutMs} ms`);
+    }
+  }
+
+  #pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    // Whoever does not take the answer is slow, not the upstream.
+    this.due = NEVER;
+    this.wire.pause();
+  }
+
+  #unpause(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    if (this.state !== RAW) this.due = this.#in(this.#options.idleTimeoutMs);
+    this.wire.resume();
+  }
+
+  /** The reply can take more. */
+  resumeReading(): void {
+    this.#unpause();
+  }
+}
+
+/** One request to an upstream: the sink of its body, and the writer of its answer. */
+export class ClientExchange implements RequestSink, Writer {
+  readonly #loop: Loop;
+  readonly reply: ReplySink;
+  readonly notes: Notes;
+  readonly isHead: boolean;
+  readonly upgrade: string;
+  readonly method: string;
+  writer: Writer | null = null;
+  connection: ClientConnection | null = null;
+  requestEnded = false;
+  /** Something of it was handed to a socket. */
+  sent = false;
+  replyEnded = false;
+  readonly #chunked: boolean;
+  readonly #expected: number;
+  #written = 0;
+  #aborted = false;
+  #settled = false;
+  /** The head as text: slab.bytes[from..to). Append-only memory, so a second try can send it again. */
+  readonly #slab: Slab;
+  readonly #from: number;
+  readonly #to: number;
+  /** Idempotent, so that a second try is allowed while its body is kept (rule R1). */
+  readonly #repeatable: boolean;
+  /** Body written so far, while a second try is still possible; null from then on. */
+  #kept: Uint8Array[] | null;
+  #keptBytes = 0;
+
+  constructor(loop: Loop, head: RequestHead, authority: string, reply: ReplySink, notes: Notes) {
+    this.#loop = loop;
+    this.reply = reply;
+    this.notes = notes;
+    this.method = head.method;
+    this.isHead = head.method === 'HEAD';
+    this.upgrade = head.upgrade;
+    this.#chunked = head.length === UNKNOWN_LENGTH;
+    this.#expected = head.length;
+    // Room for a small body behind the head, so that both leave in one piece.
+    const slab = loop.slabs.take(requestRoom(head, authority) + COPY_BYTES);
+    this.#slab = slab;
+    this.#from = slab.at;
+    slab.at = this.#to = writeRequest(head, authority, true, slab.bytes, slab.at);
+    this.requestEnded = head.bodiless;
+    this.#repeatable = IDEMPOTENT.has(head.method) && head.upgrade === '';
+    this.#kept = this.#repeatable ? [] : null;
+    reply.writer = this;
+  }
+
+  /** May it be sent again on a fresh connection, since a reused one was closed without a byte of an answer? */
+  get retriable(): boolean {
+    return this.#repeatable && this.#kept !== null && this.sent && this.notes.reused;
+  }
+
+  /** Writes what there is so far to the connection: its head, and after a wait or a lost try the body that came meanwhile. */
+  send(): void {
+    const { out } = this.connection!;
+    this.sent = true;
+    this.notes.began = 'maybe';
+    const kept = this.#kept;
+    out.adopt(this.#slab, this.#from, this.#to);
+    if (kept !== null && kept.length > 0) {
+      for (const chunk of kept) this.#put(chunk);
+      if (this.requestEnded && this.#chunked) out.text('0\r\n\r\n');
+      if (!this.#repeatable) this.#kept = null;
+    }
+    if (this.requestEnded) out.send();
+    else if (this.#waiting) {
+      this.#waiting = false;
+      this.writer?.drained();
+    }
+  }
+
+  #waiting = false;
+
+  #put(chunk: Uint8Array): void {
+    const { out } = this.connection!;
+    if (this.#chunked) out.chunk(chunk);
+    else out.body(chunk);
+  }
+
+  write(chunk: Uint8Array): boolean {
+    const n = chunk.length;
+    if (this.#aborted || n === 0) return true;
+    const { connection } = this;
+    // The upstream has answered already: the rest of the request is nobody's (fault row 25).
+    if (connection === null && this.#settled) return true;
+    if (connection !== null && connection.state === RAW) {
+      connection.out.body(chunk);
+      return !connection.out.full;
+    }
+    this.#written += n;
+    if (this.#expected >= 0 && this.#written > this.#expected) {
+      this.#break('the request body is longer than its Content-Length');
+      return true;
+    }
+    const ready = connection !== null && this.sent;
+    if (this.#kept !== null || !ready) {
+      this.#keptBytes += n;
+      if (this.#keptBytes <= KEPT_BYTES || !ready) (this.#kept ??= []).push(this.#loop.reads.keep(chunk));
+      else this.#kept = null;
+    }
+    if (!ready) {
+      this.#waiting = true;
+      return this.#keptBytes < KEPT_BYTES / 2;
+    }
+    this.#put(chunk);
+    return !connection.out.full;
+  }
+
+  end(trailers?: HeaderList): void {
+    if (this.#aborted) return;
+    const { connection } = this;
+    if (connection !== null && connection.state === RAW) {
+      connection.out.send();
+      connection.wire.end();
+      return;
+    }
+    if (this.requestEnded && this.#expected <= 0) {
+      // Bodiless: the head is all there is.
+      if (connection !== null && this.sent) {
+        connection.out.send();
+        connection.requestSent();
+      }
+      return;
+    }
+    if (this.#expected >= 0 && this.#written < this.#expected) {
+      this.#break('the request body is shorter than its Content-Length');
+      return;
+    }
+    this.requestEnded = true;
+    if (connection === null || !this.sent) return;
+    if (this.#chunked) connection.out.text(trailers === undefined ? '0\r\n\r\n' : `0\r\n${trailerLines(trailers)}\r\n`);
+    if (trailers !== undefined) this.#kept = null;
+    connection.out.send();
+    connection.requestSent();
+  }
+
+  #break(detail: string): void {
+    this.#aborted = true;
+    this.reply.abort(new Failure('bad_request', detail));
+    this.#leave();
+  }
+
+  abort(_failure: Failure): void {
+    if (this.#aborted) return;
+    this.#aborted = true;
+    this.#leave();
+  }
+
+  #leave(): void {
+    const { connection } = this;
+    if (connection !== null) connection.abandon(this);
+    else this.settleReply();
+  }
+
+  settled(): void {
+    this.#kept = null;
+  }
+
+  /** Says the endpoint's last word, once. */
+  settleReply(): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.reply.settled();
+  }
+
+  /** The reply can take more. */
+  drained(): void {
+    this.connection?.resumeReading();
+  }
+}
+
+/** A connect error as a failure: the reason a person needs, never the stack. */
+function connectFailure(error: Error | null): [FailureCode, string] {
+  const code = (error as NodeJS.ErrnoException | null)?.code ?? '';
+  switch (code) {
+    case 'ECONNREFUSED':
+      return ['connect_refused', 'the upstream refuses connections (ECONNREFUSED): is the service running?'];
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return ['name_not_found', `the upstream's name does not resolve (${code})`];
+    case 'EMFILE':
+    case 'ENFILE':
+      return ['out_of_descriptors', `no file descriptor left for a connection to the upstream (${code})`];
+    case '':
+      return ['connect_failed', 'the upstream closed the connection while it was being opened'];
+    default:
+      if (/CERT|TLS|SSL|SELF_SIGNED|UNABLE_TO/.test(code)) return ['tls_failed', `TLS with the upstream failed (${code})`];
+      return ['connect_failed', `the upstream cannot be reached (${code})`];
+  }
+}
+
+const DISCARD: BodySink = { writer: null, write: () => true, end: () => {}, abort: () => {} };

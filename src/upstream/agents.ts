@@ -1,0 +1,290 @@
+// HOT: pick() and changed() run per request.
+import { Failure } from '../http/failure.ts';
+import { fieldLine, type RequestHead } from '../http/head.ts';
+import { SLIME_SCOPE } from '../http/names.ts';
+import type { AgentIdentity, Session, SessionOwner } from '../tunnel/session.ts';
+import { LANES, LOOKS, RETRY_AFTER_NO_AGENT_S, RETRY_AFTER_NO_SLOT_S } from './limits.ts';
+import { goesFirst, type Waiter, WaitingLine } from './queue.ts';
+import type { Candidate, Upstream } from './upstream.ts';
+
+export interface AgentPoolOptions {
+  /** Requests that may wait at once, over all lanes. */
+  readonly queueSize: number;
+  readonly random?: () => number;
+  /** Told of agents that come and go. */
+  joined?(session: Session): void;
+  left?(session: Session, reason: string): void;
+}
+
+/** All agents of a hub as one upstream: who is there, who has a free slot, and who waits for one. */
+export class AgentPool implements Upstream {
+  readonly #options: AgentPoolOptions;
+  readonly #random: () => number;
+  readonly #members = new Map<Session, Member>();
+  /** One lane per kind of request: all requests of a lane can be served by the same agents. */
+  readonly #lanes = new Map<string, Lane>();
+  /** The lane of requests that ask for nothing special: nearly all of them. */
+  readonly #plain: Lane;
+  /** How many agents name each path in their tokens. */
+  readonly #scopedPaths = new Map<string, number>();
+  waiting = 0;
+
+  constructor(options: AgentPoolOptions) {
+    this.#options = options;
+    this.#random = options.random ?? Math.random;
+    this.#plain = this.#makeLane('', '');
+  }
+
+  get sessions(): IterableIterator<Session> {
+    return this.#members.keys();
+  }
+
+  get size(): number {
+    return this.#members.size;
+  }
+
+  /** Arrival number of the request that has waited longest; null when none waits. */
+  get oldest(): Waiter | null {
+    let oldest: Waiter | null = null;
+    for (const lane of this.#lanes.values()) {
+      const { first } = lane.line;
+      if (first !== null && (oldest === null || goesFirst(first, oldest))) oldest = first;
+    }
+    return oldest;
+  }
+
+  /** A session joins. The same process of the same agent again replaces its old session at once. */
+  join(session: Session): void {
+    for (const [other] of this.#members) {
+      if (other.agent.id === session.agent.id && other.agent.instance === session.agent.instance && other !== session)
+        other.close(new Failure('tunnel_lost', 'the same agent has connected anew'));
+    }
+    const member = new Member(this, session);
+    this.#members.set(session, member);
+    session.owner = member;
+    for (const path of session.agent.scopePaths) this.#scopedPaths.set(path, (this.#scopedPaths.get(path) ?? 0) + 1);
+    for (const lane of this.#lanes.values()) if (lane.admits(session.agent)) member.enter(lane);
+    if (session.agent.scopePaths.length > 0) this.#sortAnew();
+    this.#options.joined?.(session);
+    this.changed(member);
+  }
+
+  /** @internal */
+  lost(member: Member, reason: string): void {
+    const { session } = member;
+    if (!this.#members.delete(session)) return;
+    for (const lane of member.lanes) lane.forget(member);
+    for (const path of session.agent.scopePaths) {
+      const left = this.#scopedPaths.get(path)! - 1;
+      if (left === 0) this.#scopedPaths.delete(path);
+      else this.#scopedPaths.set(path, left);
+    }
+    this.#options.left?.(session, reason);
+  }
+
+  pick(head: RequestHead): Candidate | null {
+    const lane = this.#laneOf(head);
+    // Whoever waits goes first: a newcomer never overtakes.
+    if (lane.line.size > 0) return null;
+    const { free } = lane;
+    while (free.length > 0) {
+      const n = free.length;
+      if (n === 1) {
+        const only = free[0]!;
+        if (only.session.free > 0) return only;
+        lane.unlist(only);
+        return null;
+      }
+      // Least loaded of a few, from a random start: exact for small pools, as good as exact for large ones.
+      let best: Member | null = null;
+      let bestLoad = Number.POSITIVE_INFINITY;
+      const start = Math.floor(this.#random() * n);
+      const looks = n < LOOKS ? n : LOOKS;
+      for (let i = 0; i < looks; i++) {
+        const member = free[(start + i) % n]!;
+        const { session } = member;
+        if (session.free <= 0) continue;
+        const load = session.inFlight / session.slots;
+        if (load < bestLoad) {
+          best = member;
+          bestLoad = load;
+        }
+      }
+      if (best !== null) return best;
+      for (let i = free.length - 1; i >= 0; i--) if (free[i]!.session.free <= 0) lane.unlist(free[i]!);
+    }
+    return null;
+  }
+
+  lacking(head: RequestHead): Failure {
+    const lane = this.#laneOf(head);
+    if (lane.members > 0) return new Failure('no_free_slot', 'No available agent: every slot is taken', RETRY_AFTER_NO_SLOT_S);
+    const scope = head.value(SLIME_SCOPE);
+    const why =
+      this.#members.size === 0
+        ? 'none is connected'
+        : scope === ''
+          ? 'none of those connected may serve this path'
+          : 'none of those connected carries this scope';
+    return new Failure('no_agent', `No available agent: ${why}`, RETRY_AFTER_NO_AGENT_S);
+  }
+
+  wait(waiter: Waiter): Failure | null {
+    if (this.waiting >= this.#options.queueSize) return new Failure('queue_full', `${this.waiting} requests wait already`, RETRY_AFTER_NO_SLOT_S);
+    this.waiting++;
+    this.#laneOf(waiter.head!).line.add(waiter);
+    return null;
+  }
+
+  leave(waiter: Waiter): void {
+    if (waiter.line === null) return;
+    waiter.line.remove(waiter);
+    this.waiting--;
+  }
+
+  /** An agent's slots may have changed: whoever waited longest for what it can do goes first. @internal */
+  changed(member: Member): void {
+    const { session, lanes } = member;
+    if (this.waiting > 0) {
+      while (session.free > 0) {
+        let next: Waiter | null = null;
+        for (let i = 0; i < lanes.length; i++) {
+          const { first } = lanes[i]!.line;
+          if (first !== null && (next === null || goesFirst(first, next))) next = first;
+        }
+        if (next === null) break;
+        this.leave(next);
+        next.granted(member);
+      }
+    }
+    if (session.free > 0) for (let i = 0; i < lanes.length; i++) lanes[i]!.list(member);
+  }
+
+  #laneOf(head: RequestHead): Lane {
+    const scope = head.has(SLIME_SCOPE) ? head.value(SLIME_SCOPE) : '';
+    if (scope === '' && this.#scopedPaths.size === 0) return this.#plain;
+    const path = this.#scopedPaths.size > 0 ? head.path : '';
+    return this.#lane(scope, this.#scopedPaths.has(path) ? path : '');
+  }
+
+  #lane(scope: string, path: string): Lane {
+    const lane = this.#lanes.get(`${scope}\0${path}`);
+    if (lane !== undefined) return lane;
+    if (this.#lanes.size >= LANES) this.#dropIdleLanes();
+    return this.#makeLane(scope, path);
+  }
+
+  #makeLane(scope: string, path: string): Lane {
+    const lane = new Lane(scope, path);
+    this.#lanes.set(`${scope}\0${path}`, lane);
+    for (const member of this.#members.values()) {
+      if (!lane.admits(member.session.agent)) continue;
+      member.enter(lane);
+      if (member.session.free > 0) lane.list(member);
+    }
+    return lane;
+  }
+
+  /** Scopes are the clients' words: lanes that nobody waits in must not pile up. */
+  #dropIdleLanes(): void {
+    for (const [key, lane] of this.#lanes) {
+      if (lane === this.#plain || lane.line.size > 0) continue;
+      this.#lanes.delete(key);
+      for (const member of this.#members.values()) member.exit(lane);
+    }
+  }
+
+  /** Paths have got a meaning that they did not have when these requests came: everybody takes the line that is right now. */
+  #sortAnew(): void {
+    const all: Waiter[] = [];
+    for (const lane of this.#lanes.values()) {
+      while (lane.line.first !== null) {
+        all.push(lane.line.first);
+        lane.line.remove(lane.line.first);
+      }
+    }
+    for (const waiter of all) this.#laneOf(waiter.head!).line.add(waiter);
+  }
+}
+
+/** A session in the pool. */
+class Member implements Candidate, SessionOwner {
+  readonly #pool: AgentPool;
+  readonly session: Session;
+  readonly endpoint: Session;
+  readonly replyFields: string;
+  readonly agentId: string;
+  readonly lanes: Lane[] = [];
+  /** By lane: position in its list of those with a free slot, -1 when not in it. */
+  readonly listed: number[] = [];
+
+  constructor(pool: AgentPool, session: Session) {
+    this.#pool = pool;
+    this.session = session;
+    this.endpoint = session;
+    this.agentId = session.agent.id;
+    this.replyFields = fieldLine('Slime-Agent-Id', session.agent.id);
+  }
+
+  changed(): void {
+    this.#pool.changed(this);
+  }
+
+  lost(_session: Session, reason: string): void {
+    this.#pool.lost(this, reason);
+  }
+
+  enter(lane: Lane): void {
+    this.lanes.push(lane);
+    this.listed.push(-1);
+    lane.members++;
+  }
+
+  exit(lane: Lane): void {
+    const at = this.lanes.indexOf(lane);
+    if (at < 0) return;
+    this.lanes.splice(at, 1);
+    this.listed.splice(at, 1);
+  }
+}
+
+/** Requests of one kind: who may serve them, who of those has a free slot, and who waits. */
+class Lane {
+  readonly #scope: string;
+  readonly #path: string;
+  readonly line = new WaitingLine();
+  /** May hold members whose slots have gone since: pick() looks again. */
+  readonly free: Member[] = [];
+  members = 0;
+
+  constructor(scope: string, path: string) {
+    this.#scope = scope;
+    this.#path = path;
+  }
+
+  admits(agent: AgentIdentity): boolean {
+    return (this.#scope === '' || agent.scopes.includes(this.#scope)) && (agent.scopePaths.length === 0 || agent.scopePaths.includes(this.#path));
+  }
+
+  list(member: Member): void {
+    const at = member.lanes.indexOf(this);
+    if (member.listed[at] !== -1) return;
+    member.listed[at] = this.free.push(member) - 1;
+  }
+
+  unlist(member: Member): void {
+    const at = member.lanes.indexOf(this);
+    const place = member.listed[at]!;
+    if (place < 0) return;
+    member.listed[at] = -1;
+    const last = this.free.pop()!;
+    if (last === member) return;
+    this.free[place] = last;
+    last.listed[last.lanes.indexOf(this)] = place;
+  }
+
+  forget(member: Member): void {
+    this.unlist(member);
+    this.members--;
+  }
+}

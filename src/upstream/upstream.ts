@@ -1,0 +1,25 @@
+import type { Endpoint } from '../http/exchange.ts';
+import type { Failure } from '../http/failure.ts';
+import type { RequestHead } from '../http/head.ts';
+import type { Waiter } from './queue.ts';
+
+/** A place that can take a request now. */
+export interface Candidate {
+  readonly endpoint: Endpoint;
+  /** Field lines for every answer that comes from it, each with its CRLF; '' for none. */
+  readonly replyFields: string;
+  /** Id of the agent behind it; '' when it is an address. */
+  readonly agentId: string;
+}
+
+/** A named group of endpoints that can stand in for each other. */
+export interface Upstream {
+  /** Somebody who can take this request now; null when all are busy or nobody is there. */
+  pick(head: RequestHead): Candidate | null;
+  /** Why pick() found nobody. */
+  lacking(head: RequestHead): Failure;
+  /** Puts a request that found nobody into the queue, at the place of its arrival. @returns null, or why it may not wait */
+  wait(waiter: Waiter): Failure | null;
+  /** Takes it out again (its client left, its time is over). */
+  leave(waiter: Waiter): void;
+}
