@@ -7,7 +7,7 @@ import type { Wire, WireUser } from '../std/wire.ts';
 import { ChunkedDecoder } from './chunked.ts';
 import type { BodySink, Notes, ReplySink, RequestSink, Writer } from './exchange.ts';
 import { Failure, type FailureCode } from './failure.ts';
-import { type HeaderList, type RequestHead, ResponseHead, UNKNOWN_LENGTH } from './head.ts';
+import { type HeaderList, type RequestHead, type ResponseHead, UNKNOWN_LENGTH } from './head.ts';
 import type { HttpLimits } from './limits.ts';
 import { COPY_BYTES, Outbox } from './outbox.ts';
 import { INCOMPLETE, parseResponse, REFUSED } from './parse.ts';

@@ -1,0 +1,35 @@
+import type { Loop } from '../std/loop.ts';
+import type { Registry } from '../observe/metrics.ts';
+import { httpLimits } from '../http/limits.ts';
+import { ServerH1 } from '../http/server-h1.ts';
+import { answer, discard, problem } from './answer.ts';
+import { basics, type Readiness } from './basics.ts';
+
+/** The listener for operators, running. */
+export interface AdminListener {
+  readonly address: { readonly host: string; readonly port: number };
+  close(): void;
+}
+
+/** Serves health, readiness and metrics. @throws the listen error */
+export async function listenForOperators(
+  loop: Loop,
+  at: { host: string; port: number },
+  metrics: Registry,
+  ready: () => Readiness,
+): Promise<AdminListener> {
+  const server = new ServerH1({
+    loop,
+    limits: { ...httpLimits, bodyBytes: 1, connections: 256 },
+    handler: basics({ ready, metrics }),
+    refuse: (failure, _peer, _head, reply) => {
+      answer(reply, problem(failure.status, failure.code, failure.detail));
+      return discard();
+    },
+    rescue: (failure, reply) => answer(reply, problem(failure.status, failure.code, failure.detail)),
+    trusts: () => false,
+    halfClose: 'answer',
+  });
+  const bound = await server.listen(at.host, at.port);
+  return { address: { host: bound.address, port: bound.port }, close: () => server.destroy() };
+}

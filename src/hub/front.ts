@@ -1,0 +1,153 @@
+import { createLoop, type Loop } from '../std/loop.ts';
+import { AccessLog } from '../observe/access-log.ts';
+import { Lines } from '../observe/lines.ts';
+import type { Log } from '../observe/log.ts';
+import { Registry } from '../observe/metrics.ts';
+import { addProcessMetrics } from '../observe/process.ts';
+import { ServerH1, type TakeOver } from '../http/server-h1.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import { Proxy } from '../proxy/handle.ts';
+import { ProxyMetrics } from '../proxy/metrics.ts';
+import type { Site } from '../proxy/site.ts';
+import { type AdminListener, listenForOperators } from '../admin/listen.ts';
+import type { Readiness } from '../admin/basics.ts';
+import type { CommonSettings, ListenSettings } from '../config/settings.ts';
+import { VERSION } from '../observe/version.ts';
+
+/** What a composition root is given beside its settings. */
+export interface Deps {
+  readonly log: Log;
+}
+
+/** A running listener for applications. */
+export interface Running {
+  readonly address: { readonly host: string; readonly port: number };
+  readonly adminAddress: { readonly host: string; readonly port: number } | null;
+  /** Stops accepting, finishes what runs (bounded by `drainTimeoutMs`), then closes. */
+  close(): Promise<void>;
+  /** Cuts everything at once. */
+  destroy(): void;
+}
+
+/** The part of a Site that differs between a hub and a plain proxy. */
+export type SiteParts = Pick<Site, 'guards' | 'upstream' | 'patienceMs' | 'concurrent' | 'entryWaitMs' | 'entryQueue' | 'timeoutMs'>;
+
+/** The listener, the core behind it, its logs and numbers: what every program that takes requests is made of. */
+export class Front {
+  readonly loop: Loop = createLoop();
+  readonly metrics = new Registry();
+  readonly log: Log;
+  readonly #settings: CommonSettings & ListenSettings;
+  readonly #process = addProcessMetrics(this.metrics, VERSION);
+  readonly #accessLog: AccessLog | null;
+  #server: ServerH1 | null = null;
+  #admin: AdminListener | null = null;
+  proxy: Proxy | null = null;
+  draining = false;
+
+  constructor(settings: CommonSettings & ListenSettings, deps: Deps) {
+    this.#settings = settings;
+    this.log = deps.log;
+    this.#accessLog = openAccessLog(settings, deps.log);
+  }
+
+  /** @throws the listen error */
+  async listen(parts: SiteParts, readiness: () => Readiness, takeOver?: TakeOver): Promise<Running> {
+    const settings = this.#settings;
+    const { loop, metrics } = this;
+    const proxy = new Proxy({
+      ...parts,
+      loop,
+      viaName: settings.viaName,
+      upgrades: new Set(settings.upgrades),
+      waitingBytes: settings.limits.waitingBytes,
+      metrics: new ProxyMetrics(metrics),
+      accessLog: this.#accessLog,
+    });
+    this.proxy = proxy;
+    const server = new ServerH1({
+      loop,
+      limits: settings.limits,
+      handler: proxy,
+      refuse: proxy.refuse,
+      rescue: proxy.rescue,
+      trusts: (address) => settings.trustedProxies.has(address),
+      halfClose: 'depart',
+      ...(takeOver === undefined ? {} : { takeOver }),
+    });
+    this.#server = server;
+    this.#count(server, parts.upstream);
+    const bound = await server.listen(settings.host, settings.port);
+    if (settings.adminAddr !== null) {
+      try {
+        this.#admin = await listenForOperators(loop, settings.adminAddr, metrics, () =>
+          this.draining ? { ok: false, detail: { state: 'draining' } } : readiness(),
+        );
+      } catch (error) {
+        server.destroy();
+        throw error;
+      }
+    }
+    return {
+      address: { host: bound.address, port: bound.port },
+      adminAddress: this.#admin?.address ?? null,
+      close: () => this.#close(),
+      destroy: () => this.destroy(),
+    };
+  }
+
+  #count(server: ServerH1, upstream: Upstream): void {
+    const { metrics } = this;
+    metrics.computedGauge('windlass_connections', 'Client connections open.', () => server.counts.connections);
+    metrics.computed('counter', 'windlass_connections_total', 'Client connections, by what became of them.', ['result'], (emit) => {
+      emit(server.counts.accepted, 'accepted');
+      emit(server.counts.refusedConnections, 'refused');
+    });
+    metrics.computedGauge('windlass_buffered_bytes', 'Bytes held in memory for peers that do not take them yet, and of requests that wait.', () => {
+      return server.bufferedBytes + this.proxy!.heldBytes + this.endpointBytes(upstream);
+    });
+    metrics.computed('counter', 'windlass_access_log_dropped_total', 'Access log lines given up because the target did not take them.', [], (emit) =>
+      emit(this.#accessLog?.dropped ?? 0),
+    );
+  }
+
+  /** Bytes held by what is behind the core; set by the composition root. */
+  endpointBytes: (upstream: Upstream) => number = () => 0;
+
+  /** What else is to be done before the end: told sessions, closed pools. Set by the composition root. */
+  leave: () => Promise<void> = () => Promise.resolve();
+  cut: () => void = () => {};
+
+  async #close(): Promise<void> {
+    this.draining = true;
+    const server = this.#server!;
+    const late = new Promise<'late'>((resolve) => setTimeout(resolve, this.#settings.drainTimeoutMs, 'late').unref());
+    const outcome = await Promise.race([server.drain(), late]);
+    if (outcome === 'late') {
+      this.log.warn({ connections: server.counts.connections }, `not finished within ${this.#settings.drainTimeoutMs} ms: the rest is cut`);
+      server.destroy();
+    }
+    await Promise.race([this.leave(), late]);
+    this.#finish();
+    await this.#accessLog?.close();
+  }
+
+  destroy(): void {
+    this.#server?.destroy();
+    this.#finish();
+    void this.#accessLog?.close();
+  }
+
+  #finish(): void {
+    this.cut();
+    this.#admin?.close();
+    this.#process.close();
+  }
+}
+
+function openAccessLog(settings: ListenSettings, log: Log): AccessLog | null {
+  const { accessLog } = settings;
+  if (accessLog === 'off') return null;
+  const target = accessLog === 'stdout' ? 1 : accessLog.path;
+  return new AccessLog(new Lines({ target, trouble: (error) => log.warn({ error: error.message }, 'the access log loses lines') }));
+}

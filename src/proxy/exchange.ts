@@ -1,0 +1,362 @@
+// HOT: one Exchange and one Attempt per request.
+import { Buffer } from 'node:buffer';
+import type { Timed } from '../std/sweeper.ts';
+import type { Notes, ReplySink, RequestSink, Writer } from '../http/exchange.ts';
+import { Failure } from '../http/failure.ts';
+import { type HeaderList, type RequestHead, ResponseHead } from '../http/head.ts';
+import { SLIME_AGENT_ID } from '../http/names.ts';
+import type { Waiter, WaitingLine } from '../upstream/queue.ts';
+import type { Candidate } from '../upstream/upstream.ts';
+import type { Proxy } from './handle.ts';
+import { prefersHtml, rescue } from './rescue.ts';
+
+/** A request sink that can give back what it was given, while provably nothing of it has begun at the far end. */
+interface Reclaimable {
+  reclaim(): { head: RequestHead; body: Uint8Array[]; complete: boolean } | null;
+}
+
+/** A request that is refused this often is in a loop, not in a race. */
+const REDISPATCHES = 16;
+const NEVER = Number.POSITIVE_INFINITY;
+
+/** One request and its answer inside the core: the sink of its body, and whatever it takes until somebody answers it. */
+export class Exchange implements RequestSink, Waiter, Timed {
+  readonly #proxy: Proxy;
+  readonly reply: ReplySink;
+  readonly notes: Notes;
+  #writer: Writer | null = null;
+  #sink: RequestSink | null = null;
+  #attempt: Attempt | null = null;
+  headSent = false;
+  #over = false;
+  #redispatches = 0;
+  readonly #html: boolean;
+  readonly #minor: number;
+  /** For the access log; '' when it is off. */
+  method = '';
+  target = '';
+  host = '';
+  client = '';
+
+  // While it waits.
+  readonly rank = 0;
+  readonly arrival: number;
+  head: RequestHead | null = null;
+  line: WaitingLine | null = null;
+  before: Waiter | null = null;
+  behind: Waiter | null = null;
+  #body: Uint8Array[] | null = null;
+  #bodyBytes = 0;
+  #complete = false;
+  #trailers: HeaderList | undefined = undefined;
+  #blocked = false;
+  #waitingSinceMs = 0;
+  /** It waits to come inside (`concurrent`), not for a slot. */
+  #outside = false;
+  inside = false;
+  due = NEVER;
+  place = -1;
+
+  constructor(proxy: Proxy, head: RequestHead, reply: ReplySink, notes: Notes, arrival: number) {
+    this.#proxy = proxy;
+    this.reply = reply;
+    this.notes = notes;
+    this.arrival = arrival;
+    this.#html = prefersHtml(head);
+    this.#minor = head.minor;
+    if (proxy.site.accessLog !== null) {
+      this.method = head.method;
+      this.target = head.target;
+      this.host = head.authority;
+      this.client = head.peer.address;
+    }
+  }
+
+  get minor(): number {
+    return this.#minor;
+  }
+
+  get writer(): Writer | null {
+    return this.#writer;
+  }
+
+  set writer(writer: Writer | null) {
+    this.#writer = writer;
+    if (this.#sink !== null) this.#sink.writer = writer;
+  }
+
+  /** Sends the request to whoever can take it, or lets it wait, or says why neither. */
+  proceed(head: RequestHead): void {
+    const { site } = this.#proxy;
+    if (site.timeoutMs > 0 && this.due === NEVER) this.#dueAt(this.notes.startMs + site.timeoutMs);
+    const candidate = site.upstream.pick(head);
+    if (candidate !== null) {
+      this.#dispatch(candidate, head);
+      return;
+    }
+    const patienceMs = site.patienceMs(head);
+    if (patienceMs <= 0) {
+      this.fail(site.upstream.lacking(head));
+      return;
+    }
+    this.#hold(head);
+    const full = site.upstream.wait(this);
+    if (full !== null) {
+      this.fail(full);
+      return;
+    }
+    this.#dueAt(Math.min(this.due, this.#waitingSinceMs + patienceMs));
+  }
+
+  /** Waits for room inside (`concurrent`), its body unread. */
+  waitOutside(head: RequestHead): void {
+    this.#outside = true;
+    this.#hold(head);
+    this.#dueAt(this.#waitingSinceMs + this.#proxy.site.entryWaitMs);
+  }
+
+  /** There is room inside now. */
+  enter(): void {
+    this.#outside = false;
+    this.due = NEVER;
+    const head = this.head!;
+    if (this.#blocked) this.#stillThere(() => this.proceed(head));
+    else this.proceed(head);
+  }
+
+  #hold(head: RequestHead): void {
+    this.head = this.head === head ? head : head.keep();
+    this.#waitingSinceMs = this.#proxy.site.loop.clock.now();
+    this.#body ??= [];
+  }
+
+  #dueAt(due: number): void {
+    this.due = due;
+    this.#proxy.site.loop.sweeper.add(this);
+  }
+
+  granted(candidate: Candidate): void {
+    const head = this.head!;
+    if (!this.#blocked) {
+      this.#waited();
+      this.#dispatch(candidate, head);
+      return;
+    }
+    // Its socket has been paused, so a client that left has not been noticed: read one turn before a slot is spent on it.
+    this.#stillThere(() => {
+      this.#waited();
+      const again = this.#proxy.site.upstream.pick(head);
+      if (again !== null) this.#dispatch(again, head);
+      else {
+        const full = this.#proxy.site.upstream.wait(this);
+        if (full !== null) this.fail(full);
+      }
+    });
+  }
+
+  #stillThere(then: () => void): void {
+    this.#blocked = false;
+    this.#writer?.drained();
+    setImmediate(() => {
+      setImmediate(() => {
+        if (!this.#over) then();
+      });
+    });
+  }
+
+  #waited(): void {
+    this.notes.waitedMs += this.#proxy.site.loop.clock.now() - this.#waitingSinceMs;
+    const { timeoutMs } = this.#proxy.site;
+    this.due = timeoutMs > 0 ? this.notes.startMs + timeoutMs : NEVER;
+  }
+
+  #dispatch(candidate: Candidate, head: RequestHead): void {
+    const { notes } = this;
+    const attempt = new Attempt(this, candidate);
+    this.#attempt = attempt;
+    notes.attempts++;
+    notes.dispatchedMs = this.#proxy.site.loop.clock.now();
+    notes.endpoint = candidate.endpoint.id;
+    notes.agent = candidate.agentId;
+    notes.began = 'no';
+    if (head.expectContinue) this.reply.informational(ResponseHead.make(100, [], -1));
+    const sink = candidate.endpoint.open(head, attempt, notes);
+    this.#sink = sink;
+    sink.writer = this.#writer;
+    const body = this.#body;
+    if (body === null) return;
+    this.head = null;
+    this.#forgetBody();
+    for (const chunk of body) sink.write(chunk);
+    if (this.#complete) sink.end(this.#trailers);
+    else if (this.#blocked) {
+      this.#blocked = false;
+      this.#writer?.drained();
+    }
+  }
+
+  write(chunk: Uint8Array): boolean {
+    if (this.#sink !== null) return this.#sink.write(chunk);
+    if (this.#over) return true;
+    this.#body!.push(Buffer.from(chunk));
+    this.#bodyBytes += chunk.length;
+    this.#proxy.heldBytes += chunk.length;
+    if (!this.#outside && this.#bodyBytes < this.#proxy.site.waitingBytes) return true;
+    this.#blocked = true;
+    return false;
+  }
+
+  end(trailers?: HeaderList): void {
+    if (this.#sink !== null) {
+      this.#sink.end(trailers);
+      return;
+    }
+    this.#complete = true;
+    this.#trailers = trailers;
+  }
+
+  /** The client left, or its request turned out bad. */
+  abort(failure: Failure): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#leaveLine();
+    if (this.#attempt !== null) {
+      this.#attempt.live = false;
+      this.#sink!.abort(failure);
+    }
+  }
+
+  settled(): void {
+    this.#over = true;
+    this.#leaveLine();
+    this.#forgetBody();
+    this.#proxy.site.loop.sweeper.remove(this);
+    this.#sink?.settled();
+    this.#proxy.finished(this);
+  }
+
+  #forgetBody(): void {
+    this.#proxy.heldBytes -= this.#bodyBytes;
+    this.#bodyBytes = 0;
+    this.#body = null;
+  }
+
+  #leaveLine(): void {
+    if (this.line !== null) this.#proxy.site.upstream.leave(this);
+    if (this.#outside) this.#proxy.leaveEntry(this);
+  }
+
+  expired(): void {
+    this.due = NEVER;
+    if (this.#over || this.headSent) return;
+    const { site } = this.#proxy;
+    if (this.#outside || this.line !== null) {
+      const late = site.timeoutMs > 0 && site.loop.clock.now() >= this.notes.startMs + site.timeoutMs;
+      this.#leaveLine();
+      this.notes.waitedMs += site.loop.clock.now() - this.#waitingSinceMs;
+      const waited = `no slot became free within ${Math.round(this.notes.waitedMs)} ms`;
+      this.fail(late ? new Failure('deadline', waited, 1) : new Failure('queue_timeout', waited, 1));
+    } else if (this.#attempt !== null) {
+      this.#attempt.live = false;
+      const failure = new Failure('deadline', `no answer within ${site.timeoutMs} ms`);
+      this.#sink!.abort(failure);
+      this.fail(failure);
+    }
+  }
+
+  /** An attempt failed: try again where that is safe, else say so. */
+  attemptFailed(failure: Failure): void {
+    this.#attempt = null;
+    if (this.headSent) {
+      this.notes.failure = failure;
+      this.#over = true;
+      this.reply.abort(failure);
+      return;
+    }
+    if (failure.retry === 'always' && this.#redispatches < REDISPATCHES && this.#takeBack(failure)) return;
+    this.fail(failure);
+  }
+
+  /** A request of which nothing began goes back to its place in the queue: a refusal is not a try. */
+  #takeBack(failure: Failure): boolean {
+    const sink = this.#sink as (RequestSink & Partial<Reclaimable>) | null;
+    if (sink?.reclaim === undefined || (failure.code !== 'refused' && failure.code !== 'tunnel_lost_unsent')) return false;
+    const kept = sink.reclaim();
+    if (kept === null) return false;
+    this.#redispatches++;
+    this.#proxy.site.metrics.redispatches.value++;
+    this.#sink = null;
+    this.notes.attempts--;
+    this.head = kept.head;
+    this.#body = kept.body;
+    for (const chunk of kept.body) this.#bodyBytes += chunk.length;
+    this.#proxy.heldBytes += this.#bodyBytes;
+    this.#complete = kept.complete;
+    this.proceed(kept.head);
+    return true;
+  }
+
+  /** Answers with a failure. */
+  fail(failure: Failure): void {
+    this.#over = true;
+    this.#attempt = null;
+    this.#forgetBody();
+    this.head = null;
+    this.notes.failure = failure;
+    rescue(failure, this.reply, this.#html, this.#proxy.site.viaName);
+  }
+}
+
+/** One attempt at an endpoint: the sink of its answer. What a given-up attempt still says is ignored. */
+class Attempt implements ReplySink {
+  readonly #exchange: Exchange;
+  readonly #candidate: Candidate;
+  live = true;
+
+  constructor(exchange: Exchange, candidate: Candidate) {
+    this.#exchange = exchange;
+    this.#candidate = candidate;
+  }
+
+  get writer(): Writer | null {
+    return this.#exchange.reply.writer;
+  }
+
+  set writer(writer: Writer | null) {
+    this.#exchange.reply.writer = writer;
+  }
+
+  informational(head: ResponseHead): void {
+    if (this.live) this.#exchange.reply.informational(head);
+  }
+
+  head(head: ResponseHead): void {
+    if (!this.live) return;
+    const exchange = this.#exchange;
+    exchange.headSent = true;
+    const { replyFields } = this.#candidate;
+    if (replyFields !== '') {
+      if (head.has(SLIME_AGENT_ID)) head.remove(SLIME_AGENT_ID);
+      head.tail = head.tail === '' ? replyFields : head.tail + replyFields;
+    }
+    exchange.reply.head(head);
+  }
+
+  write(chunk: Uint8Array): boolean {
+    return this.live ? this.#exchange.reply.write(chunk) : true;
+  }
+
+  end(trailers?: HeaderList): void {
+    if (!this.live) return;
+    this.live = false;
+    this.#exchange.reply.end(trailers);
+  }
+
+  abort(failure: Failure): void {
+    if (!this.live) return;
+    this.live = false;
+    this.#exchange.attemptFailed(failure);
+  }
+
+  settled(): void {}
+}

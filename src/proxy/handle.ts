@@ -1,0 +1,171 @@
+// HOT: open() and finished() run per request. Read this file first: it is the whole way of a request, in order.
+import type { AccessRecord } from '../observe/access-log.ts';
+import type { Handler, Notes, ReplySink, RequestSink } from '../http/exchange.ts';
+import { Failure } from '../http/failure.ts';
+import { tellForwarding } from '../http/forwarded.ts';
+import type { Peer, RequestHead } from '../http/head.ts';
+import { Exchange } from './exchange.ts';
+import { prefersHtml, rescue } from './rescue.ts';
+import type { Site } from './site.ts';
+
+/** The core: takes requests from any listener, finds somebody to answer them, and sees to it that each is answered exactly once. */
+export class Proxy implements Handler {
+  readonly site: Site;
+  #arrivals = 0;
+  #inside = 0;
+  /** Requests over `concurrent`, in order of arrival. */
+  readonly #entry: Exchange[] = [];
+  /** Bytes of request bodies held for waiting requests now. */
+  heldBytes = 0;
+  readonly #record: AccessRecord;
+
+  constructor(site: Site) {
+    this.site = site;
+    this.#record = emptyRecord();
+  }
+
+  open(head: RequestHead, reply: ReplySink, notes: Notes): RequestSink {
+    const { site } = this;
+    const exchange = new Exchange(this, head, reply, notes, this.#arrivals++);
+    site.metrics.inFlight++;
+    // 1. May it come in?
+    const refusal = this.#admit(head);
+    if (refusal !== null) {
+      exchange.fail(refusal);
+      return exchange;
+    }
+    // 2. Is there room inside?
+    if (site.concurrent > 0 && this.#inside >= site.concurrent) {
+      if (this.#entry.length >= site.entryQueue) exchange.fail(new Failure('queue_full', `${this.#entry.length} requests wait already`, 1));
+      else {
+        this.#entry.push(exchange);
+        exchange.waitOutside(head);
+      }
+      return exchange;
+    }
+    this.#inside++;
+    exchange.inside = true;
+    // 3. To an endpoint, or into the queue; from there on the exchange runs by itself.
+    exchange.proceed(head);
+    return exchange;
+  }
+
+  #admit(head: RequestHead): Failure | null {
+    const { site } = this;
+    for (let i = 0; i < site.guards.length; i++) {
+      const failure = site.guards[i]!(head);
+      if (failure !== null) return failure;
+    }
+    if (head.upgrade !== '' && !site.upgrades.has(head.upgrade.toLowerCase())) head.upgrade = '';
+    if (!tellForwarding(head, site.viaName)) return new Failure('loop_detected', `the request has come through ${site.viaName} too often`);
+    return null;
+  }
+
+  /** The last byte of an answer is with the kernel, or the exchange died. Once per exchange. */
+  finished(exchange: Exchange): void {
+    const { site } = this;
+    const { notes } = exchange;
+    const now = site.loop.clock.now();
+    const status = notes.failure !== null && (notes.status === 0 || notes.failure.status === 499) ? notes.failure.status : notes.status;
+    site.metrics.inFlight--;
+    site.metrics.finished(notes, status, now);
+    if (site.accessLog !== null) this.#log(exchange, status, now);
+    if (exchange.inside) {
+      exchange.inside = false;
+      this.#inside--;
+      const next = this.#entry.shift();
+      if (next !== undefined) {
+        this.#inside++;
+        next.inside = true;
+        next.enter();
+      }
+    }
+  }
+
+  /** A request that waited to come inside left, or its time was over. */
+  leaveEntry(exchange: Exchange): void {
+    const at = this.#entry.indexOf(exchange);
+    if (at >= 0) this.#entry.splice(at, 1);
+  }
+
+  /** Requests that wait for room inside. */
+  get waitingOutside(): number {
+    return this.#entry.length;
+  }
+
+  #log(exchange: Exchange, status: number, nowMs: number): void {
+    const { notes } = exchange;
+    const record = this.#record;
+    record.wallMs = this.site.loop.clock.wall();
+    record.client = exchange.client;
+    record.method = exchange.method;
+    record.target = exchange.target;
+    record.minor = exchange.minor;
+    record.status = status;
+    record.replyBytes = notes.replyBytes;
+    record.requestBytes = notes.requestBytes;
+    record.totalMs = nowMs - notes.startMs;
+    record.waitMs = notes.waitedMs;
+    record.agent = notes.agent;
+    record.endpoint = notes.endpoint;
+    record.attempts = notes.attempts;
+    record.failure = notes.failure?.code ?? '';
+    record.host = exchange.host;
+    this.site.accessLog!.write(record);
+  }
+
+  /** For a server: answers what never became an exchange, and logs it. */
+  readonly refuse = (failure: Failure, peer: Peer, head: RequestHead | null, reply: ReplySink, notes: Notes): RequestSink => {
+    const { site } = this;
+    notes.failure = failure;
+    const method = head?.method ?? '-';
+    const target = head?.target ?? '-';
+    const host = head?.authority ?? '-';
+    rescue(failure, reply, head !== null && prefersHtml(head), site.viaName);
+    return {
+      writer: null,
+      write: () => true,
+      end: () => {},
+      abort: () => {},
+      settled: () => {
+        const now = site.loop.clock.now();
+        site.metrics.finished(notes, failure.status, now);
+        site.accessLog?.write({
+          ...emptyRecord(),
+          wallMs: site.loop.clock.wall(),
+          client: peer.address,
+          method,
+          target,
+          host,
+          status: failure.status,
+          failure: failure.code,
+          totalMs: now - notes.startMs,
+          replyBytes: notes.replyBytes,
+        });
+      },
+    };
+  };
+
+  /** For a server: answers an exchange that has been told to give up. */
+  readonly rescue = (failure: Failure, reply: ReplySink): void => rescue(failure, reply, false, this.site.viaName);
+}
+
+function emptyRecord(): AccessRecord {
+  return {
+    wallMs: 0,
+    client: '',
+    method: '',
+    target: '',
+    minor: 1,
+    status: 0,
+    replyBytes: 0,
+    requestBytes: 0,
+    totalMs: 0,
+    waitMs: 0,
+    agent: '',
+    endpoint: '',
+    attempts: 0,
+    failure: '',
+    host: '',
+  };
+}

@@ -1,0 +1,33 @@
+import type { Loop } from '../std/loop.ts';
+import type { AccessLog } from '../observe/access-log.ts';
+import type { Failure } from '../http/failure.ts';
+import type { RequestHead } from '../http/head.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import type { ProxyMetrics } from './metrics.ts';
+
+/** Looks at a request before anything else is done with it, and may change its head. @returns why it is not served, or null */
+export type Guard = (head: RequestHead) => Failure | null;
+
+/** What the core needs to know to serve one address: who may ask, whom to ask, how long to wait. */
+export interface Site {
+  readonly loop: Loop;
+  /** Our name in `Via` and `Proxy-Status`. */
+  readonly viaName: string;
+  readonly guards: readonly Guard[];
+  readonly upstream: Upstream;
+  /** How long this request may wait for a slot, ms; 0 = not at all. */
+  patienceMs(head: RequestHead): number;
+  /** Requests inside at once, waiting ones included; 0 = unlimited. */
+  readonly concurrent: number;
+  /** How long a request may wait to come inside, ms, and how many may. */
+  readonly entryWaitMs: number;
+  readonly entryQueue: number;
+  /** Waiting, connecting and the wait for the head of the answer together, ms; 0 = no limit. */
+  readonly timeoutMs: number;
+  /** Upgrade tokens that pass, lower case. */
+  readonly upgrades: ReadonlySet<string>;
+  /** Bytes of a waiting request's body that are read before reading pauses. */
+  readonly waitingBytes: number;
+  readonly metrics: ProxyMetrics;
+  readonly accessLog: AccessLog | null;
+}
