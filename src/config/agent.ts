@@ -1,4 +1,4 @@
-import { allowRules, choice, duration, integer, labels, list, orOff, text, textLike, toggle, upstreamUrl } from '../schema/kind.ts';
+import { allowRules, choice, duration, integer, labels, list, orOff, path, text, textLike, toggle, upstreamUrl } from '../schema/kind.ts';
 import { setting, type Values } from '../schema/setting.ts';
 import { adminAddr, commonSettings, commonTable, listenTable } from './common.ts';
 import type { AgentSettings, OnAbort, Wire } from './settings.ts';
@@ -51,7 +51,7 @@ export const agentTable = {
   }),
   reportHardware: setting({ kind: toggle(), group: 'Identity', help: 'tell the hub about cores, memory and GPUs', fallback: true, slime: true }),
   stateDir: setting<string | null>({
-    kind: orOff(text('PATH', 'path')),
+    kind: orOff(path()),
     group: 'Identity',
     help: "folder for the agent's id",
     fallbackText: '$XDG_STATE_HOME/windlass or ~/.local/state/windlass',
@@ -82,7 +82,7 @@ export const agentTable = {
   idleTimeout: setting({ kind: duration(), group: UPSTREAM, help: 'how long an answer may pause; 0 = no limit', fallback: 0 }),
   upgrades: listenTable.upgrades,
   caFile: setting<string | null>({
-    kind: text('PATH', 'path of a PEM file'),
+    kind: path('path of a PEM file'),
     group: 'The hub',
     help: 'more certificate authorities to believe, for hub and upstream',
     fallback: null,

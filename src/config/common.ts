@@ -1,7 +1,7 @@
 import { LOG_LEVELS, type LogLevel } from '../observe/log.ts';
 import type { HttpLimits } from '../http/limits.ts';
 import { httpLimits } from '../http/limits.ts';
-import { address, bytes, choice, cidrs, duration, integer, list, orNone, orOff, scalar, textLike } from '../schema/kind.ts';
+import { address, bytes, choice, cidrs, duration, integer, list, orNone, orOff, path, textLike, type Kind } from '../schema/kind.ts';
 import { Cidrs } from '../schema/cidrs.ts';
 import { setting, type Values } from '../schema/setting.ts';
 import type { Address } from '../schema/address.ts';
@@ -10,15 +10,18 @@ import type { AccessLogTarget, CommonSettings, ListenSettings, LogFormat } from 
 const OPERATION = 'Operation';
 const LIMITS = 'Limits';
 
-const ACCESS_LOG = scalar<AccessLogTarget>(
-  'off|stdout|PATH',
-  'off, stdout or the path of a file',
-  (given) => {
-    if (given === 'off' || given === 'stdout') return given;
-    return given === '-' ? 'stdout' : { path: given };
-  },
-  { format: (target) => (typeof target === 'string' ? target : target.path) },
-);
+const ACCESS_LOG: Kind<AccessLogTarget> = {
+  ...path(),
+  word: 'off|stdout|PATH',
+  says: 'off, stdout or the path of a file',
+  parse: (texts) => asWord(texts.at(-1)) ?? { path: path().parse(texts) },
+  fromToml: (value, folder) => asWord(value) ?? { path: path().fromToml(value, folder) },
+  format: (target) => (typeof target === 'string' ? target : target.path),
+};
+
+function asWord(given: unknown): 'off' | 'stdout' | null {
+  return given === 'off' || given === 'stdout' ? given : given === '-' ? 'stdout' : null;
+}
 
 /** Settings of everything that runs on, but for the admin address, whose default differs. */
 export const commonTable = {

@@ -1,4 +1,4 @@
-import { address, choice, duration, list, text, upstreamUrl } from '../schema/kind.ts';
+import { address, choice, duration, list, path, upstreamUrl } from '../schema/kind.ts';
 import { setting, type Values } from '../schema/setting.ts';
 import { adminAddr, commonSettings, commonTable, listenSettings, listenTable } from './common.ts';
 import type { ProxySettings } from './settings.ts';
@@ -19,7 +19,7 @@ export const proxyTable = {
   firstByteTimeout: setting({ kind: duration(), group: UPSTREAM, help: "how long the answer's head may take; 0 = no limit", fallback: 60_000 }),
   idleTimeout: setting({ kind: duration(), group: UPSTREAM, help: 'how long an answer may pause; 0 = no limit', fallback: 60_000 }),
   caFile: setting<string | null>({
-    kind: text('PATH', 'path of a PEM file'),
+    kind: path('path of a PEM file'),
     group: UPSTREAM,
     help: 'more certificate authorities to believe',
     fallback: null,

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { formatAddress, parseAddress, parsePort, type Address } from './address.ts';
 import { parseAllowRule, type AllowRule } from './allow.ts';
 import { formatBytes, parseBytes } from './bytes.ts';
@@ -19,7 +20,8 @@ export interface Kind<T> {
   readonly choices: readonly string[];
   /** From flags (one text per time given) and the environment (one text). */
   parse(texts: readonly string[]): T;
-  fromToml(value: unknown): T;
+  /** `folder` is where the file is: relative paths in a file start there. */
+  fromToml(value: unknown, folder: string): T;
   format(value: T): string;
   /** The text with whatever may be secret in it taken out. */
   redact(text: string): string;
@@ -35,6 +37,12 @@ export function text(word = 'TEXT', says = 'text'): Kind<string> {
   });
 }
 
+/** Where a file is. On the command line relative to the working folder, in a file to that file's. */
+export function path(says = 'path'): Kind<string> {
+  const plain = text('PATH', says);
+  return { ...plain, fromToml: (value, folder) => resolve(folder, plain.fromToml(value, folder)) };
+}
+
 /** Text of a given form. */
 export function textLike(form: RegExp, word: string, says: string, fix: string): Kind<string> {
   return scalar(word, says, (given) => {
@@ -48,7 +56,7 @@ export function secrets(): Kind<readonly string[]> {
   return {
     ...text('SECRET', 'secret text'),
     parse: (texts) => texts.map((given) => text().parse([given])),
-    fromToml: (value) => [text().fromToml(value)],
+    fromToml: (value, folder) => [text().fromToml(value, folder)],
     format: () => '***',
   };
 }
@@ -143,7 +151,7 @@ export function orOff<T>(kind: Kind<T>): Kind<T | null> {
     ...kind,
     says: `${kind.says}, or off`,
     parse: (texts) => (isOff(texts.at(-1)) ? null : kind.parse(texts)),
-    fromToml: (value) => (isOff(value) ? null : kind.fromToml(value)),
+    fromToml: (value, folder) => (isOff(value) ? null : kind.fromToml(value, folder)),
     format: (value) => (value === null ? 'off' : kind.format(value)),
   };
 }
@@ -183,9 +191,9 @@ export function list<T>(kind: Kind<T>, separator: RegExp = /,/, says = 'comma-se
     many: true,
     choices: kind.choices,
     parse,
-    fromToml: (value) => {
-      if (!Array.isArray(value)) return typeof value === 'string' ? parse([value]) : [kind.fromToml(value)];
-      return value.map((item) => naming(String(item), () => kind.fromToml(item)));
+    fromToml: (value, folder) => {
+      if (!Array.isArray(value)) return typeof value === 'string' ? parse([value]) : [kind.fromToml(value, folder)];
+      return value.map((item) => naming(String(item), () => kind.fromToml(item, folder)));
     },
     format: (values) => values.map((value) => kind.format(value)).join(','),
     redact: (given) => kind.redact(given),
@@ -198,7 +206,7 @@ export function orNone<T>(kind: Kind<readonly T[]>): Kind<readonly T[]> {
   return {
     ...kind,
     parse: (texts) => (isNone(texts.at(-1)) ? [] : kind.parse(texts)),
-    fromToml: (value) => (isNone(value) ? [] : kind.fromToml(value)),
+    fromToml: (value, folder) => (isNone(value) ? [] : kind.fromToml(value, folder)),
     format: (values) => (values.length === 0 ? 'none' : kind.format(values)),
   };
 }
@@ -209,7 +217,7 @@ export function cidrs(): Kind<Cidrs> {
   return {
     ...blocks,
     parse: (texts) => new Cidrs(blocks.parse(texts).flat()),
-    fromToml: (value) => new Cidrs(blocks.fromToml(value).flat()),
+    fromToml: (value, folder) => new Cidrs(blocks.fromToml(value, folder).flat()),
     format: () => '',
   };
 }
@@ -230,8 +238,8 @@ export function labels(): Kind<ReadonlyMap<string, string>> {
   return {
     ...pairs,
     parse: (texts) => new Map(pairs.parse(texts)),
-    fromToml: (value) => {
-      if (typeof value !== 'object' || value === null || Array.isArray(value)) return new Map(pairs.fromToml(value));
+    fromToml: (value, folder) => {
+      if (typeof value !== 'object' || value === null || Array.isArray(value)) return new Map(pairs.fromToml(value, folder));
       return new Map(Object.entries(value).map(([key, of]) => labelOf(key, String(of))));
     },
     format: (map) => [...map].map(([key, value]) => `${key}=${value}`).join(','),

@@ -1,0 +1,68 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { agentSettings, agentTable } from '../config/agent.ts';
+import type { AgentSettings } from '../config/settings.ts';
+import type { Log } from '../observe/log.ts';
+import { isLoopback } from '../schema/address.ts';
+import type { Invocation } from './command.ts';
+import { settingsOf } from './settings.ts';
+import { logFor, nextStep, runUntilSignal, warnOfArguments } from './start.ts';
+
+export const table = agentTable;
+
+export async function run(invocation: Invocation): Promise<number> {
+  const { world } = invocation;
+  const { values, sources } = await settingsOf(agentTable, invocation);
+  const path = sources.get('token')!.path;
+  const stateDir = sources.get('stateDir')!.level === 'default' ? defaultStateDir(world.env) : values.stateDir;
+  const settings = agentSettings(values, path === '-' ? null : path, stateDir);
+  const log = logFor(settings, world);
+  warnOfArguments(agentTable, sources, log);
+  warnOfRisks(settings, log);
+  const offs: (() => void)[] = [];
+  try {
+    return await runUntilSignal(
+      async () => {
+        const { startAgent } = await import('../agent/agent.ts');
+        const agent = await startAgent(settings, { log });
+        // Asked to reload without being able to must not kill, which is what an unheard SIGHUP does.
+        offs.push(world.onSignal('SIGHUP', () => agent.reload?.()));
+        log.info(
+          {
+            hub: settings.hubs.map((hub) => hub.shown).join(','),
+            upstream: settings.upstreams.map((upstream) => upstream.shown).join(','),
+            slots: settings.slots,
+          },
+          'the agent dials out',
+        );
+        nextStep([`Next, ask the service by the hub:  curl ${settings.hubs[0]!.shown}/`], settings, world);
+        return agent;
+      },
+      settings,
+      log,
+      world,
+    );
+  } finally {
+    for (const off of offs) off();
+  }
+}
+
+/** Where programs of this user keep state (XDG base directories), or null when the user has no place. */
+function defaultStateDir(env: Record<string, string | undefined>): string | null {
+  const xdg = env['XDG_STATE_HOME'];
+  // The specification has relative paths ignored.
+  if (xdg !== undefined && xdg.startsWith('/')) return join(xdg, 'windlass');
+  const home = env['HOME'] ?? homedir();
+  return home === '' || home === '/' ? null : join(home, '.local', 'state', 'windlass');
+}
+
+function warnOfRisks(settings: AgentSettings, log: Log): void {
+  for (const hub of settings.hubs) {
+    if (hub.protocol === 'http' && !isLoopback(hub.host)) {
+      log.warn({ hub: hub.shown }, 'the token and all requests travel unencrypted to this hub; use https:// unless the network is yours');
+    }
+  }
+  if (settings.agentId === null && settings.stateDir === null) {
+    log.warn({}, "no folder for the agent's id: it changes at each start; set --state-dir or --agent-id");
+  }
+}

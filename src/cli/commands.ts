@@ -1,0 +1,94 @@
+import type { Command } from './command.ts';
+
+/** All commands, in the order in which people meet them. */
+export const commands: readonly Command[] = [
+  {
+    words: ['hub', 'run'],
+    summary: 'take requests from applications and hand them to agents that dial in',
+    section: 'hub',
+    switches: {},
+    examples: [
+      ['windlass hub run --secret-file hub.secret', 'listen on port 8080, for anybody who asks'],
+      [
+        'windlass hub run --secret-file hub.secret --app-password-file app.password --queue-timeout 30s',
+        'only for who knows the password; requests wait for a free slot',
+      ],
+      ['SECRET=… APP_PASSWORD=… PORT=9000 windlass hub run', 'the same from the environment, as containers do'],
+      ['windlass hub run --config windlass.toml', 'from section [hub] of a file'],
+    ],
+    notes: [
+      'Make a secret with: openssl rand -hex 32 > hub.secret',
+      'Applications may send Slime-Block: 1 to wait for a slot, and Slime-Scope: NAME to choose among agents.',
+    ],
+    load: () => import('./hub-run.ts'),
+  },
+  {
+    words: ['hub', 'register'],
+    summary: 'print a token with which an agent may dial in',
+    section: 'hub',
+    switches: { json: 'print one JSON object with the token and what it says' },
+    examples: [
+      ['windlass hub register --secret-file hub.secret', 'a token for ever, with a random name'],
+      ['windlass hub register --secret-file hub.secret --name gpu-box --age 720h --scopes gpu,eu', 'for 30 days and two scopes'],
+      ['TOKEN=$(windlass hub register --secret-file hub.secret)', 'for scripts: the token alone goes to standard output'],
+    ],
+    notes: [],
+    load: () => import('./hub-register.ts'),
+  },
+  {
+    words: ['agent', 'run'],
+    summary: 'offer a service beside this machine to a hub; nothing has to be opened here',
+    section: 'agent',
+    switches: {},
+    examples: [
+      ['windlass agent run --token-file agent.token --hub https://hub.example.com --upstream localhost:3000', 'one request at a time'],
+      [
+        "windlass agent run --token-file agent.token --hub hub:8080 --upstream localhost:3000 --num-worker 8 --allow 'GET,POST /v1/*'",
+        'eight at a time, and only what is under /v1/',
+      ],
+      ['windlass agent run --token-file agent.token --hub hub:8080 --upstream gpu1:8000,gpu2:8000 --label gpu=a100', 'two upstreams: two agents'],
+      ['TOKEN=… HUB=hub:8080 UPSTREAM=localhost:3000 windlass agent run', 'from the environment, as containers do'],
+    ],
+    notes: ['SIGHUP: read the token file again.'],
+    load: () => import('./agent-run.ts'),
+  },
+  {
+    words: ['proxy'],
+    summary: 'pass requests straight to an upstream, without hub and agent',
+    section: 'proxy',
+    switches: {},
+    examples: [
+      ['windlass proxy --from :8080 --to localhost:3000', 'the smallest reverse proxy'],
+      [
+        'windlass proxy --from 127.0.0.1:8080 --to https://api.example.com --host-header upstream --access-log stdout',
+        'to another site, which sees its own name; one line per request',
+      ],
+    ],
+    notes: [],
+    load: () => import('./proxy.ts'),
+  },
+  {
+    words: ['demo'],
+    summary: 'a hub, an agent and a small service on this machine, to try things on',
+    section: null,
+    switches: {},
+    examples: [
+      ['windlass demo', 'prints curl lines to try'],
+      ['windlass demo --port 9000', 'the hub on another port'],
+    ],
+    notes: [],
+    load: () => import('./demo-run.ts'),
+  },
+  {
+    words: ['version'],
+    summary: 'what this is',
+    section: null,
+    switches: { json: 'as one JSON object' },
+    examples: [
+      ['windlass version', 'name and version'],
+      ['windlass version --json', 'also Node and platform, for bug reports'],
+    ],
+    notes: [],
+    load: () => import('./version.ts'),
+  },
+];

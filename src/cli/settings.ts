@@ -1,0 +1,45 @@
+import { readConfigFile, sectionOf, unknownSections, type Section } from '../config/file.ts';
+import { resolveSettings, type Problem, type Resolved } from '../config/resolve.ts';
+import { SettingsError } from '../config/settings-error.ts';
+import type { Table } from '../schema/setting.ts';
+import { envNames } from '../schema/setting.ts';
+import type { Invocation } from './command.ts';
+
+/** A command's settings from its flags, the environment and its file. `sectionTable`: what the section may hold, when the command itself knows less of it. */
+export async function settingsOf<T extends Table>(table: T, { command, args, world }: Invocation, sectionTable: Table = table): Promise<Resolved<T>> {
+  const problems: Problem[] = [];
+  let section: Section | null = null;
+  const path = args.config ?? nonEmpty(world.env['WINDLASS_CONFIG']);
+  if (path !== null) {
+    if (command.section === null) throw new SettingsError([`${command.words.join(' ')} reads no file; leave --config out`]);
+    const file = await readConfigFile(path, args.config === null ? 'environment WINDLASS_CONFIG' : '--config', world.readText);
+    unknownSections(file, SECTIONS, problems);
+    section = sectionOf(file, command.section, sectionTable, problems);
+  }
+  const resolved = await resolveSettings(table, {
+    command: command.words.join(' '),
+    flags: args.flags,
+    env: world.env,
+    sectionName: command.section,
+    section,
+    readText: (file, maxBytes) => world.readText(file, maxBytes),
+    problems,
+  });
+  forgetSecrets(table, world.env);
+  return resolved;
+}
+
+/** Sections of a file. */
+export const SECTIONS: readonly string[] = ['hub', 'agent', 'proxy'];
+
+/** What was read is not left for child processes and crash reports to show. */
+function forgetSecrets(table: Table, env: Record<string, string | undefined>): void {
+  for (const [name, setting] of Object.entries(table)) {
+    if (setting.secret === undefined) continue;
+    for (const envName of envNames(name, setting)) delete env[envName];
+  }
+}
+
+function nonEmpty(text: string | undefined): string | null {
+  return text === undefined || text === '' ? null : text;
+}

@@ -1,0 +1,99 @@
+import { createLog, type Log } from '../observe/log.ts';
+import type { CommonSettings } from '../config/settings.ts';
+import { formatAddress, type Address } from '../schema/address.ts';
+import type { Table } from '../schema/setting.ts';
+import type { Source } from '../config/resolve.ts';
+import type { World } from './world.ts';
+
+/** Something that runs until it is told to stop. */
+export interface Running {
+  /** Finishes what runs, bounded. */
+  close(): Promise<void>;
+  /** Ends at once. */
+  destroy(): void;
+}
+
+/** The log that the settings ask for, on standard error. */
+export function logFor(settings: Pick<CommonSettings, 'logLevel' | 'logFormat'>, world: World): Log {
+  return createLog({ level: settings.logLevel, format: settings.logFormat, stream: world.stderr });
+}
+
+/** Is the log read by a person? Then a next step is worth saying. */
+export function isForPeople(settings: Pick<CommonSettings, 'logFormat'>, world: World): boolean {
+  return settings.logFormat === 'pretty' || (settings.logFormat === 'auto' && world.stderr.isTTY === true);
+}
+
+/** Says what to do next, to people. */
+export function nextStep(lines: readonly string[], settings: Pick<CommonSettings, 'logFormat'>, world: World): void {
+  if (isForPeople(settings, world)) world.stderr.write(`\n${lines.map((line) => `  ${line}`).join('\n')}\n\n`);
+}
+
+/** One warning per secret that stood on the command line, where other users of the machine could read it until it was wiped. */
+export function warnOfArguments(table: Table, sources: ReadonlyMap<string, Source>, log: Log): void {
+  for (const [name, source] of sources) {
+    if (source.level !== 'flag' || source.path !== null || table[name]!.secret === undefined) continue;
+    log.warn({}, `${source.name} was readable in the process list until now; ${source.name}-file PATH keeps it out`);
+  }
+}
+
+/** Starts something and keeps it running until a signal has ended it. Resolves with the exit code. */
+export async function runUntilSignal(start: () => Promise<Running>, settings: CommonSettings, log: Log, world: World): Promise<number> {
+  // From before the start, so that a signal that comes early is not lost (nor kills us with half a start behind us).
+  let stop = (): void => {};
+  const stopped = new Promise<void>((resolve) => {
+    stop = resolve;
+  });
+  let running: Running | null = null;
+  let signals = 0;
+  const onSignal = (name: string): void => {
+    signals++;
+    if (signals === 1) {
+      log.info({ signal: name, drainTimeoutMs: settings.drainTimeoutMs }, 'stopping: what runs may finish; a second signal ends it now');
+      stop();
+      return;
+    }
+    log.warn({ signal: name }, 'ending now');
+    running?.destroy();
+    world.exit(1);
+  };
+  const offs = [world.onSignal('SIGTERM', () => onSignal('SIGTERM')), world.onSignal('SIGINT', () => onSignal('SIGINT'))];
+  try {
+    running = await start();
+    await stopped;
+    await running.close();
+    log.info({}, 'stopped');
+    return 0;
+  } catch (error) {
+    const line = startProblem(error, settings.adminAddr);
+    if (line === null) throw error;
+    log.error({}, line);
+    running?.destroy();
+    return 1;
+  } finally {
+    for (const off of offs) off();
+  }
+}
+
+/** What the machine had against it, and what to do; null when it is no such error but a defect of ours. */
+export function startProblem(error: unknown, adminAddr: Address | null): string | null {
+  const { code, port, address, path, syscall, hostname } = error as NodeJS.ErrnoException & { port?: number; address?: string; hostname?: string };
+  if (typeof code !== 'string' || syscall === undefined) return null;
+  const where = port === undefined ? (address ?? '') : formatAddress({ host: address ?? '', port });
+  const flag = adminAddr !== null && adminAddr.port === port ? '--admin-addr' : 'port';
+  const otherPort = flag === '--admin-addr' ? 'choose another with --admin-addr, or --admin-addr off' : 'choose another port';
+  switch (code) {
+    case 'EADDRINUSE':
+      return `${where} is in use by another program; stop it (ss -ltnp 'sport = :${port}' names it) or ${otherPort}`;
+    case 'EACCES':
+      if (syscall === 'listen' || syscall === 'bind')
+        return `${where} needs a privilege; choose a port from 1024 on, or give it once: sudo setcap cap_net_bind_service=+ep ${process.execPath}`;
+      return `${path ?? where} may not be opened by this user; change its owner or choose another`;
+    case 'EADDRNOTAVAIL':
+      return `${where} is no address of this machine; listen on 0.0.0.0 for all of them`;
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return `the name ${hostname ?? where} is not known; write an IP address, or 0.0.0.0 for all of this machine's`;
+    default:
+      return `${path ?? where} cannot be used (${code} at ${syscall})`;
+  }
+}

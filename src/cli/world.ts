@@ -1,0 +1,38 @@
+import { readText } from '../config/read-text.ts';
+import type { LogStream } from '../observe/log.ts';
+
+/** What a command touches outside of itself, so that tests can stand in for it. */
+export interface World {
+  readonly env: Record<string, string | undefined>;
+  readonly stdout: LogStream;
+  readonly stderr: LogStream;
+  /** Characters per line of help. */
+  readonly columns: number;
+  readText(path: string, maxBytes: number): string;
+  /** Shows these words in place of the process's arguments, wherever other users or crash reports could read them. */
+  hideArguments(words: readonly string[]): void;
+  /** Calls back for every such signal until the returned function is called. */
+  onSignal(name: 'SIGTERM' | 'SIGINT' | 'SIGHUP', callback: () => void): () => void;
+  /** Ends at once. */
+  exit(code: number): void;
+}
+
+/** The real one. */
+export function processWorld(): World {
+  return {
+    env: process.env,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    columns: Math.min(process.stdout.columns ?? 100, 120),
+    readText,
+    hideArguments: (words) => {
+      process.argv.splice(2, process.argv.length, ...words);
+      process.title = ['windlass', ...words].join(' ');
+    },
+    onSignal: (name, callback) => {
+      process.on(name, callback);
+      return () => void process.off(name, callback);
+    },
+    exit: (code) => process.exit(code),
+  };
+}
