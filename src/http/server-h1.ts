@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer';
 import net from 'node:net';
 import type { Loop } from '../std/loop.ts';
 import type { Timed } from '../std/sweeper.ts';
+import { adopt, canAdopt } from '../std/adopt.ts';
 import { Wire, type WireUser } from '../std/wire.ts';
 import { ChunkedDecoder } from './chunked.ts';
 import { type Handler, Notes, type ReplySink, type RequestSink, type Writer } from './exchange.ts';
@@ -47,7 +48,8 @@ export interface ServerCounts {
 /** One listening socket that speaks HTTP/1. */
 export class ServerH1 {
   readonly #options: ServerOptions;
-  readonly #server: net.Server;
+  #server: net.Server;
+  #adopts = false;
   readonly #connections = new Set<Connection>();
   /** Scratch: filled by the parser of whichever connection has a complete head. */
   readonly head: RequestHead;
@@ -58,15 +60,23 @@ export class ServerH1 {
   constructor(options: ServerOptions) {
     this.#options = options;
     this.head = new RequestHead(options.limits.fieldCount);
-    this.#server = net.createServer({ allowHalfOpen: true, keepAlive: true, keepAliveInitialDelay: 30_000, noDelay: true }, (socket) =>
-      this.#accepted(socket),
-    );
+    this.#server = this.#create();
+  }
+
+  #create(): net.Server {
+    const options = { allowHalfOpen: true, keepAlive: true, keepAliveInitialDelay: 30_000, noDelay: true, pauseOnConnect: this.#adopts };
+    const server = net.createServer(options, (socket) => this.#accepted(socket));
     // An accept that fails (descriptors exhausted) must not end the process; the kernel keeps the rest of the backlog.
-    this.#server.on('error', () => {});
+    server.on('error', () => {});
+    return server;
   }
 
   /** @throws the listen error (EADDRINUSE, EACCES …) */
-  listen(host: string, port: number): Promise<net.AddressInfo> {
+  async listen(host: string, port: number): Promise<net.AddressInfo> {
+    if (await canAdopt()) {
+      this.#adopts = true;
+      this.#server = this.#create();
+    }
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
       this.#server.listen({ host, port, backlog: 4096 }, () => {
@@ -88,7 +98,8 @@ export class ServerH1 {
     const peer = makePeer(address, socket.remotePort ?? 0, socket.localPort ?? 0, 'http', false);
     peer.trusted = this.#options.trusts(peer.address);
     const connection = new Connection(this, this.#options, peer);
-    connection.attach(new Wire(loop, connection, () => socket).listenToData());
+    if (this.#adopts) connection.attach(new Wire(loop, connection, (onread) => adopt(socket, onread)));
+    else connection.attach(new Wire(loop, connection, () => socket).listenToData());
     this.#connections.add(connection);
     this.counts.connections = this.#connections.size;
     loop.sweeper.add(connection);

@@ -1,0 +1,136 @@
+import { secretCheck } from '../std/secret.ts';
+import { Failure } from '../http/failure.ts';
+import type { RequestHead } from '../http/head.ts';
+import {
+  PREFER,
+  SLIME_AGENT_ID,
+  SLIME_AGENT_TOKEN,
+  SLIME_APP_PASSWORD,
+  SLIME_BLOCK,
+  SLIME_CONNECTION_ID,
+  WINDLASS_HUB,
+  WINDLASS_TOKEN,
+} from '../http/names.ts';
+import { acceptAgent, type AgentClaims } from '../tunnel/native/accept.ts';
+import { createKeyring, openToken } from '../tunnel/token.ts';
+import { AgentPool } from '../upstream/agents.ts';
+import type { Guard } from '../proxy/site.ts';
+import type { HubSettings } from '../config/settings.ts';
+import { type Deps, Front, type Running } from './front.ts';
+
+/** How long goodbyes may take when a hub leaves, ms. */
+const FAREWELL_MS = 2_000;
+
+/** `windlass hub run`: one address, behind it every agent that has dialled in. @throws the listen error */
+export async function startHub(settings: HubSettings, deps: Deps): Promise<Running> {
+  const front = new Front(settings, deps);
+  const { loop, log, metrics } = front;
+  const pool = new AgentPool({
+    queueSize: settings.queueSize,
+    joined: ({ agent, slots }) => log.info({ agent: agent.id, name: agent.name, from: agent.address, slots }, 'agent joined'),
+    left: ({ agent }, reason) => log.info({ agent: agent.id, name: agent.name, reason }, 'agent left'),
+  });
+  const authenticate = authenticator(settings, () => loop.clock.wall());
+  countAgents(front, pool);
+  front.endpointBytes = () => {
+    let sum = 0;
+    for (const session of pool.sessions) sum += session.bufferedBytes;
+    return sum;
+  };
+  front.leave = async () => {
+    for (const session of pool.sessions) session.drain();
+    const end = loop.clock.now() + FAREWELL_MS;
+    while (pool.size > 0 && loop.clock.now() < end) await new Promise((resolve) => setTimeout(resolve, 10));
+  };
+  front.cut = () => {
+    for (const session of pool.sessions) session.close(new Failure('draining', 'the hub has stopped'));
+  };
+  metrics.computedGauge('windlass_queue_size', 'Requests that wait for a slot.', () => pool.waiting + (front.proxy?.waitingOutside ?? 0));
+  return front.listen(
+    {
+      guards: settings.appPassword === null ? [takeOutOurs] : [passwordGuard(settings.appPassword), takeOutOurs],
+      upstream: pool,
+      patienceMs: (head) => patienceMs(head, settings.queueTimeoutMs, settings.blockTimeoutMs),
+      concurrent: settings.concurrent,
+      entryWaitMs: settings.blockTimeoutMs,
+      entryQueue: settings.queueSize,
+      timeoutMs: settings.timeoutMs,
+    },
+    () => ({ ok: true, detail: { state: 'serving', agents: pool.size, waiting: pool.waiting } }),
+    {
+      token: 'windlass/1',
+      accept: (head, wire, rest) =>
+        acceptAgent(head, wire, rest, {
+          loop,
+          log,
+          hubId: settings.hubId,
+          authenticate,
+          joined: (session) => {
+            if (front.draining) return new Failure('draining', 'the hub is stopping', 1);
+            pool.join(session);
+            return null;
+          },
+        }),
+    },
+  );
+}
+
+/** How long a request may wait for a slot: as long as it asks (`Slime-Block`, RFC 7240 `Prefer: wait=N`), within bounds, else the default. */
+function patienceMs(head: RequestHead, defaultMs: number, longestMs: number): number {
+  if (head.has(SLIME_BLOCK)) return longestMs;
+  if (!head.has(PREFER)) return defaultMs;
+  const wait = /(?:^|[,;\s])wait\s*=\s*"?(\d{1,9})"?/i.exec(head.value(PREFER));
+  return wait === null ? defaultMs : Math.min(Number(wait[1]) * 1000, longestMs);
+}
+
+/** What is between the application and the hub stays between them. */
+function takeOutOurs(head: RequestHead): null {
+  if (head.has(WINDLASS_TOKEN)) head.remove(WINDLASS_TOKEN);
+  if (head.has(WINDLASS_HUB)) head.remove(WINDLASS_HUB);
+  if (head.has(SLIME_AGENT_ID)) head.remove(SLIME_AGENT_ID);
+  if (head.has(SLIME_AGENT_TOKEN)) head.remove(SLIME_AGENT_TOKEN);
+  if (head.has(SLIME_CONNECTION_ID)) head.remove(SLIME_CONNECTION_ID);
+  if (head.has(SLIME_APP_PASSWORD)) head.remove(SLIME_APP_PASSWORD);
+  return null;
+}
+
+function passwordGuard(password: string): Guard {
+  const isRight = secretCheck(password, 'latin1');
+  return (head) =>
+    isRight(head.value(SLIME_APP_PASSWORD)) ? null : new Failure('unauthorized', 'Unauthorized: Slime-App-Password is missing or wrong');
+}
+
+function authenticator(settings: HubSettings, wall: () => number): (token: string) => AgentClaims | Failure {
+  const keyring = createKeyring(settings.secrets);
+  return (token) => {
+    const claims = openToken(token, keyring, wall());
+    if (!('reason' in claims))
+      return { tokenId: claims.id, name: claims.name, scopes: claims.scopes, scopePaths: claims.scopePaths, expiresMs: claims.expiresMs };
+    const why = {
+      malformed: 'the agent token is not a token',
+      foreign: "the agent token was not issued with this hub's secret",
+      expired: 'the agent token has expired: issue a new one with "windlass hub register"',
+    }[claims.reason];
+    return new Failure('unauthorized', why);
+  };
+}
+
+function countAgents(front: Front, pool: AgentPool): void {
+  const { metrics } = front;
+  metrics.computedGauge(
+    'windlass_agents_connected',
+    'Agents that are connected.',
+    () => new Set([...pool.sessions].map((session) => session.agent.id)).size,
+  );
+  metrics.computedGauge('windlass_agent_sessions', 'Sessions of agents.', () => pool.size);
+  metrics.computed('gauge', 'windlass_agent_slots', 'Slots of all agents, by state.', ['state'], (emit) => {
+    let free = 0;
+    let busy = 0;
+    for (const session of pool.sessions) {
+      free += session.free;
+      busy += session.inFlight;
+    }
+    emit(free, 'free');
+    emit(busy, 'busy');
+  });
+}
