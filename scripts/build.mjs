@@ -29,8 +29,14 @@ export function build(root, { force = false } = {}) {
   copyDeclarations(join(root, 'src'), fresh);
   if (existsSync(join(fresh, BIN))) chmodSync(join(fresh, BIN), 0o755);
   writeFileSync(join(fresh, STAMP), digest);
-  rmSync(dist, { recursive: true, force: true });
-  renameSync(fresh, dist);
+  try {
+    rmSync(dist, { recursive: true, force: true });
+    renameSync(fresh, dist);
+  } catch (error) {
+    // Somebody else built the same at the same time and was first.
+    rmSync(fresh, { recursive: true, force: true });
+    if (read(join(dist, STAMP)) !== digest) throw error;
+  }
   return true;
 }
 

@@ -5,7 +5,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { beforeAll, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const pages = [
@@ -65,10 +65,6 @@ export WINDLASS_ADMIN_ADDR=127.0.0.1:${free[1]} WINDLASS_STATE_DIR="$PWD"
   return { code, stdout, stderr };
 }
 
-beforeAll(() => {
-  execFileSync(process.execPath, [join(root, 'scripts', 'build.mjs')], { stdio: 'ignore' });
-}, 120_000);
-
 const runnable = pages.filter(({ text }) => scriptOf(text) !== '');
 
 test('the stranger’s minute stands in both READMEs and is the same', () => {
@@ -78,18 +74,24 @@ test('the stranger’s minute stands in both READMEs and is the same', () => {
   expect(chinese).toBe(english);
 });
 
-test.each(runnable)('what $name says to type works and prints what it says', { timeout: PAGE_TIMEOUT_MS + 10_000 }, async ({ text }) => {
-  const script = scriptOf(text);
-  const promises = promisesOf(script);
-  expect(promises.length).toBeGreaterThan(0);
-  const { code, stdout, stderr } = await run(script);
-  expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
-  let at = 0;
-  for (const promise of promises) {
-    const found = stdout.indexOf(promise, at);
-    expect(found, `"${promise}" in:\n${stdout}\n${stderr}`).toBeGreaterThanOrEqual(0);
-    at = found + promise.length;
-  }
+describe('examples', () => {
+  beforeAll(() => {
+    execFileSync(process.execPath, [join(root, 'scripts', 'build.mjs')], { stdio: ['ignore', 'ignore', 'inherit'] });
+  }, 120_000);
+
+  test.each(runnable)('what $name says to type works and prints what it says', { timeout: PAGE_TIMEOUT_MS + 10_000 }, async ({ text }) => {
+    const script = scriptOf(text);
+    const promises = promisesOf(script);
+    expect(promises.length).toBeGreaterThan(0);
+    const { code, stdout, stderr } = await run(script);
+    expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
+    let at = 0;
+    for (const promise of promises) {
+      const found = stdout.indexOf(promise, at);
+      expect(found, `"${promise}" in:\n${stdout}\n${stderr}`).toBeGreaterThanOrEqual(0);
+      at = found + promise.length;
+    }
+  });
 });
 
 test('links between pages lead somewhere', () => {
@@ -113,4 +115,15 @@ test('source files named in the pages exist', () => {
       .map(([, path]) => `${name}: ${path}`),
   );
   expect(broken).toEqual([]);
+});
+
+test('the operations page names every metric, and none that does not exist', () => {
+  const made = new Set<string>();
+  for (const file of readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })) {
+    if (!file.endsWith('.ts') || file.endsWith('.test.ts')) continue;
+    for (const [, name] of readFileSync(join(root, 'src', file), 'utf8').matchAll(/'(windlass_\w+)'/g)) made.add(name!);
+  }
+  const { text } = pages.find(({ name }) => name === join('docs', 'operations.md'))!;
+  const named = new Set([...text.slice(text.indexOf('## Metrics'), text.indexOf('## Logs')).matchAll(/`(windlass_\w+)/g)].map(([, name]) => name!));
+  expect([...named].toSorted()).toEqual([...made].toSorted());
 });

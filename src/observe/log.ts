@@ -36,7 +36,7 @@ export interface LogOptions {
 
 /** A log with secrets removed and control characters escaped (they never reach a terminal raw). */
 export function createLog(options: LogOptions = {}): Log {
-  const stream = options.stream ?? standardError();
+  const stream = options.stream === undefined || options.stream === process.stderr ? standardError() : options.stream;
   const level = options.level ?? 'info';
   const wall = options.wall ?? Date.now;
   const pretty = options.format === 'pretty' || (options.format !== 'json' && stream.isTTY === true);
@@ -56,9 +56,11 @@ export const nullLog: Log = {
 
 /** Standard error that is never waited for: whoever reads it slowly, or no longer, loses lines instead of stopping the program. */
 function standardError(): LogStream {
+  // On a terminal order matters more: other output goes there, too.
+  if (process.stderr.isTTY) return process.stderr;
   const lines = new Lines({ target: 2, flushMs: 0 });
   process.on('exit', () => lines.flushSync());
-  return { write: (text) => lines.write(text), isTTY: process.stderr.isTTY };
+  return { write: (text) => lines.write(text) };
 }
 
 type Level = Exclude<LogLevel, 'silent'>;
