@@ -58,6 +58,14 @@ export function removeHopByHop(head: Head): void {
 }
 
 function readConnection(head: Head): void {
+  // What nearly everybody sends.
+  const f = (head.first[CONNECTION]! - 1) * STRIDE;
+  if (head.fields[f + 3]! - head.fields[f + 2]! === 10 && head.value(CONNECTION).toLowerCase() === 'keep-alive' && isOnly(head, f)) {
+    head.keepAlive = true;
+    head.first[CONNECTION] = 0;
+    head.fields[f + 4] = CONNECTION | REMOVED;
+    return;
+  }
   for (const part of all(head, CONNECTION).split(',')) {
     const option = part.trim().toLowerCase();
     if (option === 'close') head.keepAlive = false;
@@ -72,6 +80,12 @@ function readConnection(head: Head): void {
   // `close` wins over `keep-alive`, whatever their order.
   if (/(^|,)\s*close\s*(,|$)/i.test(all(head, CONNECTION))) head.keepAlive = false;
   head.remove(CONNECTION);
+}
+
+/** Does no other `Connection` follow the one at fields[f]? */
+function isOnly(head: Head, f: number): boolean {
+  for (let g = f + STRIDE; g < head.count * STRIDE; g += STRIDE) if (head.fields[g + 4] === CONNECTION) return false;
+  return true;
 }
 
 /** The values of all fields of one id, removed ones too, joined with commas. */

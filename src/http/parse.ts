@@ -120,6 +120,7 @@ function parseFields(head: Head, bytes: Buffer, from: number, end: number, limit
   const { fields, first } = head;
   const cap = Math.min(limits.fieldCount, fields.length / STRIDE);
   const max = head.start + limits.headBytes;
+  const quads = end - 3;
   let count = 0;
   for (;;) {
     if (i >= end) break;
@@ -144,6 +145,8 @@ function parseFields(head: Head, bytes: Buffer, from: number, end: number, limit
     const nameEnd = i++;
     while (i < end && (bytes[i] === SP || bytes[i] === TAB)) i++;
     const valueStart = i;
+    // Values are most of a head: four bytes per step.
+    while (i < quads && (VALUE[bytes[i]!]! & VALUE[bytes[i + 1]!]! & VALUE[bytes[i + 2]!]! & VALUE[bytes[i + 3]!]!) !== 0) i += 4;
     while (i < end && VALUE[bytes[i]!] !== 0) i++;
     if (i + 1 >= end) {
       if (i < end && bytes[i] !== CR) return refuse(head, 'bad_request', 'a control character or bare LF in a field value');
