@@ -1,0 +1,10 @@
+/**
+ * The library: the same programs as the command line, inside another process.
+ * Settings are what `windlass hub run --help` and its siblings describe, with units in their names.
+ */
+export { startHub } from './hub/hub.ts';
+export { startProxy } from './hub/direct.ts';
+export { startAgent, type RunningAgent } from './agent/agent.ts';
+export type { Deps, Running } from './hub/front.ts';
+export type { AgentSettings, HubSettings, ProxySettings } from './config/settings.ts';
+export { createLog, type Log } from './observe/log.ts';
