@@ -15,11 +15,12 @@ export interface Command {
   readonly examples: readonly (readonly [line: string, does: string])[];
   /** What else to know; paragraphs. */
   readonly notes: readonly string[];
+  /** Apart from load(), so that help needs nothing of what would run. */
+  table(): Promise<Table>;
   load(): Promise<LoadedCommand>;
 }
 
 export interface LoadedCommand {
-  readonly table: Table;
   /** Resolves with the exit code. Throws SettingsError or UsageError for what its user can mend. */
   run(invocation: Invocation): Promise<number>;
 }

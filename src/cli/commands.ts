@@ -17,9 +17,10 @@ export const commands: readonly Command[] = [
       ['windlass hub run --config windlass.toml', 'from section [hub] of a file'],
     ],
     notes: [
-      'Make a secret with: openssl rand -hex 32 > hub.secret',
+      'Command `openssl rand -hex 32 > hub.secret` makes a good secret.',
       'Applications may send Slime-Block: 1 to wait for a slot, and Slime-Scope: NAME to choose among agents.',
     ],
+    table: async () => (await import('../config/hub.ts')).hubTable,
     load: () => import('./hub-run.ts'),
   },
   {
@@ -33,6 +34,7 @@ export const commands: readonly Command[] = [
       ['TOKEN=$(windlass hub register --secret-file hub.secret)', 'for scripts: the token alone goes to standard output'],
     ],
     notes: [],
+    table: async () => (await import('../config/register.ts')).registerTable,
     load: () => import('./hub-register.ts'),
   },
   {
@@ -50,6 +52,7 @@ export const commands: readonly Command[] = [
       ['TOKEN=… HUB=hub:8080 UPSTREAM=localhost:3000 windlass agent run', 'from the environment, as containers do'],
     ],
     notes: ['SIGHUP: read the token file again.'],
+    table: async () => (await import('../config/agent.ts')).agentTable,
     load: () => import('./agent-run.ts'),
   },
   {
@@ -65,6 +68,7 @@ export const commands: readonly Command[] = [
       ],
     ],
     notes: [],
+    table: async () => (await import('../config/proxy.ts')).proxyTable,
     load: () => import('./proxy.ts'),
   },
   {
@@ -77,6 +81,7 @@ export const commands: readonly Command[] = [
       ['windlass demo --port 9000', 'the hub on another port'],
     ],
     notes: [],
+    table: async () => (await import('../config/demo.ts')).demoTable,
     load: () => import('./demo-run.ts'),
   },
   {
@@ -89,6 +94,7 @@ export const commands: readonly Command[] = [
       ['windlass version --json', 'also Node and platform, for bug reports'],
     ],
     notes: [],
+    table: async () => ({}),
     load: () => import('./version.ts'),
   },
 ];

@@ -13,7 +13,7 @@ export async function showHelp(words: readonly string[], world: World): Promise<
   }
   const command = commands.find((one) => one.words.length <= words.length && one.words.every((word, i) => words[i] === word));
   if (command !== undefined) {
-    world.stdout.write(commandHelp(command, (await command.load()).table, world.columns));
+    world.stdout.write(commandHelp(command, await command.table(), world.columns));
     return 0;
   }
   const group = commands.filter((one) => words.every((word, i) => one.words[i] === word));
@@ -58,8 +58,12 @@ export function groupsOf(table: Table): ReadonlyMap<string, readonly string[]> {
 /** The default for people, or null when there is none to name. */
 export function defaultOf(setting: Setting<unknown>): string | null {
   if (setting.fallbackText !== undefined) return setting.fallbackText;
-  if (!('fallback' in setting)) return null;
-  return setting.fallback === null && setting.kind.format.length === 0 ? null : setting.kind.format(setting.fallback);
+  return 'fallback' in setting ? setting.kind.format(setting.fallback) : null;
+}
+
+/** The spellings worth showing; slime's camelCase works too, but there is one way to teach. */
+export function flagsOf(name: string, setting: Setting<unknown>): readonly string[] {
+  return [name, ...(setting.aliases ?? []).filter((alias) => !/[A-Z]/.test(alias))].map((one) => `--${flagName(one)}`);
 }
 
 function overview(group: readonly Command[], isAll: boolean, columns: number): string {
@@ -77,7 +81,7 @@ function overview(group: readonly Command[], isAll: boolean, columns: number): s
 
 function flagRows(name: string, setting: Setting<unknown>): [string, string][] {
   const { word } = setting.kind;
-  const flags = [name, ...(setting.aliases ?? []).filter((alias) => !/[A-Z]/.test(alias))].map((one) => `--${flagName(one)}`);
+  const flags = flagsOf(name, setting);
   const env = envNames(name, setting).at(setting.slime === true ? 1 : 0)!;
   const fallback = defaultOf(setting);
   const isRequired = !('fallback' in setting);
@@ -121,7 +125,7 @@ async function configHelp(columns: number): Promise<string> {
   for (const command of commands) {
     if (command.section === null || seen.has(command.section)) continue;
     seen.add(command.section);
-    const { table } = await command.load();
+    const table = await command.table();
     const list = Object.entries(table)
       .filter(([, setting]) => setting.inFile !== false)
       .map(([name, setting]): [string, string] => {

@@ -8,8 +8,6 @@ import { settingsOf } from './settings.ts';
 import { twoWords } from './two-words.ts';
 import { UsageError } from './usage-error.ts';
 
-export const table = registerTable;
-
 export async function run(invocation: Invocation): Promise<number> {
   const { args, world } = invocation;
   const { values, sources } = await settingsOf(registerTable, invocation, hubTable);

@@ -7,8 +7,6 @@ import type { Invocation } from './command.ts';
 import { settingsOf } from './settings.ts';
 import { logFor, nextStep, runUntilSignal, warnOfArguments } from './start.ts';
 
-export const table = hubTable;
-
 export async function run(invocation: Invocation): Promise<number> {
   const { world } = invocation;
   const { values, sources } = await settingsOf(hubTable, invocation);

@@ -41,10 +41,9 @@ async function dispatch(argv: readonly string[], world: World): Promise<number> 
     const { showHelp } = await import('./help.ts');
     return showHelp(command.words, world);
   }
-  const loaded = await command.load();
-  const args = parseFlags(rest, loaded.table, Object.keys(command.switches), name);
+  const args = parseFlags(rest, await command.table(), Object.keys(command.switches), name);
   if (args.hidden !== null) world.hideArguments([...command.words, ...args.hidden]);
-  return loaded.run({ command, args, world });
+  return (await command.load()).run({ command, args, world });
 }
 
 function isHelp(word: string): boolean {

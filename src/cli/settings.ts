@@ -1,4 +1,4 @@
-import { readConfigFile, sectionOf, unknownSections, type Section } from '../config/file.ts';
+import { readConfigFile, sectionOf, unknownSections, type ReadText, type Section } from '../config/file.ts';
 import { resolveSettings, type Problem, type Resolved } from '../config/resolve.ts';
 import { SettingsError } from '../config/settings-error.ts';
 import type { Table } from '../schema/setting.ts';
@@ -7,12 +7,14 @@ import type { Invocation } from './command.ts';
 
 /** A command's settings from its flags, the environment and its file. `sectionTable`: what the section may hold, when the command itself knows less of it. */
 export async function settingsOf<T extends Table>(table: T, { command, args, world }: Invocation, sectionTable: Table = table): Promise<Resolved<T>> {
+  const readText: ReadText = (file, maxBytes) => world.readText(file, maxBytes);
   const problems: Problem[] = [];
   let section: Section | null = null;
   const path = args.config ?? nonEmpty(world.env['WINDLASS_CONFIG']);
   if (path !== null) {
     if (command.section === null) throw new SettingsError([`${command.words.join(' ')} reads no file; leave --config out`]);
-    const file = await readConfigFile(path, args.config === null ? 'environment WINDLASS_CONFIG' : '--config', world.readText);
+    const source = args.config === null ? 'environment WINDLASS_CONFIG' : '--config';
+    const file = await readConfigFile(path, source, readText);
     unknownSections(file, SECTIONS, problems);
     section = sectionOf(file, command.section, sectionTable, problems);
   }
@@ -22,7 +24,7 @@ export async function settingsOf<T extends Table>(table: T, { command, args, wor
     env: world.env,
     sectionName: command.section,
     section,
-    readText: (file, maxBytes) => world.readText(file, maxBytes),
+    readText,
     problems,
   });
   forgetSecrets(table, world.env);

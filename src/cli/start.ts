@@ -44,10 +44,13 @@ export async function runUntilSignal(start: () => Promise<Running>, settings: Co
     stop = resolve;
   });
   let running: Running | null = null;
-  let signals = 0;
+  let firstMs: number | null = null;
   const onSignal = (name: string): void => {
-    signals++;
-    if (signals === 1) {
+    const nowMs = performance.now();
+    // A terminal's Ctrl-C reaches us twice when npm or npx started us: once from the terminal, once passed on by npm.
+    if (firstMs !== null && name === 'SIGINT' && world.stderr.isTTY === true && nowMs - firstMs < SAME_SIGNAL_MS) return;
+    if (firstMs === null) {
+      firstMs = nowMs;
       log.info({ signal: name, drainTimeoutMs: settings.drainTimeoutMs }, 'stopping: what runs may finish; a second signal ends it now');
       stop();
       return;
@@ -73,6 +76,9 @@ export async function runUntilSignal(start: () => Promise<Running>, settings: Co
     for (const off of offs) off();
   }
 }
+
+/** Signals from one key press come closer together than a person can press twice, ms. */
+const SAME_SIGNAL_MS = 200;
 
 /** What the machine had against it, and what to do; null when it is no such error but a defect of ours. */
 export function startProblem(error: unknown, adminAddr: Address | null): string | null {

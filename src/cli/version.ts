@@ -1,8 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Table } from '../schema/setting.ts';
 import type { Invocation } from './command.ts';
-
-export const table: Table = {};
 
 export async function run({ args, world }: Invocation): Promise<number> {
   const { name, version } = packageInfo();

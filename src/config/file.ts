@@ -32,7 +32,9 @@ export async function readConfigFile(path: string, source: string, readText: Rea
     if (!(error instanceof TomlError)) throw error;
     // Only the first line of the message: the others quote the file, which may hold secrets.
     const what = error.message.split('\n')[0]!.replace(/^Invalid TOML document: /, '');
-    throw new SettingsError([`${path}:${error.line}:${error.column} is no valid TOML: ${what}`]);
+    throw new SettingsError([
+      `${path}:${error.line}:${error.column} is no valid TOML: ${what}${what === 'invalid value' ? '; text stands in quotes' : ''}`,
+    ]);
   }
 }
 

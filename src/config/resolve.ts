@@ -161,8 +161,13 @@ function describe(setting: Setting<unknown>, found: Found, wrong: Wrong): string
 function shownOf(setting: Setting<unknown>, found: Found, wrong: Wrong): string | null {
   if (setting.secret !== undefined && !found.isFile) return null;
   if (wrong.part !== null) return quoted(wrong.part);
-  const text = found.texts?.at(-1) ?? (typeof found.value === 'object' ? null : String(found.value));
+  const text = found.texts?.at(-1) ?? scalarText(found.value);
   return text === null ? null : quoted(found.isFile ? text : setting.kind.redact(text));
+}
+
+/** A TOML value as text; null for lists, tables and dates. */
+function scalarText(value: unknown): string | null {
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean' ? String(value) : null;
 }
 
 function quoted(text: string): string {

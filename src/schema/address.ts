@@ -39,5 +39,5 @@ export function formatAddress(address: Address): string {
 /** Can only this machine reach it? */
 export function isLoopback(host: string): boolean {
   const bare = host.startsWith('[') ? host.slice(1, -1) : host.toLowerCase();
-  return bare === 'localhost' || bare.endsWith('.localhost') || bare === '::1' || /^127\.\d+\.\d+\.\d+$/.test(bare) || /^::ffff:127\./.test(bare);
+  return bare === 'localhost' || bare.endsWith('.localhost') || bare === '::1' || /^127\.\d+\.\d+\.\d+$/.test(bare) || bare.startsWith('::ffff:127.');
 }

@@ -53,10 +53,11 @@ export function textLike(form: RegExp, word: string, says: string, fix: string):
 
 /** Secrets, one per text. (Where they may come from is the setting's business.) */
 export function secrets(): Kind<readonly string[]> {
+  const one = text('SECRET', 'secret text');
   return {
-    ...text('SECRET', 'secret text'),
-    parse: (texts) => texts.map((given) => text().parse([given])),
-    fromToml: (value, folder) => [text().fromToml(value, folder)],
+    ...one,
+    parse: (texts) => texts.map((given) => one.parse([given])),
+    fromToml: (value, folder) => [one.fromToml(value, folder)],
     format: () => '***',
   };
 }
@@ -240,7 +241,7 @@ export function labels(): Kind<ReadonlyMap<string, string>> {
     parse: (texts) => new Map(pairs.parse(texts)),
     fromToml: (value, folder) => {
       if (typeof value !== 'object' || value === null || Array.isArray(value)) return new Map(pairs.fromToml(value, folder));
-      return new Map(Object.entries(value).map(([key, of]) => labelOf(key, String(of))));
+      return new Map(Object.entries(value).map(([key, of]) => labelOf(key, text().fromToml(of, folder))));
     },
     format: (map) => [...map].map(([key, value]) => `${key}=${value}`).join(','),
   };

@@ -2,10 +2,13 @@
 export function nearest(word: string, candidates: Iterable<string>): string | null {
   const wanted = plain(word);
   let best: string | null = null;
-  let bestDistance = Math.max(1, Math.floor(Math.min(wanted.length, LONGEST) * 0.4)) + 1;
+  let bestDistance = Math.max(1, Math.floor(wanted.length / 3)) + 1;
   if (wanted.length > LONGEST) return null;
   for (const candidate of candidates) {
-    const distance = distanceOf(wanted, plain(candidate));
+    const other = plain(candidate);
+    // A word cut short or carried on too long (`warning` for `warn`) is one slip, however many letters it is.
+    const isStart = Math.min(wanted.length, other.length) >= 4 && (wanted.startsWith(other) || other.startsWith(wanted));
+    const distance = wanted === other ? 0 : isStart ? 1 : distanceOf(wanted, other);
     if (distance < bestDistance) {
       best = candidate;
       bestDistance = distance;

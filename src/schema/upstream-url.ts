@@ -1,5 +1,4 @@
 import { isIPv6 } from 'node:net';
-import { parsePort } from './address.ts';
 import { isHostName } from './host.ts';
 import { Wrong } from './wrong.ts';
 
@@ -56,9 +55,14 @@ function splitHost(text: string, protocol: 'http' | 'https'): { host: string; po
   if (plain === '') throw new Wrong('has no host', 'write it as http://host:port');
   if (plain !== undefined && /^\d+$/.test(plain) && portText === undefined) throw new Wrong('is only a port', `write localhost:${plain}`);
   if (plain !== undefined && !isHostName(plain)) throw new Wrong('has no valid host', 'write it as http://host:port');
-  const port = portText === undefined ? (protocol === 'https' ? 443 : 80) : parsePort(portText);
-  if (port === 0) throw new Wrong('has port 0', 'give a port from 1 to 65535');
+  const port = portText === undefined ? (protocol === 'https' ? 443 : 80) : portOf(portText);
   return { host: (bracketed ?? plain!).toLowerCase(), port };
+}
+
+function portOf(text: string): number {
+  if (!/^0*[1-9]\d{0,4}$/.test(text) || Number(text) > 65_535)
+    throw new Wrong('has no valid port', 'give one from 1 to 65535, such as localhost:3000');
+  return Number(text);
 }
 
 function basicAuth(userInfo: string): string {

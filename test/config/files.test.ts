@@ -1,0 +1,194 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { run } from '../../src/cli/run.ts';
+import { agentSettings, agentTable } from '../../src/config/agent.ts';
+import { readConfigFile, sectionOf } from '../../src/config/file.ts';
+import { hubSettings, hubTable } from '../../src/config/hub.ts';
+import { proxySettings, proxyTable } from '../../src/config/proxy.ts';
+import { resolveSettings, type Problem, type Resolved } from '../../src/config/resolve.ts';
+import { httpLimits } from '../../src/http/limits.ts';
+import { knownKeys } from '../../src/config/file.ts';
+import type { Table } from '../../src/schema/setting.ts';
+import { fakeWorld } from './world.ts';
+
+const here = dirname(fileURLToPath(import.meta.url));
+
+test.each(readdirSync(join(here, 'invalid')))('an invalid file is refused with file, line, column and the fix: %s', async (name) => {
+  const path = join(here, 'invalid', name);
+  const text = readFileSync(path, 'utf8');
+  const wanted = [...text.matchAll(/^# expect: (.*)$/gm)].map(([, line]) => `windlass: ${line!.replace(/^FILE/, name)}`);
+  const world = fakeWorld({}, { [name]: text });
+  expect(await run(['hub', 'run', '--config', name], world)).toBe(2);
+  const said = world.err().trimEnd().split('\n');
+  expect(said.toSorted()).toEqual(wanted.toSorted());
+  expect(wanted.length).toBeGreaterThan(0);
+  expect(world.err()).not.toContain('canary');
+});
+
+async function load<T extends Table>(name: string, section: string, table: T): Promise<Resolved<T>> {
+  const path = join(here, 'valid', name);
+  const file = await readConfigFile(path, '--config', () => readFileSync(path, 'utf8'));
+  const problems: Problem[] = [];
+  const readText = (secret: string): string => `read from ${basename(dirname(secret))}/${basename(secret)}`;
+  return resolveSettings(table, {
+    command: 'test',
+    flags: new Map(),
+    env: {},
+    sectionName: section,
+    section: sectionOf(file, section, table, problems),
+    readText,
+    problems,
+  });
+}
+
+test('a file can set everything of a hub', async () => {
+  const { values, sources } = await load('hub.toml', 'hub', hubTable);
+  const { trustedProxies, ...settings } = hubSettings(values, () => 'random');
+  expect(settings).toEqual({
+    secrets: ['not-very-secret-but-long-enough'],
+    appPassword: 'pass word',
+    host: '127.0.0.1',
+    port: 9000,
+    concurrent: 64,
+    queueTimeoutMs: 30_000,
+    blockTimeoutMs: 600_000,
+    queueSize: 50,
+    timeoutMs: 3_723_000,
+    upgrades: ['websocket', 'tls/1.0'],
+    viaName: 'edge',
+    accessLog: { path: join(here, 'valid', 'access.log') },
+    limits: {
+      ...httpLimits,
+      bodyBytes: 10 * 1024 * 1024,
+      headBytes: 65_536,
+      fieldCount: 200,
+      connections: 5000,
+      headTimeoutMs: 5000,
+      bodyIdleTimeoutMs: 6000,
+      writeIdleTimeoutMs: 7000,
+      keepAliveTimeoutMs: 8000,
+    },
+    hubId: 'edge-1',
+    adminAddr: null,
+    logLevel: 'debug',
+    logFormat: 'json',
+    drainTimeoutMs: 60_000,
+  });
+  expect(['10.1.1.1', '127.0.0.1', '::1', '11.0.0.1'].map((address) => trustedProxies.has(address))).toEqual([true, true, true, false]);
+  expect([...sources.values()].filter(({ level }) => level !== 'file')).toEqual([]);
+});
+
+test('a file can set everything of an agent', async () => {
+  const { values, sources } = await load('agent.toml', 'agent', agentTable);
+  const settings = agentSettings(values, null, values.stateDir);
+  expect(settings).toMatchObject({
+    token: 'wl1.x',
+    hubs: [{ shown: 'https://hub.example.com/prefix', authorization: `Basic ${Buffer.from('user:pw').toString('base64')}` }],
+    upstreams: [{ shown: 'http://localhost:3000' }, { shown: 'http://[::1]:8000/v1' }],
+    slots: 8,
+    agentId: 'agent-1',
+    reportHardware: false,
+    stateDir: join(here, 'valid', 'state'),
+    labels: new Map([
+      ['gpu', 'a100'],
+      ['rack', '7'],
+    ]),
+    allow: [
+      { methods: new Set(['GET', 'POST']), path: '/v1/', prefix: true },
+      { methods: null, path: '/status', prefix: false },
+    ],
+    onAbort: 'drain_capped',
+    cancelGraceMs: 1000,
+    hostHeader: 'keep',
+    connectTimeoutMs: 2000,
+    firstByteTimeoutMs: 3000,
+    idleTimeoutMs: 4000,
+    upgrades: [],
+    caFile: '/etc/ssl/ca.pem',
+    wire: 'native',
+    adminAddr: { host: '127.0.0.1', port: 9081 },
+    logLevel: 'warn',
+    logFormat: 'pretty',
+    drainTimeoutMs: 5000,
+  });
+  expect([...sources.values()].filter(({ level }) => level !== 'file')).toEqual([]);
+});
+
+test('a file can set everything of a proxy', async () => {
+  const { values, sources } = await load('proxy.toml', 'proxy', proxyTable);
+  expect(proxySettings(values)).toMatchObject({
+    host: '0.0.0.0',
+    port: 8080,
+    to: [{ shown: 'http://a:1' }, { shown: 'http://b:2' }],
+    hostHeader: 'upstream',
+    connectTimeoutMs: 2000,
+    firstByteTimeoutMs: 0,
+    idleTimeoutMs: 0,
+    caFile: join(here, 'valid', 'ca.pem'),
+    upgrades: [],
+    accessLog: 'stdout',
+    adminAddr: { host: '127.0.0.1', port: 9082 },
+    limits: { headBytes: 16_384, targetBytes: 16_384 },
+  });
+  expect([...sources.values()].filter(({ level }) => level !== 'file')).toEqual([]);
+});
+
+test('keys may be spelled as flags or as slime spells them, and a secret file is found beside the file', async () => {
+  const { values, sources } = await load('spellings.toml', 'hub', hubTable);
+  expect(values).toMatchObject({ secret: ['read from valid/hub.secret'], appPassword: 'x', queueTimeout: 1000 });
+  expect(sources.get('secret')).toEqual({ level: 'file', name: 'hub.secret-file', path: join(here, 'valid', 'hub.secret') });
+});
+
+test('without a file the defaults hold', async () => {
+  const nothing = { command: 'test', env: {}, sectionName: null, section: null, readText: () => '' };
+  const flags = new Map([
+    ['secret', ['s']],
+    ['token', ['t']],
+    ['hub', ['h:1']],
+    ['upstream', ['u:1']],
+  ]);
+  const hub = hubSettings((await resolveSettings(hubTable, { ...nothing, flags })).values, () => 'random');
+  expect(hub).toMatchObject({
+    host: '0.0.0.0',
+    port: 8080,
+    appPassword: null,
+    concurrent: 0,
+    queueTimeoutMs: 0,
+    blockTimeoutMs: 300_000,
+    upgrades: ['websocket'],
+  });
+  expect(hub).toMatchObject({ adminAddr: { host: '127.0.0.1', port: 9080 }, accessLog: 'off', hubId: 'random', limits: httpLimits });
+  expect(hub.trustedProxies.empty).toBe(true);
+  const agent = agentSettings((await resolveSettings(agentTable, { ...nothing, flags })).values, null, null);
+  expect(agent).toMatchObject({
+    slots: 1,
+    reportHardware: true,
+    onAbort: 'cancel',
+    firstByteTimeoutMs: 0,
+    connectTimeoutMs: 5000,
+    hostHeader: 'upstream',
+    allow: [],
+    adminAddr: null,
+  });
+});
+
+test('the files of this folder use every key there is', () => {
+  const used = (name: string): Set<string> =>
+    new Set([...readFileSync(join(here, 'valid', name), 'utf8').matchAll(/^(?:\[\w+\.)?(\w+)(?: =|\])/gm)].map(([, key]) => key!));
+  for (const [name, table] of [
+    ['hub.toml', hubTable],
+    ['agent.toml', agentTable],
+    ['proxy.toml', proxyTable],
+  ] as const) {
+    const keys = new Set(
+      [...knownKeys(table)].filter(([, setting]) => !setting.endsWith('File') || setting === 'caFile').map(([, setting]) => setting),
+    );
+    const written = new Set([...used(name)].map((key) => knownKeys(table).get(key)));
+    expect(
+      [...keys].filter((key) => !written.has(key)),
+      name,
+    ).toEqual([]);
+  }
+});
