@@ -1,0 +1,137 @@
+import { randomBytes } from 'node:crypto';
+import { Failure } from '../../http/failure.ts';
+import type { RequestHead } from '../../http/head.ts';
+import { WINDLASS_HUB, WINDLASS_TOKEN } from '../../http/names.ts';
+import { REASONS } from '../../http/write.ts';
+import type { Log } from '../../observe/log.ts';
+import type { Loop } from '../../std/loop.ts';
+import type { Wire, WireUser } from '../../std/wire.ts';
+import { type TunnelLimits, tunnelLimits } from '../limits.ts';
+import type { AgentIdentity, Session } from '../session.ts';
+import { frameBounds } from './frames.ts';
+import type { Hello } from './hello.ts';
+import { HubSession } from './hub-session.ts';
+
+/** What a valid token proves. */
+export interface AgentClaims {
+  readonly tokenId: string;
+  readonly name: string;
+  readonly scopes: readonly string[];
+  readonly scopePaths: readonly string[];
+  /** Wall-clock ms; 0 = never. */
+  readonly expiresMs: number;
+}
+
+export interface AcceptOptions {
+  readonly loop: Loop;
+  readonly log: Log;
+  readonly hubId: string;
+  readonly limits?: TunnelLimits;
+  /** Is this token good? */
+  authenticate(token: string, remoteAddress: string): AgentClaims | Failure;
+  /** A session is ready to be used. Returns null when it is taken, else why not; set `session.owner` before. */
+  joined(session: Session): Failure | null;
+}
+
+/** The `Upgrade` token of the native tunnel. */
+export const PROTOCOL = 'windlass/1';
+
+const DEFAULT_BOUNDS = frameBounds(tunnelLimits);
+
+/**
+ * Takes over a connection that asked for `Upgrade: windlass/1`: answers 101, or why not, and makes a session of it.
+ * `rest` is what came behind the head; it is ours to hold.
+ */
+export function acceptAgent(head: RequestHead, wire: Wire, rest: Buffer, options: AcceptOptions): void {
+  const { address } = head.peer;
+  const limits = options.limits ?? tunnelLimits;
+  const asked = head.value(WINDLASS_HUB);
+  const claims =
+    head.upgrade !== PROTOCOL
+      ? new Failure('bad_request', `the protocol spoken here is ${PROTOCOL}`)
+      : asked !== '' && asked !== options.hubId
+        ? new Failure('overload', 'this is another hub', 1)
+        : options.authenticate(head.value(WINDLASS_TOKEN), address);
+  if (claims instanceof Failure) {
+    options.log.warn({ peer: address, reason: claims.detail, code: claims.code }, 'tunnel: an agent was turned away');
+    turnAway(wire, options.loop, claims);
+    return;
+  }
+  wire.write(Buffer.from(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${PROTOCOL}\r\n\r\n`, 'latin1'));
+  const session = new HubSession(
+    {
+      loop: options.loop,
+      log: options.log,
+      limits,
+      bounds: limits === tunnelLimits ? DEFAULT_BOUNDS : frameBounds(limits),
+      hubId: options.hubId,
+      sessionId: randomBytes(8).toString('hex'),
+      address,
+      identify: (hello) => identityOf(hello, claims, address),
+      joined: options.joined,
+    },
+    wire,
+  );
+  wire.user = session;
+  if (rest.length > 0) session.received(rest, 0, rest.length);
+}
+
+function identityOf(hello: Hello, claims: AgentClaims, address: string): AgentIdentity {
+  return {
+    id: hello.agent,
+    instance: hello.instance,
+    tokenId: claims.tokenId,
+    name: claims.name,
+    scopes: claims.scopes,
+    scopePaths: claims.scopePaths,
+    expiresMs: claims.expiresMs,
+    labels: hello.labels,
+    hardware: hello.hardware,
+    address,
+  };
+}
+
+/** An answer in problem+json, then the end of the connection. */
+function turnAway(wire: Wire, loop: Loop, failure: Failure): void {
+  const { status } = failure;
+  const title = REASONS[status] ?? 'Error';
+  const body = Buffer.from(`${JSON.stringify({ type: 'about:blank', title, status, detail: failure.detail, code: failure.code })}\n`);
+  const retry = failure.retryAfterS > 0 ? `Retry-After: ${failure.retryAfterS}\r\n` : '';
+  const challenge = status === 401 ? 'WWW-Authenticate: Windlass-Token\r\n' : '';
+  const head = `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\nContent-Length: ${body.length}\r\n${challenge}${retry}Connection: close\r\n\r\n`;
+  wire.user = new Leaver(wire, loop);
+  wire.write(Buffer.concat([Buffer.from(head, 'latin1'), body]));
+  wire.end();
+}
+
+/** Sees a connection off: reads nothing more, and waits for the peer's FIN, but not for long. */
+class Leaver implements WireUser {
+  due: number;
+  place = -1;
+  readonly #wire: Wire;
+  readonly #loop: Loop;
+
+  constructor(wire: Wire, loop: Loop) {
+    this.#wire = wire;
+    this.#loop = loop;
+    this.due = loop.clock.now() + tunnelLimits.lingerMs;
+    loop.sweeper.add(this);
+  }
+
+  expired(): void {
+    this.due = Infinity;
+    this.#wire.destroy();
+  }
+
+  received(): void {}
+
+  finished(): void {
+    this.#wire.destroy();
+  }
+
+  drained(): void {}
+
+  closed(): void {
+    this.#loop.sweeper.remove(this);
+  }
+}

@@ -1,0 +1,249 @@
+// HOT: open() and the frames of requests run per exchange.
+import type { Buffer } from 'node:buffer';
+import { type Handler, Notes } from '../../http/exchange.ts';
+import { RequestHead } from '../../http/head.ts';
+import type { Flushable } from '../../std/turn.ts';
+import type { Wire } from '../../std/wire.ts';
+import { AgentStream, type AgentStreamOwner } from './agent-stream.ts';
+import {
+  CANCEL,
+  F_RELEASED,
+  GOAWAY,
+  HEADER_BYTES,
+  HELLO,
+  OPEN,
+  plainText,
+  readU32,
+  REFUSED,
+  RESET,
+  SLOTS,
+  WAITING,
+  WELCOME,
+  writeHeader,
+  writeU32,
+} from './frames.ts';
+import { type Farewell, type Hello, readWelcome, type Welcome, writeFarewell, writeHello } from './hello.ts';
+import { Link, type LinkOptions } from './link.ts';
+import { readOpen } from './open.ts';
+import type { SlotLedger, SlotsWatcher } from './slots.ts';
+import type { Stream } from './stream.ts';
+import { ends } from './stream.ts';
+
+/** Who answers, with what, and who is told how it goes. */
+export interface AgentSessionOptions extends LinkOptions {
+  readonly handler: Handler;
+  readonly slots: SlotLedger;
+  /** For logs. */
+  readonly hub: string;
+  joined(welcome: Welcome): void;
+  /** The session is over; `farewell` is what the hub said, null when it said nothing. */
+  over(reason: string, farewell: Farewell | null): void;
+}
+
+/** One connection to one hub, as the agent sees it. */
+export class AgentSession extends Link<AgentStream> implements AgentStreamOwner, SlotsWatcher, Flushable {
+  /** Requests that wait at the hub for this agent, by its word. */
+  waitingCount = 0;
+  waitingOldestMs = 0;
+  queued = false;
+  readonly #options: AgentSessionOptions;
+  readonly #scratch: RequestHead;
+  /** What the hub computes as free from all we have sent and received. */
+  #view = 0;
+  #toldTotal = 0;
+  /** The most that was ever offered. */
+  #offered = 0;
+  #refusals = 0;
+  /** No new streams: we or the hub go away when what runs is done. */
+  #leaving = false;
+  #parting: Farewell = LEAVING;
+
+  constructor(options: AgentSessionOptions, wire: Wire) {
+    super(options, wire);
+    this.#options = options;
+    this.#scratch = new RequestHead(options.limits.fieldCount);
+  }
+
+  /** Says HELLO. */
+  start(hello: Omit<Hello, 'slots'>): void {
+    const { slots } = this.#options;
+    slots.watch(this);
+    this.#view = slots.free;
+    this.#toldTotal = this.#offered = slots.total;
+    this.out.whole(HELLO, 0, 0, writeHello({ ...hello, slots: { total: slots.total, free: slots.free } }));
+  }
+
+  get inFlight(): number {
+    return this.streams.size;
+  }
+
+  /** Takes nothing new; says goodbye when what runs is done. */
+  leave(): void {
+    if (this.#leaving) return;
+    this.#leaving = true;
+    if (this.state === 'hello') {
+      this.end(LEAVING);
+      return;
+    }
+    if (this.state !== 'open') return;
+    this.out.whole(GOAWAY, 0, 0, writeFarewell(LEAVING));
+    this.loop.turn.later(this);
+  }
+
+  /** Ends at once: running requests are cancelled. */
+  cut(): void {
+    this.end(LEAVING);
+  }
+
+  slotsChanged(): void {
+    this.loop.turn.later(this.out);
+  }
+
+  release(told: boolean): void {
+    if (told) this.#view++;
+    this.#options.slots.release();
+  }
+
+  // --- frames
+
+  protected override special(type: number, flags: number, id: number, bytes: Buffer, start: number, end: number): boolean {
+    if (this.state === 'hello') return type === WELCOME && id === 0 && this.#welcome(bytes, start, end);
+    switch (type) {
+      case OPEN:
+        return this.#open(flags, id, bytes, start, end);
+      case CANCEL: {
+        const stream = this.streams.get(id);
+        if (stream === undefined) this.unknown(type, id);
+        else stream.cancel();
+        return true;
+      }
+      case WAITING:
+        this.waitingCount = readU32(bytes, start);
+        this.waitingOldestMs = readU32(bytes, start + 4);
+        return id === 0;
+      default:
+        return false;
+    }
+  }
+
+  #welcome(bytes: Buffer, start: number, end: number): boolean {
+    const welcome = readWelcome(bytes, start, end);
+    if (welcome === null) return false;
+    this.state = 'open';
+    this.sinceMs = this.loop.clock.now();
+    this.ping(this.sinceMs);
+    this.#options.joined(welcome);
+    return true;
+  }
+
+  #open(flags: number, id: number, bytes: Buffer, start: number, end: number): boolean {
+    if (id !== this.lastId + 1) return false;
+    this.lastId = id;
+    this.#view--;
+    if (this.#leaving || this.streams.size >= this.limits.streams || !this.#options.slots.take(this)) {
+      this.#refuse(id);
+      return true;
+    }
+    const head = this.#scratch;
+    const outcome = readOpen(head, flags, bytes, start, end, this.headLimits);
+    if (outcome !== true) {
+      this.release(outcome === false);
+      if (outcome === false) this.#reject(id, head.problem ?? 'bad_request', head.problemDetail);
+      else this.violated('lengths that do not fit their frame');
+      return true;
+    }
+    const notes = new Notes(this.loop.sweeper.coarse);
+    const stream = new AgentStream(this, id, head, notes);
+    this.streams.set(id, stream);
+    const bodyAt = head.end;
+    try {
+      stream.attach(this.#options.handler.open(head, stream, notes));
+    } catch (error) {
+      this.log.error({ error }, 'tunnel: a handler threw');
+      stream.neverOpened();
+      return true;
+    }
+    if (stream.gone) return true;
+    if (bodyAt < end && !stream.arrived(bytes, bodyAt, end)) return true;
+    if (ends(flags) && !stream.gone) stream.arrivedEnd(flags, undefined);
+    return true;
+  }
+
+  /** Nothing of it reached the upstream. */
+  #refuse(id: number): void {
+    this.out.empty(REFUSED, 0, id);
+    this.#refusals++;
+    // A hub with an old level may be wrong by as many slots as it was ever offered; one that goes on is not looking.
+    if (this.#refusals > Math.max(this.limits.refusalsPerSecond, 2 * this.#offered)) this.violated('streams opened without a slot');
+  }
+
+  /** RESET for a stream that never was. */
+  #reject(id: number, code: string, text: string): void {
+    const detail = plainText(text, this.limits.detailLength);
+    const slab = this.out.reserve(HEADER_BYTES + 2 + code.length + 4 * detail.length);
+    const from = slab.at;
+    const { bytes } = slab;
+    const length = 2 + code.length + bytes.write(detail, from + HEADER_BYTES + 2 + code.length, 'utf8');
+    const at = writeHeader(bytes, from, length, RESET, F_RELEASED, id);
+    bytes[at] = 0;
+    bytes[at + 1] = code.length;
+    bytes.latin1Write(code, at + 2);
+    this.out.commit(at + length);
+  }
+
+  protected override flagged(): void {}
+
+  protected override goneAway(farewell: Farewell): void {
+    this.#leaving = true;
+    this.#parting = { code: 'drained', reason: 'what ran is done', retryAfterMs: farewell.retryAfterMs };
+    this.loop.turn.later(this);
+  }
+
+  override forget(stream: Stream, strayBytes: number): void {
+    super.forget(stream, strayBytes);
+    if (this.#leaving && this.streams.size === 0 && this.state === 'open') this.loop.turn.later(this);
+  }
+
+  /** The moment to say goodbye, when there is nothing left to say before it. */
+  flush(): void {
+    if (this.state !== 'open' || !this.#leaving || this.streams.size > 0) return;
+    this.out.flush();
+    if (this.out.batchBytes === 0) this.end(this.#parting);
+  }
+
+  /** SLOTS, when the hub would reckon with a number that is not true. */
+  override beforeFlush(): void {
+    if (this.state !== 'open') return;
+    const { slots } = this.#options;
+    const { total } = slots;
+    const free = this.#leaving ? 0 : slots.free;
+    if (free === this.#view && total === this.#toldTotal) return;
+    this.#view = free;
+    this.#toldTotal = total;
+    if (total > this.#offered) this.#offered = total;
+    const slab = this.out.reserve(HEADER_BYTES + 12);
+    let at = writeHeader(slab.bytes, slab.at, 12, SLOTS, 0, 0);
+    at = writeU32(slab.bytes, at, total);
+    at = writeU32(slab.bytes, at, free);
+    this.out.commit(writeU32(slab.bytes, at, this.lastId));
+  }
+
+  override handed(): void {
+    if (this.#leaving && this.streams.size === 0 && this.state === 'open') this.loop.turn.later(this);
+  }
+
+  protected override ticked(): void {
+    this.#refusals = 0;
+  }
+
+  protected override over(reason: string, farewell: Farewell | null): void {
+    this.#options.slots.unwatch(this);
+    this.#options.over(reason, farewell);
+  }
+
+  protected override peerName(): string {
+    return this.#options.hub;
+  }
+}
+
+const LEAVING: Farewell = { code: 'leaving', reason: 'the agent is going away', retryAfterMs: 0 };

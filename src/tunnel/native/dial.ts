@@ -1,0 +1,395 @@
+import net from 'node:net';
+import tls from 'node:tls';
+import type { Handler } from '../../http/exchange.ts';
+import { fieldLine, ResponseHead } from '../../http/head.ts';
+import { httpLimits } from '../../http/limits.ts';
+import { INCOMPLETE, parseResponse } from '../../http/parse.ts';
+import type { Log } from '../../observe/log.ts';
+import { Backoff } from '../../std/backoff.ts';
+import type { Loop } from '../../std/loop.ts';
+import { Wire, type WireUser } from '../../std/wire.ts';
+import { type TunnelLimits, tunnelLimits } from '../limits.ts';
+import type { Hardware } from '../session.ts';
+import { PROTOCOL } from './accept.ts';
+import { AgentSession } from './agent-session.ts';
+import { frameBounds, plainText } from './frames.ts';
+import { type Farewell, VERSION } from './hello.ts';
+import type { SlotLedger } from './slots.ts';
+
+/** Who an agent says it is. */
+export interface DialIdentity {
+  readonly agentId: string;
+  /** Random per process. */
+  readonly instance: string;
+  /** Told as label `name`, unless there is one; '' for none. */
+  readonly name: string;
+  readonly labels: ReadonlyMap<string, string>;
+  readonly hardware: Hardware | null;
+}
+
+export type DialState = 'connecting' | 'joined' | 'waiting' | 'leaving' | 'closed';
+
+export interface DialOptions {
+  /** http: or https:; user info becomes Basic Authorization, the path a prefix. */
+  readonly hub: URL;
+  token(): string;
+  /** Called after a 401. True when token() now says something else, which is then tried without the long wait. */
+  reloadToken?(): boolean;
+  readonly identity: DialIdentity;
+  readonly slots: SlotLedger;
+  readonly handler: Handler;
+  readonly loop: Loop;
+  readonly log: Log;
+  readonly limits?: TunnelLimits;
+  onState?(state: DialState): void;
+  /** PEM of the certificate authorities to trust instead of Node's. */
+  readonly ca?: string;
+  readonly random?: () => number;
+}
+
+/** An agent's lasting connection to one hub: dialled again for as long as it is not closed. */
+export interface HubConnection {
+  readonly state: DialState;
+  /** Bytes held for this hub. */
+  readonly bufferedBytes: number;
+  /** Requests running for this hub. */
+  readonly inFlight: number;
+  /** Round trip of the last ping, ms. */
+  readonly roundTripMs: number;
+  /** Tries now, when it waits for its next try. */
+  retryNow(): void;
+  /** Takes nothing new, finishes what runs, leaves. Resolves when the connection is closed; bound it and call destroy(). */
+  close(): Promise<void>;
+  destroy(): void;
+}
+
+/** Dials a hub and keeps the connection. */
+export function dialHub(options: DialOptions): HubConnection {
+  return new Dialer(options);
+}
+
+/** Bytes of a hub's refusal that are read for its reason. */
+const REFUSAL_BYTES = 64 * 1024;
+const DEFAULT_BOUNDS = frameBounds(tunnelLimits);
+
+class Dialer implements HubConnection {
+  state: DialState = 'connecting';
+  readonly #options: DialOptions;
+  readonly #limits: TunnelLimits;
+  readonly #backoff: Backoff;
+  readonly #random: () => number;
+  readonly #shown: string;
+  #timer: NodeJS.Timeout | null = null;
+  #attempt: Attempt | null = null;
+  #session: AgentSession | null = null;
+  #stopping = false;
+  #closed: (() => void)[] = [];
+  /** What went wrong last, so that the same line is not logged every five seconds. */
+  #complaint = '';
+
+  constructor(options: DialOptions) {
+    this.#options = options;
+    this.#limits = options.limits ?? tunnelLimits;
+    this.#random = options.random ?? Math.random;
+    this.#backoff = new Backoff(this.#limits.backoffBaseMs, this.#limits.backoffCapMs, this.#random);
+    this.#shown = `${options.hub.protocol}//${options.hub.host}${options.hub.pathname === '/' ? '' : options.hub.pathname}`;
+    if (options.hub.protocol === 'http:' && !isLoopback(options.hub.hostname))
+      options.log.warn({ hub: this.#shown }, 'the connection to this hub is not encrypted: the agent token travels in plain text');
+    this.#dial();
+  }
+
+  get bufferedBytes(): number {
+    return this.#session?.bufferedBytes ?? 0;
+  }
+
+  get inFlight(): number {
+    return this.#session?.inFlight ?? 0;
+  }
+
+  get roundTripMs(): number {
+    return this.#session?.roundTripMs ?? 0;
+  }
+
+  retryNow(): void {
+    if (this.#timer === null || this.#stopping) return;
+    clearTimeout(this.#timer);
+    this.#dial();
+  }
+
+  close(): Promise<void> {
+    this.#stopping = true;
+    const done = new Promise<void>((resolve) => this.#closed.push(resolve));
+    if (this.#session !== null) {
+      this.#become('leaving');
+      this.#session.leave();
+    } else this.destroy();
+    return done;
+  }
+
+  destroy(): void {
+    this.#stopping = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#attempt?.cancel();
+    this.#attempt = null;
+    const session = this.#session;
+    this.#session = null;
+    session?.cut();
+    this.#finish();
+  }
+
+  #finish(): void {
+    this.#become('closed');
+    const waiting = this.#closed;
+    this.#closed = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  #become(state: DialState): void {
+    if (this.state === state || this.state === 'closed') return;
+    this.state = state;
+    try {
+      this.#options.onState?.(state);
+    } catch (error) {
+      this.#options.log.error({ error }, 'tunnel: a watcher of the connection threw');
+    }
+  }
+
+  #dial(): void {
+    this.#timer = null;
+    this.#become('connecting');
+    this.#attempt = new Attempt(this.#options, this.#limits, (outcome) => {
+      this.#attempt = null;
+      if (this.#stopping) {
+        if ('wire' in outcome) outcome.wire.destroy();
+      } else if ('wire' in outcome) this.#upgraded(outcome.wire, outcome.rest);
+      else this.#failed(outcome);
+    });
+  }
+
+  #upgraded(wire: Wire, rest: Buffer): void {
+    const { identity, slots, handler, loop, log } = this.#options;
+    const labels = new Map(identity.labels);
+    if (identity.name !== '' && !labels.has('name')) labels.set('name', identity.name);
+    let joined = false;
+    const session = new AgentSession(
+      {
+        loop,
+        log,
+        limits: this.#limits,
+        bounds: this.#limits === tunnelLimits ? DEFAULT_BOUNDS : frameBounds(this.#limits),
+        handler,
+        slots,
+        hub: this.#shown,
+        joined: (welcome) => {
+          joined = true;
+          this.#complaint = '';
+          log.info({ hub: this.#shown, hubId: welcome.hub, session: welcome.session }, 'joined the hub');
+          this.#become('joined');
+        },
+        over: (reason, farewell) => this.#over(session, joined, reason, farewell),
+      },
+      wire,
+    );
+    this.#session = session;
+    wire.user = session;
+    session.start({ versions: [VERSION], agent: identity.agentId, instance: identity.instance, labels, hardware: identity.hardware });
+    if (rest.length > 0) session.received(rest, 0, rest.length);
+  }
+
+  #over(session: AgentSession, joined: boolean, reason: string, farewell: Farewell | null): void {
+    if (this.#session !== session) return;
+    this.#session = null;
+    if (this.#stopping) {
+      this.#finish();
+      return;
+    }
+    // A session that worked proves that the hub is well: the first try comes soon.
+    if (joined && farewell === null) this.#backoff.reset();
+    const retryAfterMs = farewell?.retryAfterMs ?? 0;
+    if (farewell?.code === 'forbidden' || farewell?.code === 'unauthorized')
+      this.#wait(this.#patience(), `the hub turned this agent away: ${reason}`);
+    else
+      this.#wait(this.#backoffMs(retryAfterMs), joined ? `the connection to the hub ended: ${reason}` : `the hub did not take this agent: ${reason}`);
+  }
+
+  #failed(failure: AttemptFailure): void {
+    if (failure.status === 401 || failure.status === 403) {
+      const fresh = failure.status === 401 && this.#options.reloadToken?.() === true;
+      const why =
+        failure.status === 401 ? `the hub refused this agent's token: ${failure.reason}` : `the hub turned this agent away: ${failure.reason}`;
+      this.#wait(fresh ? this.#backoffMs(0) : this.#patience(), why);
+    } else this.#wait(this.#backoffMs(failure.retryAfterMs), `the hub cannot be reached: ${failure.reason}`);
+  }
+
+  /** For what time alone will not cure. */
+  #patience(): number {
+    return this.#limits.refusedRetryMs * (1 + this.#random() / 2);
+  }
+
+  #backoffMs(retryAfterMs: number): number {
+    const next = this.#backoff.next();
+    if (retryAfterMs === 0) return next;
+    // Spread over half as much again, so that those who were told the same do not come at the same moment.
+    return Math.max(next, Math.min(retryAfterMs, this.#limits.retryAfterMaxMs) * (1 + this.#random() / 2));
+  }
+
+  #wait(ms: number, complaint: string): void {
+    const { log } = this.#options;
+    const fields = { hub: this.#shown, retryInMs: Math.round(ms) };
+    if (complaint !== this.#complaint) log.warn(fields, complaint);
+    else log.debug(fields, complaint);
+    this.#complaint = complaint;
+    this.#become('waiting');
+    this.#timer = setTimeout(() => this.#dial(), ms);
+  }
+}
+
+interface AttemptFailure {
+  /** HTTP status of the hub's answer; 0 when there was none. */
+  readonly status: number;
+  readonly reason: string;
+  readonly retryAfterMs: number;
+}
+
+type Outcome = AttemptFailure | { readonly wire: Wire; readonly rest: Buffer };
+
+/** One try: connect, ask for the upgrade, read the answer. */
+class Attempt implements WireUser {
+  due: number;
+  place = -1;
+  readonly #loop: Loop;
+  readonly #wire: Wire;
+  readonly #done: (outcome: Outcome) => void;
+  #bytes: Buffer = Buffer.alloc(0);
+  #over = false;
+  /** The hub's refusal, whose body explains it. */
+  #refusal: AttemptFailure | null = null;
+  #bodyFrom = 0;
+  #bodyTo = 0;
+
+  constructor(options: DialOptions, limits: TunnelLimits, done: (outcome: Outcome) => void) {
+    this.#loop = options.loop;
+    this.#done = done;
+    const { hub } = options;
+    const secure = hub.protocol === 'https:';
+    const host = hub.hostname.replace(/^\[|\]$/g, '');
+    const port = hub.port === '' ? (secure ? 443 : 80) : Number(hub.port);
+    this.#wire = new Wire(options.loop, this, (onread) =>
+      secure
+        ? tls.connect({
+            host,
+            port,
+            ALPNProtocols: ['http/1.1'],
+            ...(net.isIP(host) === 0 ? { servername: host } : {}),
+            ...(options.ca === undefined ? {} : { ca: options.ca }),
+          })
+        : net.connect({ host, port, allowHalfOpen: true, onread }),
+    );
+    if (secure) this.#wire.listenToData();
+    this.due = options.loop.clock.now() + limits.handshakeTimeoutMs;
+    options.loop.sweeper.add(this);
+    let text: string;
+    try {
+      text = requestText(hub, options.token());
+    } catch {
+      this.#fail({ status: 0, reason: 'the token has characters that no token has', retryAfterMs: 0 });
+      return;
+    }
+    this.#wire.write(Buffer.from(text, 'latin1'));
+  }
+
+  cancel(): void {
+    this.#over = true;
+    this.#loop.sweeper.remove(this);
+    this.#wire.destroy();
+  }
+
+  expired(): void {
+    this.#fail(this.#refusal ?? { status: 0, reason: 'no answer in time', retryAfterMs: 0 });
+  }
+
+  received(bytes: Buffer, start: number, end: number): void {
+    if (this.#over) return;
+    this.#bytes = Buffer.concat([this.#bytes, bytes.subarray(start, end)]);
+    if (this.#refusal !== null) {
+      if (this.#bytes.length >= this.#bodyTo) this.#refused();
+      return;
+    }
+    const head = new ResponseHead();
+    const at = parseResponse(head, this.#bytes, 0, this.#bytes.length, httpLimits);
+    if (at === INCOMPLETE) return;
+    if (at < 0) {
+      this.#fail({ status: 0, reason: `what answers there is no hub: ${head.problemDetail}`, retryAfterMs: 0 });
+      return;
+    }
+    if (head.status === 101) {
+      if (head.upgrade !== PROTOCOL) this.#fail({ status: 0, reason: `what answers there speaks another protocol`, retryAfterMs: 0 });
+      else this.#succeed(at);
+      return;
+    }
+    const seconds = Number(head.get('retry-after') ?? '0');
+    this.#refusal = {
+      status: head.status,
+      reason: `it answered ${head.status}`,
+      retryAfterMs: Number.isFinite(seconds) && seconds > 0 ? seconds * 1_000 : 0,
+    };
+    this.#bodyFrom = at;
+    this.#bodyTo = Math.min(head.length >= 0 ? at + head.length : Infinity, REFUSAL_BYTES);
+    if (this.#bytes.length >= this.#bodyTo) this.#refused();
+  }
+
+  /** The body of a refusal says more than its status. */
+  #refused(): void {
+    const refusal = this.#refusal!;
+    let { reason } = refusal;
+    try {
+      const problem = JSON.parse(this.#bytes.toString('utf8', this.#bodyFrom)) as { detail?: unknown };
+      if (typeof problem.detail === 'string' && problem.detail !== '') reason = `${plainText(problem.detail, 200)} (status ${refusal.status})`;
+    } catch {
+      // Somebody else's page: the status has to do.
+    }
+    this.#fail({ ...refusal, reason });
+  }
+
+  finished(): void {
+    if (this.#refusal !== null) this.#refused();
+    else this.#fail({ status: 0, reason: 'the connection was closed before an answer', retryAfterMs: 0 });
+  }
+
+  drained(): void {}
+
+  closed(error: Error | null): void {
+    if (this.#refusal !== null) this.#refused();
+    else this.#fail({ status: 0, reason: error === null ? 'the connection was closed' : plainText(error.message, 200), retryAfterMs: 0 });
+  }
+
+  #succeed(at: number): void {
+    this.#over = true;
+    this.#loop.sweeper.remove(this);
+    this.#done({ wire: this.#wire, rest: this.#bytes.subarray(at) });
+  }
+
+  #fail(failure: AttemptFailure): void {
+    if (this.#over) return;
+    this.cancel();
+    // Never from inside the constructor: the dialer does not know its attempt yet.
+    setImmediate(() => this.#done(failure));
+  }
+}
+
+/** @throws RangeError when the token cannot stand in a field */
+function requestText(hub: URL, token: string): string {
+  const prefix = hub.pathname.endsWith('/') ? hub.pathname.slice(0, -1) : hub.pathname;
+  let text = `GET ${prefix}/windlass/agent HTTP/1.1\r\n${fieldLine('Host', hub.host)}Connection: Upgrade\r\nUpgrade: ${PROTOCOL}\r\n`;
+  text += fieldLine('Windlass-Token', token);
+  if (hub.username !== '' || hub.password !== '') {
+    const user = `${decodeURIComponent(hub.username)}:${decodeURIComponent(hub.password)}`;
+    text += fieldLine('Authorization', `Basic ${Buffer.from(user, 'utf8').toString('base64')}`);
+  }
+  return `${text}\r\n`;
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host);
+}

@@ -1,0 +1,72 @@
+// HOT: one call per exchange and end.
+import type { Buffer } from 'node:buffer';
+import { NO_BODY, type RequestHead, UNKNOWN_LENGTH } from '../../http/head.ts';
+import type { HttpLimits } from '../../http/limits.ts';
+import { parseRequest } from '../../http/parse.ts';
+import { requestRoom, writeRequest } from '../../http/write.ts';
+import {
+  F_END,
+  F_EXPECT,
+  F_NO_BODY,
+  F_UNKNOWN_LENGTH,
+  fieldsFit,
+  HEADER_BYTES,
+  OPEN,
+  OPEN_FIXED,
+  patchLength,
+  readU16,
+  writeHeader,
+  writeU16,
+  writeU32,
+} from './frames.ts';
+
+/** What stands for the host of an HTTP/1.0 request that named none: the agent replaces it anyway. */
+const NO_HOST = 'localhost';
+
+/** Bytes that writeOpen() needs at most. */
+export function openRoom(head: RequestHead): number {
+  return HEADER_BYTES + OPEN_FIXED + requestRoom(head, NO_HOST);
+}
+
+/** The flags of the OPEN frame for this head. END stands there when it is certain that no body byte follows. */
+export function openFlags(head: RequestHead): number {
+  let flags = head.expectContinue ? F_EXPECT : 0;
+  if (head.length === UNKNOWN_LENGTH) flags |= F_UNKNOWN_LENGTH;
+  else if (head.length === NO_BODY) flags |= head.upgrade === '' ? F_NO_BODY | F_END : F_NO_BODY;
+  return flags;
+}
+
+/** Writes an OPEN frame. @returns the offset behind it; the head's text is too long for a frame when that makes it longer than `headBytes` */
+export function writeOpen(head: RequestHead, flags: number, stream: number, deadlineMs: number, out: Buffer, from: number): number {
+  let at = writeHeader(out, from, 0, OPEN, flags, stream);
+  at = writeU32(out, at, deadlineMs);
+  at = writeU16(out, at, 0);
+  const textAt = at + 2;
+  const end = writeRequest(head, head.newAuthority === null && head.authorityEnd === head.authorityStart ? NO_HOST : '', false, out, textAt);
+  writeU16(out, at, end - textAt);
+  patchLength(out, from, end - from - HEADER_BYTES);
+  return end;
+}
+
+/**
+ * Reads the payload of an OPEN frame, bytes[start..end), into `head`. The first body bytes are bytes[head.end..end).
+ * @returns null when the lengths do not fit, false when the head is refused (see head.problem)
+ */
+export function readOpen(head: RequestHead, flags: number, bytes: Buffer, start: number, end: number, limits: HttpLimits): boolean | null {
+  const fieldsAt = start + OPEN_FIXED;
+  const fieldsEnd = fieldsAt + readU16(bytes, start + 4);
+  const textEnd = fieldsEnd + readU16(bytes, start + 6);
+  if (textEnd > end || (fieldsEnd > fieldsAt && !fieldsFit(bytes, fieldsAt, fieldsEnd))) return null;
+  const at = parseRequest(head, bytes, fieldsEnd, textEnd, limits);
+  if (at !== textEnd) {
+    if (at >= 0) {
+      head.problem = 'bad_request';
+      head.problemDetail = at === 0 ? 'a head that does not end' : 'bytes behind the head';
+    }
+    return false;
+  }
+  if ((flags & F_NO_BODY) !== 0) head.length = NO_BODY;
+  else if ((flags & F_UNKNOWN_LENGTH) !== 0) head.length = UNKNOWN_LENGTH;
+  if ((flags & F_EXPECT) !== 0 && !head.bodiless) head.expectContinue = true;
+  return true;
+}
