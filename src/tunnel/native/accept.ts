@@ -68,7 +68,7 @@ export function acceptAgent(head: RequestHead, wire: Wire, rest: Buffer, options
       sessionId: randomBytes(8).toString('hex'),
       address,
       identify: (hello) => identityOf(hello, claims, address),
-      joined: options.joined,
+      joined: (session) => options.joined(session),
     },
     wire,
   );

@@ -421,7 +421,7 @@ export abstract class Link<S extends Stream> implements WireUser, FrameUser, Out
     const text = plainText(reason, this.limits.detailLength);
     this.#lastWords = text;
     this.#reader.stop();
-    for (const stream of [...this.streams.values()]) {
+    for (const stream of this.streams.values()) {
       try {
         stream.lost();
       } catch (error) {

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { NO_BODY, ResponseHead, UNKNOWN_LENGTH } from '../../http/head.ts';
-import { pair, type Pair, until } from './testing.ts';
+import { pair, type Pair, until } from '../../../test/kit/tunnel.ts';
 
 let p: Pair;
 afterEach(() => p.close());

@@ -1,21 +1,21 @@
-// Helpers of the tests in this folder: real sockets on loopback, scripted peers that write frames by hand.
+// Helpers for tests of tunnels: real sockets on loopback, scripted peers that write frames by hand.
 import { Buffer } from 'node:buffer';
 import net from 'node:net';
-import type { Handler, Notes, ReplySink, RequestSink, Writer } from '../../http/exchange.ts';
-import { Failure } from '../../http/failure.ts';
-import { type HeaderList, NO_BODY, RequestHead, ResponseHead } from '../../http/head.ts';
-import { httpLimits } from '../../http/limits.ts';
-import { parseRequest } from '../../http/parse.ts';
-import { Notes as ExchangeNotes } from '../../http/exchange.ts';
-import type { Log } from '../../observe/log.ts';
-import { createLoop, type Loop } from '../../std/loop.ts';
-import { Wire, type WireUser } from '../../std/wire.ts';
-import { type TunnelLimits, tunnelLimits } from '../limits.ts';
-import type { Session } from '../session.ts';
-import { acceptAgent, type AgentClaims } from './accept.ts';
-import { dialHub, type DialOptions, type HubConnection } from './dial.ts';
-import { HEADER_BYTES, readU24, readU32, writeHeader } from './frames.ts';
-import { SlotLedger } from './slots.ts';
+import type { Handler, Notes, ReplySink, RequestSink, Writer } from '../../src/http/exchange.ts';
+import { Failure } from '../../src/http/failure.ts';
+import { type HeaderList, NO_BODY, RequestHead, ResponseHead } from '../../src/http/head.ts';
+import { httpLimits } from '../../src/http/limits.ts';
+import { parseRequest } from '../../src/http/parse.ts';
+import { Notes as ExchangeNotes } from '../../src/http/exchange.ts';
+import type { Log } from '../../src/observe/log.ts';
+import { createLoop, type Loop } from '../../src/std/loop.ts';
+import { Wire, type WireUser } from '../../src/std/wire.ts';
+import { type TunnelLimits, tunnelLimits } from '../../src/tunnel/limits.ts';
+import type { Session } from '../../src/tunnel/session.ts';
+import { acceptAgent, type AgentClaims } from '../../src/tunnel/native/accept.ts';
+import { dialHub, type DialOptions, type HubConnection } from '../../src/tunnel/native/dial.ts';
+import { HEADER_BYTES, readU24, readU32, writeHeader } from '../../src/tunnel/native/frames.ts';
+import { SlotLedger } from '../../src/tunnel/native/slots.ts';
 
 /** Resolves when `test` holds; looks again at every turn of the event loop. Rejects after 5 s with the text. */
 export async function until(test: () => boolean, what: string): Promise<void> {
