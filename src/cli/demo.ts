@@ -36,26 +36,22 @@ export async function startDemo(port: number, orNext: boolean, log: Log): Promis
   const secret = randomBytes(32).toString('hex');
   const hub = await startHubNear(await hubOf(secret, port), orNext ? PORTS_TRIED : 0, log.child({ part: 'hub' }));
   const url = `http://${formatAddress(hub.address)}`;
-  const service = await startDemoService();
-  const agent = await startAgent(await agentOf(secret, url, `http://${HOST}:${service.port}`), { log: log.child({ part: 'agent' }) });
+  // In the order of their end: who dials in leaves first.
+  const running: { close(): Promise<void> }[] = [hub];
   const close = async (): Promise<void> => {
-    await agent.close();
-    await hub.close();
-    await service.close();
+    for (const part of running) await part.close();
   };
   try {
+    const service = await startDemoService();
+    running.push(service);
+    running.unshift(await startAgent(await agentOf(secret, url, `http://${HOST}:${service.port}`), { log: log.child({ part: 'agent' }) }));
     await answered(`${url}/v1/models`);
   } catch (error) {
     await close();
     throw error;
   }
-  return {
-    url,
-    port: hub.address.port,
-    adminUrl: hub.adminAddress === null ? null : `http://${formatAddress(hub.adminAddress)}`,
-    slots: SLOTS,
-    close,
-  };
+  const adminUrl = hub.adminAddress === null ? null : `http://${formatAddress(hub.adminAddress)}`;
+  return { url, port: hub.address.port, adminUrl, slots: SLOTS, close };
 }
 
 async function startHubNear(settings: HubSettings, tries: number, log: Log): ReturnType<typeof startHub> {
