@@ -11,3 +11,5 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 process.stderr.on('error', () => {});
 
 process.exitCode = await run(process.argv.slice(2), processWorld());
+// Whatever still holds the process (there should be nothing) does so for a second only; output that is on its way gets that long.
+setTimeout(() => process.exit(), 1000).unref();

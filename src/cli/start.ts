@@ -94,6 +94,8 @@ export function startProblem(error: unknown, adminAddr: Address | null): string 
       if (syscall === 'listen' || syscall === 'bind')
         return `${where} needs a privilege; choose a port from 1024 on, or give it once: sudo setcap cap_net_bind_service=+ep ${process.execPath}`;
       return `${path ?? where} may not be opened by this user; change its owner or choose another`;
+    case 'ENOENT':
+      return `${path ?? where} does not exist`;
     case 'EADDRNOTAVAIL':
       return `${where} is no address of this machine; listen on 0.0.0.0 for all of them`;
     case 'ENOTFOUND':

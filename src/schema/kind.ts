@@ -57,7 +57,8 @@ export function secrets(): Kind<readonly string[]> {
   return {
     ...one,
     parse: (texts) => texts.map((given) => one.parse([given])),
-    fromToml: (value, folder) => [one.fromToml(value, folder)],
+    fromToml: (value, folder) =>
+      Array.isArray(value) && value.length > 0 ? value.map((item) => one.fromToml(item, folder)) : [one.fromToml(value, folder)],
     format: () => '***',
   };
 }
