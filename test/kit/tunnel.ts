@@ -1,4 +1,5 @@
 // Helpers for tests of tunnels: real sockets on loopback, scripted peers that write frames by hand.
+import { parseUpstreamUrl } from '../../src/schema/upstream-url.ts';
 import { Buffer } from 'node:buffer';
 import net from 'node:net';
 import type { Handler, Notes, ReplySink, RequestSink, Writer } from '../../src/http/exchange.ts';
@@ -313,7 +314,7 @@ class HeadReader implements WireUser {
 /** An agent of ours towards a hub on that port. */
 export function dial(port: number, handler: Handler, slots: SlotLedger, more: Partial<DialOptions> = {}): HubConnection {
   return dialHub({
-    hub: new URL(`http://127.0.0.1:${port}/`),
+    hub: parseUpstreamUrl(`http://127.0.0.1:${port}`),
     token: () => 'good',
     identity: { agentId: 'agent-1', instance: 'i1', name: '', labels: new Map(), hardware: null },
     slots,

@@ -4,6 +4,8 @@ import type { Handler } from '../../http/exchange.ts';
 import { fieldLine, ResponseHead } from '../../http/head.ts';
 import { httpLimits } from '../../http/limits.ts';
 import { INCOMPLETE, parseResponse } from '../../http/parse.ts';
+import { isLoopback } from '../../schema/address.ts';
+import type { UpstreamUrl } from '../../schema/upstream-url.ts';
 import type { Log } from '../../observe/log.ts';
 import { Backoff } from '../../std/backoff.ts';
 import type { Loop } from '../../std/loop.ts';
@@ -30,8 +32,8 @@ export interface DialIdentity {
 export type DialState = 'connecting' | 'joined' | 'waiting' | 'leaving' | 'closed';
 
 export interface DialOptions {
-  /** http: or https:; user info becomes Basic Authorization, the path a prefix. */
-  readonly hub: URL;
+  /** Its user info is Basic Authorization (for a proxy in front of the hub), its path a prefix. */
+  readonly hub: UpstreamUrl;
   token(): string;
   /** Called after a 401. True when token() now says something else, which is then tried without the long wait. */
   reloadToken?(): boolean;
@@ -92,8 +94,8 @@ class Dialer implements HubConnection {
     this.#limits = options.limits ?? tunnelLimits;
     this.#random = options.random ?? Math.random;
     this.#backoff = new Backoff(this.#limits.backoffBaseMs, this.#limits.backoffCapMs, this.#random);
-    this.#shown = `${options.hub.protocol}//${options.hub.host}${options.hub.pathname === '/' ? '' : options.hub.pathname}`;
-    if (options.hub.protocol === 'http:' && !isLoopback(options.hub.hostname))
+    this.#shown = options.hub.shown;
+    if (options.hub.protocol === 'http' && !isLoopback(options.hub.host))
       options.log.warn({ hub: this.#shown }, 'the connection to this hub is not encrypted: the agent token travels in plain text');
     this.#dial();
   }
@@ -272,9 +274,8 @@ class Attempt implements WireUser {
     this.#loop = options.loop;
     this.#done = done;
     const { hub } = options;
-    const secure = hub.protocol === 'https:';
-    const host = hub.hostname.replace(/^\[|\]$/g, '');
-    const port = hub.port === '' ? (secure ? 443 : 80) : Number(hub.port);
+    const { host, port } = hub;
+    const secure = hub.protocol === 'https';
     this.#wire = new Wire(options.loop, this, (onread) =>
       secure
         ? tls.connect({
@@ -379,17 +380,9 @@ class Attempt implements WireUser {
 }
 
 /** @throws RangeError when the token cannot stand in a field */
-function requestText(hub: URL, token: string): string {
-  const prefix = hub.pathname.endsWith('/') ? hub.pathname.slice(0, -1) : hub.pathname;
-  let text = `GET ${prefix}/windlass/agent HTTP/1.1\r\n${fieldLine('Host', hub.host)}Connection: Upgrade\r\nUpgrade: ${PROTOCOL}\r\n`;
+function requestText(hub: UpstreamUrl, token: string): string {
+  let text = `GET ${hub.path}/windlass/agent HTTP/1.1\r\n${fieldLine('Host', hub.authority)}Connection: Upgrade\r\nUpgrade: ${PROTOCOL}\r\n`;
   text += fieldLine('Windlass-Token', token);
-  if (hub.username !== '' || hub.password !== '') {
-    const user = `${decodeURIComponent(hub.username)}:${decodeURIComponent(hub.password)}`;
-    text += fieldLine('Authorization', `Basic ${Buffer.from(user, 'utf8').toString('base64')}`);
-  }
+  if (hub.authorization !== null) text += fieldLine('Authorization', hub.authorization);
   return `${text}\r\n`;
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
