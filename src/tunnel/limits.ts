@@ -42,8 +42,12 @@ export interface TunnelLimits {
   creditBytes: number;
   /** Bytes that wait for a socket that does not take them, control frames and heads, before the session is given up. */
   unsentBytes: number;
-  /** Frames a peer may send per second, in the long run and in one burst. A busy hub sees 60,000; a frame's price is in frames.ts. */
-  framesPerSecond: number;
+  /**
+   * What a peer's frames may cost, points per second in the long run and in one burst; prices are in native/frames.ts. A million points are
+   * 500,000 frames that carry an exchange on (a fast hub sees 60,000), 100,000 credits or tiny pieces, 1,000 pings.
+   */
+  costPerSecond: number;
+  costBurst: number;
   /** Interim answers (1xx) to one request. */
   informationalCount: number;
   /** OPENs refused within a second before the agent gives the hub up; twice the slots ever offered when that is more. */
@@ -94,7 +98,8 @@ export const tunnelLimits: TunnelLimits = {
   stalledWindowBytes: 16 * 1024,
   creditBytes: 0x7fff_ffff,
   unsentBytes: 4 * 1024 * 1024,
-  framesPerSecond: 100_000,
+  costPerSecond: 1_000_000,
+  costBurst: 250_000,
   informationalCount: 100,
   refusalsPerSecond: 16,
   pingAfterMs: 5_000,

@@ -108,22 +108,22 @@ export function frameBounds(limits: TunnelLimits): { min: Uint32Array; max: Int3
 }
 
 /**
- * What a frame costs of the peer's budget (`framesPerSecond`). Frames that carry an exchange on cost 1; those of which an honest peer sends
- * few cost more, so that a flood of them ends long before it is felt.
+ * What a frame costs of the peer's budget (`costPerSecond`). Frames that carry an exchange on are cheap; those of which an honest peer sends
+ * few are dear, so that a flood of them ends long before it is felt.
  */
-export const COST: Uint8Array = (() => {
-  const cost = new Uint8Array(256).fill(20);
-  for (const type of [OPEN, HEAD, DATA, END]) cost[type] = 1;
-  for (const type of [CREDIT, RESET, REFUSED, CANCEL, INFO]) cost[type] = 4;
-  cost[SLOTS] = 4;
-  cost[PING] = cost[PONG] = 100;
+export const COST: Uint16Array = (() => {
+  const cost = new Uint16Array(256).fill(100);
+  for (const type of [OPEN, HEAD, DATA, END]) cost[type] = 2;
+  cost[CREDIT] = 10;
+  for (const type of [RESET, REFUSED, CANCEL, INFO, SLOTS]) cost[type] = 20;
+  cost[PING] = cost[PONG] = 1_000;
   return cost;
 })();
-/** What a DATA frame of fewer bytes than TINY_BYTES costs in all. */
-export const TINY_COST = 4;
+/** What a DATA frame of fewer bytes than TINY_BYTES costs. */
+export const TINY_COST = 10;
 export const TINY_BYTES = 16;
-/** What an empty DATA frame without END costs in all: it says nothing. */
-export const EMPTY_COST = 50;
+/** What an empty DATA frame without END costs: it says nothing. */
+export const EMPTY_COST = 200;
 
 /** Writes a frame header. @returns the offset behind it */
 export function writeHeader(out: Uint8Array, at: number, length: number, type: number, flags: number, stream: number): number {

@@ -110,7 +110,7 @@ export abstract class Link<S extends Stream> implements WireUser, FrameUser, Out
     this.#reader = new FrameReader(this, options.bounds satisfies FrameBounds);
     const now = options.loop.clock.now();
     this.sinceMs = this.#heardMs = this.#tickMs = this.#budgetMs = now;
-    this.#budget = options.limits.framesPerSecond;
+    this.#budget = options.limits.costBurst;
     this.due = now + TICK_MS;
     options.loop.sweeper.add(this);
   }
@@ -220,7 +220,7 @@ export abstract class Link<S extends Stream> implements WireUser, FrameUser, Out
     const n = end - start;
     if (first) {
       const length = n + left;
-      const cost = length >= TINY_BYTES ? 1 : length > 0 ? TINY_COST : (flags & F_END) !== 0 ? 1 : EMPTY_COST;
+      const cost = length >= TINY_BYTES ? COST[DATA]! : length > 0 ? TINY_COST : (flags & F_END) !== 0 ? COST[END]! : EMPTY_COST;
       if ((this.#budget -= cost) < 0 && !this.#refill()) return;
     }
     if (flags > F_END && left === 0) this.flagged(flags);
@@ -280,18 +280,13 @@ export abstract class Link<S extends Stream> implements WireUser, FrameUser, Out
 
   /** The budget is spent: time has refilled it, or the session ends. */
   #refill(): boolean {
-    const { framesPerSecond } = this.limits;
+    const { costPerSecond, costBurst } = this.limits;
     const now = this.loop.clock.now();
-    this.#budget = Math.min(framesPerSecond, this.#budget + ((now - this.#budgetMs) * framesPerSecond) / 1_000);
+    this.#budget = Math.min(costBurst, this.#budget + ((now - this.#budgetMs) * costPerSecond) / 1_000);
     this.#budgetMs = now;
     if (this.#budget >= 0) return true;
     this.violated('more frames than a session may send');
     return false;
-  }
-
-  /** Takes from the peer's budget, for what costs us more than a frame. */
-  protected spend(cost: number): boolean {
-    return (this.#budget -= cost) >= 0 || this.#refill();
   }
 
   #pong(bytes: Buffer, start: number, end: number): void {
