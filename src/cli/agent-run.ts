@@ -33,7 +33,7 @@ export async function run(invocation: Invocation): Promise<number> {
           },
           'the agent dials out',
         );
-        nextStep([`Next, ask the service by the hub:  curl ${settings.hubs[0]!.shown}/`], settings, world);
+        nextStep(['Next, ask the service through the hub:', `curl ${settings.hubs[0]!.shown}/`], settings, world);
         return agent;
       },
       settings,

@@ -22,9 +22,12 @@ export async function run(invocation: Invocation): Promise<number> {
       if (hub.adminAddress !== null) log.info({ address: urlOf(hub.adminAddress) }, 'health and metrics are at /healthz, /readyz, /metrics');
       nextStep(
         [
-          'Next, a token for an agent:       windlass hub register --secret-file FILE',
-          `and beside your service:          windlass agent run --token-file FILE --hub ${dialled(hub.address)} --upstream localhost:3000`,
-          `then ask the service by the hub:  curl ${settings.appPassword === null ? '' : "-H 'Slime-App-Password: …' "}${urlOf({ ...hub.address, host: dialledHost(hub.address) })}/`,
+          'Next, a token for an agent:',
+          'windlass hub register --secret-file FILE',
+          'Beside your service:',
+          `windlass agent run --token-file FILE --hub ${dialled(hub.address)} --upstream localhost:3000`,
+          'Then ask it through the hub:',
+          `curl ${settings.appPassword === null ? '' : "-H 'Slime-App-Password: …' "}http://${dialled(hub.address)}/`,
         ],
         settings,
         world,
@@ -56,11 +59,7 @@ function urlOf(address: Address): string {
   return `http://${formatAddress(address)}`;
 }
 
-/** As an agent on this machine would dial it. */
-function dialled(address: Address): string {
-  return formatAddress({ host: dialledHost(address), port: address.port });
-}
-
-function dialledHost(address: Address): string {
-  return address.host === '0.0.0.0' || address.host === '::' ? 'localhost' : address.host;
+/** As somebody on this machine would dial it. */
+function dialled({ host, port }: Address): string {
+  return formatAddress({ host: host === '0.0.0.0' || host === '::' ? 'localhost' : host, port });
 }

@@ -18,7 +18,7 @@ export async function run(invocation: Invocation): Promise<number> {
       log.info({ address: `http://${formatAddress(proxy.address)}`, to: settings.to.map((to) => to.shown).join(',') }, 'the proxy listens');
       if (proxy.adminAddress !== null)
         log.info({ address: `http://${formatAddress(proxy.adminAddress)}` }, 'health and metrics are at /healthz, /readyz, /metrics');
-      nextStep([`Next:  curl http://${formatAddress({ host: host === '0.0.0.0' || host === '::' ? 'localhost' : host, port })}/`], settings, world);
+      nextStep(['Next:', `curl http://${formatAddress({ host: host === '0.0.0.0' || host === '::' ? 'localhost' : host, port })}/`], settings, world);
       return proxy;
     },
     settings,

@@ -23,9 +23,9 @@ export function isForPeople(settings: Pick<CommonSettings, 'logFormat'>, world: 
   return settings.logFormat === 'pretty' || (settings.logFormat === 'auto' && world.stderr.isTTY === true);
 }
 
-/** Says what to do next, to people. */
+/** Says what to do next, to people. Commands stand alone on their lines, so that they can be copied whole. */
 export function nextStep(lines: readonly string[], settings: Pick<CommonSettings, 'logFormat'>, world: World): void {
-  if (isForPeople(settings, world)) world.stderr.write(`\n${lines.map((line) => `  ${line}`).join('\n')}\n\n`);
+  if (isForPeople(settings, world)) world.stderr.write(`\n${lines.join('\n')}\n\n`);
 }
 
 /** One warning per secret that stood on the command line, where other users of the machine could read it until it was wiped. */
@@ -95,7 +95,7 @@ export function startProblem(error: unknown, adminAddr: Address | null): string 
         return `${where} needs a privilege; choose a port from 1024 on, or give it once: sudo setcap cap_net_bind_service=+ep ${process.execPath}`;
       return `${path ?? where} may not be opened by this user; change its owner or choose another`;
     case 'ENOENT':
-      return `${path ?? where} does not exist`;
+      return `${path ?? where} cannot be opened: it or its folder does not exist`;
     case 'EADDRNOTAVAIL':
       return `${where} is no address of this machine; listen on 0.0.0.0 for all of them`;
     case 'ENOTFOUND':
