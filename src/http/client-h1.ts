@@ -280,6 +280,9 @@ export class ClientConnection implements WireUser, Timed {
     this.state = IDLE;
     exchange.connection = null;
     if (reusable) {
+      // The last chunk may have asked for a pause; nobody will lift it once the exchange is gone.
+      this.#unpause();
+      this.due = NEVER;
       this.idleSinceMs = this.#options.loop.clock.now();
       this.#owner.released(this);
     } else this.#drop();
