@@ -57,6 +57,8 @@ const CANCELLED = 7;
 const CLOSED = 8;
 
 const NEVER = Number.POSITIVE_INFINITY;
+/** How long the head of a request may stay in its slab, in case it must be sent again, ms. */
+const PIN_MS = 1_000;
 /** Request bytes kept for a second try on a fresh connection (rule R1). */
 const KEPT_BYTES = 64 * 1024;
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
@@ -82,6 +84,7 @@ export class ClientConnection implements WireUser, Timed {
   #remaining = 0;
   #decoder: ChunkedDecoder | null = null;
   #reusable = false;
+  #firstByteDue = NEVER;
   #informational = 0;
   #paused = false;
   /** Nobody listens to the answer any more (drain): it is read to its end all the same. */
@@ -132,7 +135,11 @@ export class ClientConnection implements WireUser, Timed {
 
   /** The whole request is written: the clock of the first byte runs. */
   requestSent(): void {
-    if (this.state === HEAD) this.due = this.#in(this.#options.firstByteTimeoutMs);
+    if (this.state !== HEAD) return;
+    const ms = this.#options.firstByteTimeoutMs;
+    this.#firstByteDue = this.#in(ms);
+    // A request that waits longer than this keeps a copy of its head instead of its slab, of which it uses a fraction.
+    this.due = this.exchange!.pinsSlab && (ms === 0 || ms > PIN_MS) ? this.#in(PIN_MS) : this.#firstByteDue;
   }
 
   #in(ms: number): number {
@@ -213,6 +220,7 @@ export class ClientConnection implements WireUser, Timed {
     }
     notes.began = 'yes';
     notes.firstByteMs = this.#options.loop.clock.now();
+    exchange.forget();
     this.#reusable = head.keepAlive;
     this.keepAliveS = head.keepAliveS;
     head.upgrade = '';
@@ -464,7 +472,12 @@ export class ClientConnection implements WireUser, Timed {
         break;
       default:
         if (this.#discarding) this.#cancel(this.#options.cancelGraceMs);
-        else if (this.state === HEAD) this.fail('first_byte_timeout', `no answer from the upstream within ${this.#options.firstByteTimeoutMs} ms`);
+        else if (this.state === HEAD && this.exchange?.requestEnded === false)
+          this.fail('upstream_stalled', `the upstream took no byte of the request for ${this.#options.idleTimeoutMs} ms`);
+        else if (this.state === HEAD && this.exchange!.pinsSlab) {
+          this.exchange!.unpin();
+          this.due = this.#firstByteDue;
+        } else if (this.state === HEAD) this.fail('first_byte_timeout', `no answer from the upstream within ${this.#options.firstByteTimeoutMs} ms`);
         else this.fail('upstream_stalled', `no byte of the answer for ${this.#options.idleTimeoutMs} ms`);
     }
   }
@@ -488,6 +501,11 @@ export class ClientConnection implements WireUser, Timed {
   resumeReading(): void {
     this.#unpause();
   }
+
+  /** The upstream does not take the request fast enough. */
+  stall(): void {
+    if (this.state === HEAD) this.due = this.#in(this.#options.idleTimeoutMs);
+  }
 }
 
 /** One request to an upstream: the sink of its body, and the writer of its answer. */
@@ -509,10 +527,12 @@ export class ClientExchange implements RequestSink, Writer {
   #written = 0;
   #aborted = false;
   #settled = false;
-  /** The head as text: slab.bytes[from..to). Append-only memory, so a second try can send it again. */
-  readonly #slab: Slab;
+  /** The head as text: slab.bytes[from..to), until it is sent and will not be sent again. */
+  #slab: Slab | null;
   readonly #from: number;
   readonly #to: number;
+  /** The head once it has left its slab: a copy, for a second try. */
+  #copy: Buffer | null = null;
   /** Idempotent, so that a second try is allowed while its body is kept (rule R1). */
   readonly #repeatable: boolean;
   /** Body written so far, while a second try is still possible; null from then on. */
@@ -550,7 +570,12 @@ export class ClientExchange implements RequestSink, Writer {
     this.sent = true;
     this.notes.began = 'maybe';
     const kept = this.#kept;
-    out.adopt(this.#slab, this.#from, this.#to);
+    const slab = this.#slab;
+    const again = this.retriable;
+    if (slab !== null) {
+      out.adopt(slab, this.#from, this.#to, again);
+      if (!again) this.#slab = null;
+    } else out.append(this.#copy!);
     if (kept !== null && kept.length > 0) {
       for (const chunk of kept) this.#put(chunk);
       if (this.requestEnded && this.#chunked) out.text('0\r\n\r\n');
@@ -564,6 +589,31 @@ export class ClientExchange implements RequestSink, Writer {
   }
 
   #waiting = false;
+
+  /** Does it still hold on to the slab that its head stands in? */
+  get pinsSlab(): boolean {
+    return this.#slab !== null;
+  }
+
+  /** From the slab into memory of its own. */
+  unpin(): void {
+    const slab = this.#slab!;
+    this.#copy = Buffer.from(slab.bytes.subarray(this.#from, this.#to));
+    this.#giveBack(slab);
+  }
+
+  /** It will not be sent again. */
+  forget(): void {
+    this.#kept = null;
+    this.#copy = null;
+    if (this.#slab !== null) this.#giveBack(this.#slab);
+  }
+
+  /** Only what the kernel has taken is given back: an upstream may answer before it has read the head. */
+  #giveBack(slab: Slab): void {
+    this.#slab = null;
+    if (this.connection?.wire.buffered === 0) this.#loop.slabs.release(slab, this.#to - this.#from);
+  }
 
   #put(chunk: Uint8Array): void {
     const { out } = this.connection!;
@@ -597,7 +647,9 @@ export class ClientExchange implements RequestSink, Writer {
       return this.#keptBytes < KEPT_BYTES / 2;
     }
     this.#put(chunk);
-    return !connection.out.full;
+    if (!connection.out.full) return true;
+    connection.stall();
+    return false;
   }
 
   end(trailers?: HeaderList): void {

@@ -171,6 +171,8 @@ class Connection implements WireUser, Timed {
   #paused = false;
   /** The deadline of the head runs from its first byte, however it trickles in. */
   #headBegun = false;
+  /** Until when the client may take nothing of what is written to it. */
+  #writeDue = WAITS_MS;
   queued = false;
 
   constructor(server: ServerH1, options: ServerOptions, peer: Peer) {
@@ -459,7 +461,9 @@ class Connection implements WireUser, Timed {
     if (this.state === CLOSED) return;
     this.state = LINGERING;
     this.#carry = null;
-    this.due = this.options.loop.clock.now() + this.options.limits.drainTimeoutMs;
+    const now = this.options.loop.clock.now();
+    this.due = now + this.options.limits.drainTimeoutMs;
+    this.#writeDue = now + this.options.limits.writeIdleTimeoutMs;
     this.#unpause();
     this.wire.end();
   }
@@ -468,6 +472,8 @@ class Connection implements WireUser, Timed {
   cut(orderly: boolean): void {
     this.exchange = null;
     this.state = CLOSED;
+    // A client that does not take what was written before the break must not keep its connection for ever.
+    this.due = this.options.loop.clock.now() + this.options.limits.writeIdleTimeoutMs;
     if (orderly) this.wire.destroySoon();
     else this.wire.reset();
   }
@@ -508,7 +514,7 @@ class Connection implements WireUser, Timed {
   }
 
   drained(): void {
-    if (this.state !== LINGERING && this.state !== DRAINING) this.due = this.state === BODY || this.state === CHUNKS ? this.due : WAITS_MS;
+    if (this.state === REPLYING || this.state === RAW) this.due = WAITS_MS;
     const { exchange } = this;
     if (exchange === null) return;
     exchange.stalled = false;
@@ -551,25 +557,36 @@ class Connection implements WireUser, Timed {
       case BODY:
       case CHUNKS:
         if (this.#paused) {
-          this.due = now + limits.bodyIdleTimeoutMs;
+          // Whoever does not take the body is slow, not the client; unless that waits for the client to take the answer.
+          if (this.exchange!.stalled && now >= this.#writeDue) this.#clientStalled();
+          else this.due = now + limits.bodyIdleTimeoutMs;
           break;
         }
         this.#breakOff(new Failure('request_timeout', `no byte of the request body came for ${limits.bodyIdleTimeoutMs} ms`));
         break;
       case REPLYING:
       case RAW:
-        if (this.exchange?.stalled === true) {
-          this.exchange.notes.failure = new Failure('client_stalled', `the client took no byte of the answer for ${limits.writeIdleTimeoutMs} ms`);
-          this.wire.reset();
-        } else this.due = WAITS_MS;
+        if (this.exchange?.stalled === true) this.#clientStalled();
+        else this.due = WAITS_MS;
         break;
       case DRAINING:
         this.linger();
         break;
       default:
+        // A slow reader still gets the rest of its answer: closing now would cut it, unnoticed where the end of the connection is its end.
+        if (this.state === LINGERING && this.wire.buffered > 0 && now < this.#writeDue) {
+          this.due = now + limits.drainTimeoutMs;
+          break;
+        }
         this.due = WAITS_MS;
         this.wire.destroy();
     }
+  }
+
+  #clientStalled(): void {
+    const { writeIdleTimeoutMs } = this.options.limits;
+    this.exchange!.notes.failure = new Failure('client_stalled', `the client took no byte of the answer for ${writeIdleTimeoutMs} ms`);
+    this.wire.reset();
   }
 
   #pause(): void {
@@ -587,12 +604,14 @@ class Connection implements WireUser, Timed {
   /** The request sink can take more. */
   resumeReading(): void {
     if (this.state === BODY || this.state === CHUNKS) this.due = this.options.loop.sweeper.coarse + this.options.limits.bodyIdleTimeoutMs;
-    if (this.state !== REPLYING) this.#unpause();
+    // While an answer is awaited reading goes on, or a client that leaves would not be noticed; unless as much waits behind it as may.
+    if (this.state !== REPLYING || this.#carry === null || this.#carry.length < this.options.limits.waitingBytes) this.#unpause();
   }
 
   /** The client does not take the answer fast enough. */
   stall(): void {
-    if (this.state !== BODY && this.state !== CHUNKS) this.due = this.options.loop.sweeper.coarse + this.options.limits.writeIdleTimeoutMs;
+    this.#writeDue = this.options.loop.sweeper.coarse + this.options.limits.writeIdleTimeoutMs;
+    if (this.state !== BODY && this.state !== CHUNKS) this.due = this.#writeDue;
   }
 
   sendContinue(): void {

@@ -106,9 +106,18 @@ export class Wire {
   /** Writes a borrowed chunk: by reference when its memory may be passed on, else through a slab. Inside cork() its fate is known only at uncork(). */
   writeBorrowed(chunk: Uint8Array, corked = false): boolean {
     const { reads, slabs } = this.#loop;
-    if (!reads.passable(chunk)) return this.write(slabs.copy(chunk));
-    const fine = this.write(chunk);
-    if (!corked && this.socket.writableLength > 0) reads.kept = true;
+    if (reads.passable(chunk)) {
+      const fine = this.write(chunk);
+      if (!corked && this.socket.writableLength > 0) reads.kept = true;
+      return fine;
+    }
+    const n = chunk.length;
+    const slab = slabs.take(n);
+    const from = slab.at;
+    slab.bytes.set(chunk, from);
+    slab.at = from + n;
+    const fine = this.write(slab.bytes.subarray(from, from + n));
+    if (this.socket.writableLength === 0) slabs.release(slab, n);
     return fine;
   }
 
@@ -135,10 +144,15 @@ export class Wire {
     if (!this.socket.destroyed) this.socket.end();
   }
 
-  /** Calls back when all that was written is with the kernel, or the connection is gone. A closure: for the rare case that something is left. */
+  /** Calls back, perhaps twice, when all that was written is with the kernel, or the connection is gone. A closure: for the rare case that something is left. */
   whenFlushed(done: () => void): void {
-    if (this.socket.writableLength === 0 || this.socket.destroyed) done();
-    else this.socket.write(NOTHING, () => done());
+    const { socket } = this;
+    if (socket.writableLength === 0 || socket.destroyed) done();
+    else if (socket.writableEnded) {
+      // Writing after end() would destroy the socket, and what is left with it.
+      socket.once('finish', done);
+      socket.once('close', done);
+    } else socket.write(NOTHING, () => done());
   }
 
   /** Sends what was written, then FIN, then closes without waiting for the peer. */

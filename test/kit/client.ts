@@ -1,11 +1,12 @@
-import net from 'node:net';
+import type net from 'node:net';
 import { type Answer, type Ending, readAnswer } from './answer.ts';
 import { soon, turns } from './until.ts';
 
 /** A client that says exactly the bytes it is told to, and takes answers apart by rules of its own. */
 export class RawClient {
   readonly socket: net.Socket;
-  readonly #parts: Buffer[] = [];
+  /** All that was heard is in the first #heardBytes of it. */
+  #memory = Buffer.allocUnsafe(4096);
   #heardBytes = 0;
   #ending: Ending = 'open';
   #wake: (() => void)[] = [];
@@ -16,8 +17,7 @@ export class RawClient {
     this.socket = socket;
     socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => {
-      this.#parts.push(chunk);
-      this.#heardBytes += chunk.length;
+      this.#keep(chunk);
       this.#tell();
     });
     socket.on('end', () => {
@@ -32,6 +32,17 @@ export class RawClient {
       if (this.#ending === 'open') this.#ending = 'reset';
       this.#tell();
     });
+  }
+
+  #keep(chunk: Buffer): void {
+    const total = this.#heardBytes + chunk.length;
+    if (total > this.#memory.length) {
+      const larger = Buffer.allocUnsafe(2 * total);
+      this.#memory.copy(larger, 0, 0, this.#heardBytes);
+      this.#memory = larger;
+    }
+    chunk.copy(this.#memory, this.#heardBytes);
+    this.#heardBytes = total;
   }
 
   #tell(): void {
@@ -52,8 +63,7 @@ export class RawClient {
 
   /** All that was heard. */
   get stream(): Buffer {
-    if (this.#parts.length > 1) this.#parts.splice(0, this.#parts.length, Buffer.concat(this.#parts));
-    return this.#parts[0] ?? Buffer.alloc(0);
+    return this.#memory.subarray(0, this.#heardBytes);
   }
 
   get text(): string {

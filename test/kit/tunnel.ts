@@ -4,7 +4,7 @@ import { Buffer } from 'node:buffer';
 import net from 'node:net';
 import type { Handler, Notes, ReplySink, RequestSink, Writer } from '../../src/http/exchange.ts';
 import { Failure } from '../../src/http/failure.ts';
-import { type HeaderList, NO_BODY, RequestHead, ResponseHead } from '../../src/http/head.ts';
+import { type HeaderList, makePeer, NO_BODY, RequestHead, ResponseHead } from '../../src/http/head.ts';
 import { httpLimits } from '../../src/http/limits.ts';
 import { parseRequest } from '../../src/http/parse.ts';
 import { Notes as ExchangeNotes } from '../../src/http/exchange.ts';
@@ -243,6 +243,7 @@ export class TestHub {
   }
 
   #accept(head: RequestHead, wire: Wire, rest: Buffer): void {
+    head.peer = makePeer(wire.socket.remoteAddress ?? '', 0, this.port, 'http', false);
     acceptAgent(head, wire, rest, {
       loop: this.loop,
       log: this.log,
