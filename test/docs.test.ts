@@ -44,12 +44,13 @@ async function run(script: string): Promise<{ code: number | null; stdout: strin
   const folder = mkdtempSync(join(tmpdir(), 'windlass-docs-'));
   const free = await freePorts(PORTS.length);
   const text = PORTS.reduce((all, port, i) => all.replaceAll(new RegExp(`\\b${port}\\b`, 'g'), String(free[i])), script);
-  // A person types slower than a program starts: curl stands in for the pause, and nothing outlives the page.
+  // A person types slower than a program starts: curl stands in for the pause.
   const prelude = `set -eo pipefail
-windlass() { command node '${join(root, 'dist', 'cli', 'main.js')}' "$@"; }
-curl() { command curl --max-time 10 --retry 40 --retry-connrefused --retry-delay 1 "$@"; }
-trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
-export WINDLASS_ADMIN_ADDR=127.0.0.1:${free[1]} WINDLASS_STATE_DIR="$PWD"
+windlass() {
+  if [ "$1 $2" = 'hub run' ]; then set -- "$@" --port ${free[PORTS.indexOf('8080')]} --admin-addr 127.0.0.1:${free[PORTS.indexOf('9080')]}; fi
+  command node '${join(root, 'dist', 'cli', 'main.js')}' "$@"
+}
+curl() { command curl -sS --max-time 10 --retry 10 --retry-connrefused --retry-delay 1 "$@"; }
 `;
   writeFileSync(join(folder, 'page.sh'), prelude + text);
   const env = { PATH: process.env['PATH'], HOME: folder, no_proxy: '*' };
@@ -58,7 +59,16 @@ export WINDLASS_ADMIN_ADDR=127.0.0.1:${free[1]} WINDLASS_STATE_DIR="$PWD"
   let stderr = '';
   shell.stdout.setEncoding('utf8').on('data', (piece: string) => (stdout += piece));
   shell.stderr.setEncoding('utf8').on('data', (piece: string) => (stderr += piece));
-  const timer = setTimeout(() => process.kill(-shell.pid!, 'SIGKILL'), PAGE_TIMEOUT_MS);
+  const endAll = (): void => {
+    try {
+      process.kill(-shell.pid!, 'SIGKILL');
+    } catch {
+      // It left nothing running.
+    }
+  };
+  const timer = setTimeout(endAll, PAGE_TIMEOUT_MS);
+  // What the page left running holds its output open.
+  shell.once('exit', endAll);
   const [code] = (await once(shell, 'close')) as [number | null];
   clearTimeout(timer);
   rmSync(folder, { recursive: true, force: true });
