@@ -94,6 +94,11 @@ export async function runToEnd(name, command, args, options) {
   return child.stdout;
 }
 
+/** Everything of ours that runs now. */
+export function livePids() {
+  return [...children].flatMap((child) => child.pids);
+}
+
 /** Stops all that still runs. */
 export async function stopAll() {
   await Promise.all([...children].map((child) => child.stop()));

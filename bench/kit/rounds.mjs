@@ -1,8 +1,11 @@
 // The method: in every round each contender in turn, so that a noisy minute hits all of them; then medians.
+import { availableParallelism } from 'node:os';
+
+import { livePids } from './children.mjs';
 import { load } from './load.mjs';
-import { median, spread } from './numbers.mjs';
+import { maximum, median, spread } from './numbers.mjs';
 import { check } from './programs.mjs';
-import { cpuUs } from './usage.mjs';
+import { cpuUs, machineUs } from './usage.mjs';
 
 /** Connections cut at the end of a run are cancelled upstream; their slots must be back before the next begins. */
 const settleMs = 400;
@@ -11,6 +14,7 @@ const settleMs = 400;
  * @typedef {object} Sample one load run of one contender
  * @property {import('./load.mjs').LoadResult} load
  * @property {Record<string, number>} cpuUs per process label, over the whole run
+ * @property {number} othersShare how much of the machine was taken by programs that are no part of the bench, 0 to 1
  * @property {string | null} invalid
  */
 
@@ -32,16 +36,18 @@ export async function measure(contenders, options, how) {
       await load({ ...options, port: contender.port, seconds: how.warmSeconds });
       await pause();
       const before = usage(contender);
+      const foreign = foreignUs();
       const result = await load({ ...options, port: contender.port, seconds: how.seconds });
       const after = usage(contender);
+      const othersShare = Math.max(0, (foreignUs() - foreign) / (result.seconds * 1e6 * availableParallelism()));
       check(contender);
       /** @type {Record<string, number>} */
       const used = {};
       for (const label of Object.keys(after)) used[label] = after[label] - before[label];
-      samples.get(contender.name)?.push({ load: result, cpuUs: used, invalid: result.invalid });
+      samples.get(contender.name)?.push({ load: result, cpuUs: used, othersShare, invalid: result.invalid });
       const perRequest = Object.entries(used).map(([label, us]) => `${label} ${(us / result.requests).toFixed(1)} us`);
       how.say(
-        `  round ${round + 1}/${how.rounds} ${contender.name}: ${Math.round(result.requests / result.seconds)}/s, ${perRequest.join(', ')}${result.invalid === null ? '' : `  INVALID: ${result.invalid}`}`,
+        `  round ${round + 1}/${how.rounds} ${contender.name}: ${Math.round(result.requests / result.seconds)}/s, ${perRequest.join(', ')}, others ${(othersShare * 100).toFixed(0)} %${result.invalid === null ? '' : `  INVALID: ${result.invalid}`}`,
       );
       await pause();
     }
@@ -73,6 +79,12 @@ export function invalid(samples, name) {
   return bad.length === 0 ? null : `${bad.length} of ${all.length} rounds invalid (${bad[0].invalid})`;
 }
 
+/** How quiet the machine was: a busy one slows everybody, and takes from a tunnel the batches it lives on. @param {Samples} samples */
+export function quietness(samples) {
+  const shares = [...samples.values()].flat().map((sample) => sample.othersShare * 100);
+  return `programs outside the bench took ${median(shares).toFixed(0)} % of the machine (median; most ${maximum(shares).toFixed(0)} %)`;
+}
+
 /** CPU microseconds per request of one process. @param {string} label @returns {(sample: Sample) => number} */
 export function perRequestUs(label) {
   return (sample) => sample.cpuUs[label] / sample.load.requests;
@@ -94,6 +106,11 @@ function usage(contender) {
   const out = {};
   for (const { label, child } of contender.processes) out[label] = (out[label] ?? 0) + cpuUs(child.pids);
   return out;
+}
+
+function foreignUs() {
+  const { everybodyUs, selfUs } = machineUs();
+  return everybodyUs - selfUs - cpuUs(livePids());
 }
 
 function pause() {

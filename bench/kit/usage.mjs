@@ -19,6 +19,28 @@ export function cpuUs(pids) {
   return ticks * microsecondsPerTick;
 }
 
+/**
+ * Time that anybody on this machine used so far, and time that this process and the children it has reaped (load generators) used, in microseconds.
+ * @returns {{ everybodyUs: number, selfUs: number }}
+ */
+export function machineUs() {
+  try {
+    const [user, nice, system, , , irq, softirq, steal] = readFileSync('/proc/stat', 'latin1').split('\n', 1)[0].split(/\s+/).slice(1).map(Number);
+    const stat = readFileSync('/proc/self/stat', 'latin1');
+    const self = stat
+      .slice(stat.lastIndexOf(')') + 2)
+      .split(' ')
+      .slice(11, 15)
+      .map(Number);
+    return {
+      everybodyUs: (user + nice + system + irq + softirq + steal) * microsecondsPerTick,
+      selfUs: self.reduce((sum, ticks) => sum + ticks, 0) * microsecondsPerTick,
+    };
+  } catch {
+    return { everybodyUs: NaN, selfUs: NaN };
+  }
+}
+
 /** Resident memory of these processes in bytes. @param {number[]} pids */
 export function residentBytes(pids) {
   let kib = 0;

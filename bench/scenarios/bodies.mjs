@@ -12,7 +12,7 @@ import {
   stop,
 } from '../kit/programs.mjs';
 import { judge } from '../kit/report.mjs';
-import { figures, invalid, measure, ratioOf, ratios } from '../kit/rounds.mjs';
+import { figures, invalid, measure, quietness, ratioOf, ratios } from '../kit/rounds.mjs';
 
 const gib = 1024 ** 3;
 const tenMib = 10 * 1024 ** 2;
@@ -97,6 +97,7 @@ async function direction(bench, origin, parts) {
         finding.checks.push(check);
       }
     }
+    finding.notes.push(quietness(samples));
     findings.push(finding);
   }
   await stop(node, tunnel, direct, nginx, origin);

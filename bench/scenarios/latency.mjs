@@ -2,7 +2,7 @@
 import { median, spread } from '../kit/numbers.mjs';
 import { hasNginx, hasWindlass, startDirect, startNginxProxy, startNodeProxy, startOrigin, startTunnel, stop } from '../kit/programs.mjs';
 import { judge } from '../kit/report.mjs';
-import { figures, invalid, measure } from '../kit/rounds.mjs';
+import { figures, invalid, measure, quietness } from '../kit/rounds.mjs';
 
 /** @param {import('./requests.mjs').Bench} bench @returns {Promise<import('../kit/report.mjs').Finding[]>} */
 export async function latency(bench) {
@@ -37,6 +37,7 @@ export async function latency(bench) {
       isOrigin ? '' : spread(added(name, p99), 0),
     ]);
   }
+  finding.notes.push(quietness(samples));
   if (tunnel !== null) {
     const options = { invalid: invalid(samples, 'tunnel'), comparable: bench.comparable };
     const ours = median(added('tunnel', p50));

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { spread } from '../kit/numbers.mjs';
 import { hasNginx, hasWindlass, startDirect, startNginxProxy, startOrigin, stop } from '../kit/programs.mjs';
 import { judge } from '../kit/report.mjs';
-import { figures, invalid, measure, perRequestUs, ratioOf, ratios, requestsPerSecond } from '../kit/rounds.mjs';
+import { figures, invalid, measure, perRequestUs, quietness, ratioOf, ratios, requestsPerSecond } from '../kit/rounds.mjs';
 
 /** @param {import('./requests.mjs').Bench} bench @returns {Promise<import('../kit/report.mjs').Finding[]>} */
 export async function logs(bench) {
@@ -45,6 +45,7 @@ export async function logs(bench) {
         judge('direct with access log, CPU per request / nginx', ratio.value, '', '<=', 1.6, { invalid: wrong, comparable: bench.comparable }),
       );
   }
+  finding.notes.push(quietness(samples));
   await stop(logged, direct, nginx, origin);
   return [finding];
 }

@@ -3,7 +3,7 @@ import { load } from '../kit/load.mjs';
 import { median, spread } from '../kit/numbers.mjs';
 import { hasNginx, hasWindlass, startDirect, startNginxProxy, startNodeProxy, startOrigin, startTunnel, stop } from '../kit/programs.mjs';
 import { judge } from '../kit/report.mjs';
-import { figures, invalid, measure, perRequestUs, ratioOf, ratios, requestsPerSecond } from '../kit/rounds.mjs';
+import { figures, invalid, measure, perRequestUs, quietness, ratioOf, ratios, requestsPerSecond } from '../kit/rounds.mjs';
 
 /** @typedef {import('../kit/report.mjs').Finding} Finding */
 /** @typedef {{ dir: string, rounds: number, seconds: number, warmSeconds: number, quick: boolean, comparable: boolean, say: (text: string) => void }} Bench */
@@ -94,6 +94,7 @@ async function comparison(bench, parts) {
       const ratio = ratioOf(ratios(samples, ['tunnel', both], [base, perRequestUs(baseLabel)]));
       finding.rows.push(['hub + agent', spread(figures(samples, 'tunnel', both)), ratio.text, '', '', '', '']);
     }
+    finding.notes.push(quietness(samples));
     findings.push(finding);
   }
   await stop(node, tunnel, direct, nginx, origin);
