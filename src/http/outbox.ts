@@ -18,6 +18,8 @@ export class Outbox implements Flushable {
   #slab: Slab | null = null;
   #from = 0;
   #to = 0;
+  /** Of the pending bytes, those that somebody else may want to send again, and will give back. */
+  #retained = 0;
 
   constructor(loop: Loop, wire: Wire) {
     this.#loop = loop;
@@ -41,9 +43,13 @@ export class Outbox implements Flushable {
     slab.at = this.#to = end;
   }
 
-  /** Takes text that stands in a slab already: bytes[from..to). What follows is put right behind it where there is room. */
-  adopt(slab: Slab, from: number, to: number): void {
+  /**
+   * Takes text that stands in a slab already: bytes[from..to). What follows is put right behind it where there is room.
+   * `retained`: the caller gives it back to the slab itself.
+   */
+  adopt(slab: Slab, from: number, to: number, retained: boolean): void {
     this.send();
+    this.#retained = retained ? to - from : 0;
     this.#slab = slab;
     this.#from = from;
     this.#to = to;
@@ -81,22 +87,33 @@ export class Outbox implements Flushable {
     this.text('\r\n');
   }
 
-  /** A large chunk by reference, with what was pending before it, in one system call. */
+  /** A large chunk by reference, with what was pending before it, in one system call; copied when its memory is shared. */
   #pass(chunk: Uint8Array, before: string, behind: string): void {
     const wire = this.#wire;
     if (before !== '') this.text(before);
+    if (!this.#loop.reads.passable(chunk)) {
+      this.append(chunk);
+      if (behind !== '') this.text(behind);
+      this.send();
+      return;
+    }
     if (this.#slab === null && behind === '') {
       wire.writeBorrowed(chunk);
       return;
     }
+    const slab = this.#slab;
+    const bytes = this.#to - this.#from - this.#retained;
     wire.cork();
     this.send();
     wire.writeBorrowed(chunk, true);
-    if (behind !== '') {
-      this.text(behind);
-      this.send();
-    }
+    if (behind !== '') this.text(behind);
+    const tail = this.#slab;
+    const tailBytes = this.#to - this.#from;
+    this.send();
     wire.uncork();
+    if (wire.buffered > 0) return;
+    if (slab !== null) this.#loop.slabs.release(slab, bytes);
+    if (tail !== null) this.#loop.slabs.release(tail, tailBytes);
   }
 
   /** Hands what is pending to the socket now. */
@@ -104,12 +121,18 @@ export class Outbox implements Flushable {
     const slab = this.#slab;
     if (slab === null) return;
     this.#slab = null;
-    if (this.#to > this.#from) this.#wire.write(slab.bytes.subarray(this.#from, this.#to));
+    const bytes = this.#to - this.#from;
+    const retained = this.#retained;
+    this.#retained = 0;
+    if (bytes === 0) return;
+    this.#wire.write(slab.bytes.subarray(this.#from, this.#to));
+    if (this.#wire.buffered === 0) this.#loop.slabs.release(slab, bytes - retained);
   }
 
   /** Forgets what is pending. */
   drop(): void {
     this.#slab = null;
+    this.#retained = 0;
   }
 
   /** Turn calls this for what its writer did not send within the turn: a head whose body is still to come, an event of a stream. */

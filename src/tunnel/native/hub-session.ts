@@ -90,6 +90,7 @@ export class HubSession extends Link<HubStream> implements Session, HubStreamOwn
     this.lastId = id;
     const stream = new HubStream(this, id, head, reply, notes, slab.bytes, from);
     out.commitFrame(stream, from, end, (flags & F_END) === 0 ? this.limits.inlineBytes : 0);
+    out.retain(stream);
     if ((flags & F_END) !== 0) stream.ending = END_SENT;
     this.streams.set(id, stream);
     this.#unsent.push(stream);

@@ -61,6 +61,7 @@ export class HubStream extends Stream implements RequestSink {
   /** The OPEN frame, for reclaim(); null once something came back. */
   #openBytes: Buffer | null;
   #openAt: number;
+  readonly #openEpoch: number;
   readonly #peer: Peer;
   /** The body behind the OPEN frame, until something comes back. */
   #kept: Uint8Array[] | null = null;
@@ -75,6 +76,7 @@ export class HubStream extends Stream implements RequestSink {
     this.#upgrade = head.upgrade !== '';
     this.#openBytes = openBytes;
     this.#openAt = openAt;
+    this.#openEpoch = owner.out.epoch;
     this.#peer = head.peer;
     this.sendLeft = head.length >= 0 ? head.length : head.length === UNKNOWN_LENGTH || this.#upgrade ? -1 : 0;
   }
@@ -332,14 +334,24 @@ export class HubStream extends Stream implements RequestSink {
         this.#openBytes = Buffer.from(open.subarray(this.#openAt, this.#openAt + length));
         this.#openAt = 0;
         this.frameBytes = null;
+        this.#giveBack();
       }
     }
   }
 
   /** Something of the answer came: the request is not sent again. */
   #release(): void {
+    if (this.#openBytes !== null) this.#giveBack();
     this.#openBytes = null;
     this.#kept = null;
+  }
+
+  /** The slab that the OPEN frame stands in may be used again. */
+  #giveBack(): void {
+    const slab = this.retainedSlab;
+    if (slab === null) return;
+    this.retainedSlab = null;
+    this.#owner.out.release(slab, HEADER_BYTES + readU24(slab.bytes, this.retainedAt), this.#openEpoch);
   }
 
   /** CREDIT came: the agent's upstream has taken part of the body. */

@@ -35,6 +35,9 @@ export interface Sender {
   frameBytes: Buffer | null;
   frameAt: number;
   frameEpoch: number;
+  /** Where the frame stands that the stream keeps (its OPEN, to send it again); null for none. */
+  retainedSlab: Slab | null;
+  retainedAt: number;
   /** Inline body bytes that the OPEN or HEAD frame may still take. */
   inlineRoom: number;
   /** Stands in the ring of those with something to send; kept by Output. */
@@ -78,6 +81,11 @@ export class Output implements Flushable {
   readonly #limits: TunnelLimits;
   /** The batch: views that are closed, then slab.bytes[from..to). */
   #views: Buffer[] = [];
+  /** By view: its slab, and how many of its bytes may be given back once the kernel has them. */
+  #slabs: Slab[] = [];
+  #freeBytes: number[] = [];
+  /** Bytes of slab.bytes[from..to) that a stream keeps, to send its request again, and gives back itself. */
+  #retained = 0;
   #batchBytes = 0;
   #slab: Slab | null = null;
   #from = 0;
@@ -137,6 +145,20 @@ export class Output implements Flushable {
     this.#last = stream;
     this.#lastAt = frameAt;
     this.#lastLength = at - frameAt - HEADER_BYTES;
+  }
+
+  /** The frame that was committed last is the stream's to keep: it gives its bytes back itself. @returns the frame's slab */
+  retain(stream: Sender): Slab {
+    const slab = this.#slab!;
+    stream.retainedSlab = slab;
+    stream.retainedAt = this.#lastAt;
+    this.#retained += this.#to - this.#lastAt;
+    return slab;
+  }
+
+  /** Gives a retained frame of `n` bytes back, when it has left for certain. What a peer claims to have seen is no proof. */
+  release(slab: Slab, n: number, epoch: number): void {
+    if (epoch !== this.epoch && this.#wire.buffered === 0) this.#loop.slabs.release(slab, n);
   }
 
   /** A frame without a payload, or with a short one that `fill` has no part in. */
@@ -272,6 +294,9 @@ export class Output implements Flushable {
   close(): void {
     this.#closed = true;
     this.#views = [];
+    this.#slabs = [];
+    this.#freeBytes = [];
+    this.#retained = 0;
     this.#batchBytes = 0;
     this.#slab = null;
     this.#from = this.#to = 0;
@@ -314,8 +339,11 @@ export class Output implements Flushable {
   #closeView(): void {
     if (this.#to > this.#from) {
       this.#views.push(this.#slab!.bytes.subarray(this.#from, this.#to));
+      this.#slabs.push(this.#slab!);
+      this.#freeBytes.push(this.#to - this.#from - this.#retained);
       this.#batchBytes += this.#to - this.#from;
     }
+    this.#retained = 0;
     this.#slab = null;
     this.#from = this.#to = 0;
     this.#last = null;
@@ -336,7 +364,11 @@ export class Output implements Flushable {
       wire.uncork();
       if (wire.buffered >= HIGH_WATER) this.blocked = true;
     }
-    this.#views = [];
+    const { slabs } = this.#loop;
+    if (wire.buffered === 0) for (let i = 0; i < views.length; i++) slabs.release(this.#slabs[i]!, this.#freeBytes[i]!);
+    views.length = 0;
+    this.#slabs.length = 0;
+    this.#freeBytes.length = 0;
     this.#batchBytes = 0;
     this.#owner.handed();
   }
@@ -350,6 +382,7 @@ export class Output implements Flushable {
     slab.at = this.#to = slab.at + n;
     stream.inlineRoom -= n;
     this.#lastLength += n;
+    if (stream.retainedSlab === slab && stream.retainedAt === this.#lastAt) this.#retained += n;
     patchLength(slab.bytes, this.#lastAt, this.#lastLength);
     return true;
   }

@@ -3,6 +3,7 @@ import type { Buffer } from 'node:buffer';
 import type { BodySink, Writer } from '../../http/exchange.ts';
 import type { HeaderList } from '../../http/head.ts';
 import type { Loop } from '../../std/loop.ts';
+import type { Slab } from '../../std/slabs.ts';
 import type { TunnelLimits } from '../limits.ts';
 import { CREDIT, F_END, HEADER_BYTES, writeHeader, writeU32 } from './frames.ts';
 import { NOTHING, OPEN_ENDED, type Output, type Sender } from './output.ts';
@@ -36,6 +37,8 @@ export abstract class Stream implements Sender, Writer {
   pendingBytes = 0;
   ending: number = OPEN_ENDED;
   trailers: HeaderList | null = null;
+  retainedSlab: Slab | null = null;
+  retainedAt = 0;
   frameBytes: Buffer | null = null;
   frameAt = 0;
   frameEpoch = 0;
