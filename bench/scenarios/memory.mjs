@@ -153,8 +153,8 @@ export async function idle(bench) {
   );
   const tunnel = await startTunnel(bench.dir, { upstreams, slots: 1 });
   const expected = upstreams.flat().length;
-  const arrived = await until(async () => (await metric(tunnel.adminPort, 'windlass_agents')) >= expected, 30_000);
-  const connected = await metric(tunnel.adminPort, 'windlass_agents');
+  const arrived = await until(async () => (await metric(tunnel.adminPort, 'windlass_agents_connected')) >= expected, 30_000);
+  const connected = await metric(tunnel.adminPort, 'windlass_agents_connected');
   await sleep(2000);
   const withAgents = residentBytes(tunnel.hub.pids);
   /** @type {{ close: () => void, isOpen: () => boolean }[]} */
