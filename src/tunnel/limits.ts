@@ -52,6 +52,8 @@ export interface TunnelLimits {
   informationalCount: number;
   /** OPENs refused within a second before the agent gives the hub up; twice the slots ever offered when that is more. */
   refusalsPerSecond: number;
+  /** How often a session looks at its deadlines, ms. */
+  tickMs: number;
   /** Silence after which a PING is sent, ms; after the same again without a byte, no new work goes there. */
   pingAfterMs: number;
   /** Silence after which the peer is dead, ms. */
@@ -102,6 +104,7 @@ export const tunnelLimits: TunnelLimits = {
   costBurst: 250_000,
   informationalCount: 100,
   refusalsPerSecond: 16,
+  tickMs: 1_000,
   pingAfterMs: 5_000,
   deadAfterMs: 15_000,
   measureEveryMs: 15_000,

@@ -245,7 +245,7 @@ export class AgentStream extends Stream implements ReplySink {
     this.ending = END_SENT;
     this.leave();
     if (this.#settled) this.#request?.settled();
-    else this.#request?.abort(new Failure('client_gone', 'the hub was lost'));
+    else if (!this.#cancelled) this.#request?.abort(new Failure('client_gone', 'the hub was lost'));
   }
 
   override crashed(): void {

@@ -41,10 +41,8 @@ import { Output, type OutputOwner } from './output.ts';
 import { type FrameBounds, FrameReader, type FrameUser } from './reader.ts';
 import type { Stream, StreamOwner } from './stream.ts';
 
-/** A tick's length, ms: deadlines of a session are this coarse. */
-const TICK_MS = 1_000;
-/** A tick that comes later than this means that we did not run, not that the peer was silent. */
-const PAUSE_MS = 2_500;
+/** Ticks that are missing before we take it that we did not run, not that the peer was silent. */
+const MISSED_TICKS = 2.5;
 
 /** What both kinds of session are made from. */
 export interface LinkOptions {
@@ -111,7 +109,7 @@ export abstract class Link<S extends Stream> implements WireUser, FrameUser, Out
     const now = options.loop.clock.now();
     this.sinceMs = this.#heardMs = this.#tickMs = this.#budgetMs = now;
     this.#budget = options.limits.costBurst;
-    this.due = now + TICK_MS;
+    this.due = now + options.limits.tickMs;
     options.loop.sweeper.add(this);
   }
 
@@ -329,9 +327,9 @@ export abstract class Link<S extends Stream> implements WireUser, FrameUser, Out
     }
     const gap = now - this.#tickMs;
     // We were stopped, or the loop was blocked: what the peer sent meanwhile has not been read yet.
-    if (gap > PAUSE_MS) this.#heardMs += gap;
+    if (gap > MISSED_TICKS * limits.tickMs) this.#heardMs += gap;
     this.#tickMs = now;
-    this.due = now + TICK_MS;
+    this.due = now + limits.tickMs;
     if (this.state === 'hello') {
       if (now - this.sinceMs >= limits.handshakeTimeoutMs)
         this.end({ code: 'handshake_timeout', reason: 'the handshake took too long', retryAfterMs: 0 });
