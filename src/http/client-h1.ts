@@ -375,7 +375,7 @@ export class ClientConnection implements WireUser, Timed {
         this.#complete(false, undefined);
         break;
       case HEAD:
-        if (exchange !== null && this.#carry === null && exchange.retriable) this.#again(exchange);
+        if (exchange !== null && this.#unanswered && exchange.retriable) this.#again(exchange);
         else
           this.fail(
             'upstream_closed',
@@ -394,9 +394,15 @@ export class ClientConnection implements WireUser, Timed {
     }
   }
 
+  /** Not a byte of an answer has come, interim ones included. */
+  get #unanswered(): boolean {
+    return this.#carry === null && this.#informational === 0;
+  }
+
   #again(exchange: ClientExchange): void {
     this.exchange = null;
     exchange.connection = null;
+    exchange.unsend();
     this.#drop();
     this.#owner.again(exchange);
   }
@@ -440,7 +446,7 @@ export class ClientConnection implements WireUser, Timed {
       this.fail(code, detail);
       return;
     }
-    if (this.state === HEAD && this.#carry === null && exchange.retriable) {
+    if (this.state === HEAD && this.#unanswered && exchange.retriable) {
       this.#again(exchange);
       return;
     }
@@ -589,6 +595,12 @@ export class ClientExchange implements RequestSink, Writer {
   }
 
   #waiting = false;
+
+  /** Its connection was lost: until it is sent again, what comes of its body is kept. */
+  unsend(): void {
+    this.sent = false;
+    this.#waiting = true;
+  }
 
   /** Does it still hold on to the slab that its head stands in? */
   get pinsSlab(): boolean {
