@@ -161,7 +161,7 @@ interface One {
 }
 
 /** The token, and how to read it again. A file that cannot be read keeps the old one. */
-function tokenSource(settings: AgentSettings, log: Log): { current(): string; reload(): boolean } {
+function tokenSource(settings: AgentSettings, log: Log): { current: () => string; reload: () => boolean } {
   let token = settings.token;
   return {
     current: () => token,
