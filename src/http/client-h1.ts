@@ -246,10 +246,10 @@ export class ClientConnection implements WireUser, Timed {
   #interim(head: ResponseHead): void {
     const exchange = this.exchange!;
     if (head.status === 101) {
-      if (exchange.upgrade === '' || head.upgrade === '') {
+      if (exchange.upgrade === '' || head.upgrade.toLowerCase() !== exchange.upgrade.toLowerCase()) {
         this.fail(
           exchange.upgrade === '' ? 'bad_response' : 'upgrade_refused',
-          'the upstream switched protocols unasked, or without saying to which',
+          'the upstream switched protocols unasked, or not to the one that was asked for',
         );
         return;
       }

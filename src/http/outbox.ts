@@ -91,7 +91,7 @@ export class Outbox implements Flushable {
   #pass(chunk: Uint8Array, before: string, behind: string): void {
     const wire = this.#wire;
     if (before !== '') this.text(before);
-    if (!this.#loop.reads.passable(chunk)) {
+    if (!this.#loop.reads.private) {
       this.append(chunk);
       if (behind !== '') this.text(behind);
       this.send();

@@ -530,7 +530,7 @@ class Connection implements WireUser, Timed {
     this.#server.left(this);
     if (exchange === null) return;
     this.exchange = null;
-    if (exchange.ended) {
+    if (exchange.ended && (before !== RAW || this.wire.ended)) {
       exchange.settle();
       return;
     }

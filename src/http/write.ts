@@ -109,7 +109,7 @@ function writeFields(head: Head, out: Buffer, from: number): number {
 /** Copies short runs byte by byte: below about 48 bytes a native call costs more than it saves. */
 function copyRun(bytes: Buffer, from: number, to: number, out: Buffer, at: number): number {
   if (to - from > 48) {
-    bytes.copy(out, at, from, to);
+    out.set(bytes.subarray(from, to), at);
     return at + to - from;
   }
   for (let i = from; i < to; i++) out[at++] = bytes[i]!;

@@ -41,7 +41,7 @@ export function prefersHtml(head: RequestHead): boolean {
 const HTML = 'text/html';
 
 function problem(status: number, title: string, failure: Failure): string {
-  return `${JSON.stringify({ type: `about:blank#${failure.code}`, title, status, code: failure.code, detail: failure.detail })}\n`;
+  return `${JSON.stringify({ type: 'about:blank', title, status, code: failure.code, detail: failure.detail })}\n`;
 }
 
 function page(status: number, title: string, failure: Failure): string {

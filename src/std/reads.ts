@@ -13,18 +13,18 @@ const PRIVATE_MAX = 64;
  */
 export class Reads {
   readonly shared: Buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+  /**
+   * Is the chunk being delivered in memory that nobody else reads into? Then it may be handed to a socket without a copy.
+   * Set by Wire before each delivery; a flag, because asking a chunk for its `buffer` is a slow call.
+   */
+  private = true;
   /** Set by keep() when the private buffer of the read being delivered must not be read into again. */
   kept = false;
   #privates = 0;
 
-  /** May this chunk be handed to a socket without a copy? (Its memory is not the shared buffer, so nobody else reads into it.) */
-  passable(chunk: Uint8Array): boolean {
-    return chunk.buffer !== this.shared.buffer;
-  }
-
   /** The same bytes, safe to hold. Call it only inside the call that delivered the chunk. Copies what is under a quarter of its buffer, so that small chunks don't pin large buffers. */
   keep(chunk: Uint8Array): Uint8Array {
-    if (chunk.buffer === this.shared.buffer || chunk.length * 4 < chunk.buffer.byteLength) return Buffer.from(chunk);
+    if (!this.private || chunk.length * 4 < READ_BYTES) return Buffer.from(chunk);
     this.kept = true;
     return chunk;
   }

@@ -60,6 +60,7 @@ export class Wire {
   listenToData(): this {
     this.socket.on('data', (chunk: Buffer) => {
       this.bytesIn += chunk.length;
+      this.#loop.reads.private = true;
       this.user.received(chunk, 0, chunk.length);
     });
     return this;
@@ -69,6 +70,7 @@ export class Wire {
     const reads = this.#loop.reads;
     this.bytesIn += n;
     reads.kept = false;
+    reads.private = buffer !== reads.shared;
     this.user.received(buffer, 0, n);
     if (this.#private === null) {
       // A read that filled half the buffer is probably one of many: give this wire a buffer of its own, so that chunks can be passed on by reference.
@@ -106,7 +108,7 @@ export class Wire {
   /** Writes a borrowed chunk: by reference when its memory may be passed on, else through a slab. Inside cork() its fate is known only at uncork(). */
   writeBorrowed(chunk: Uint8Array, corked = false): boolean {
     const { reads, slabs } = this.#loop;
-    if (reads.passable(chunk)) {
+    if (reads.private) {
       const fine = this.write(chunk);
       if (!corked && this.socket.writableLength > 0) reads.kept = true;
       return fine;

@@ -154,7 +154,7 @@ export class AgentSession extends Link<AgentStream> implements AgentStreamOwner,
     }
     const notes = new Notes(this.loop.sweeper.coarse);
     const stream = new AgentStream(this, id, head, notes);
-    this.streams.set(id, stream);
+    this.streams.add(stream);
     const bodyAt = head.end;
     try {
       stream.attach(this.#options.handler.open(head, stream, notes));

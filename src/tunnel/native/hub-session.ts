@@ -92,7 +92,7 @@ export class HubSession extends Link<HubStream> implements Session, HubStreamOwn
     out.commitFrame(stream, from, end, (flags & F_END) === 0 ? this.limits.inlineBytes : 0);
     out.retain(stream);
     if ((flags & F_END) !== 0) stream.ending = END_SENT;
-    this.streams.set(id, stream);
+    this.streams.add(stream);
     this.#unsent.push(stream);
     return stream;
   }

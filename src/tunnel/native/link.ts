@@ -4,6 +4,7 @@ import type { HeaderList } from '../../http/head.ts';
 import type { HttpLimits } from '../../http/limits.ts';
 import { httpLimits } from '../../http/limits.ts';
 import type { Log } from '../../observe/log.ts';
+import { IdTable } from '../../std/id-table.ts';
 import type { Loop } from '../../std/loop.ts';
 import type { Timed } from '../../std/sweeper.ts';
 import type { Wire, WireUser } from '../../std/wire.ts';
@@ -64,7 +65,7 @@ export abstract class Link<S extends Stream> implements WireUser, FrameUser, Out
   /** Limits of the parser that checks heads. */
   readonly headLimits: HttpLimits;
   protected readonly wire: Wire;
-  protected readonly streams: Map<number, S> = new Map<number, S>();
+  protected readonly streams: IdTable<S> = new IdTable<S>();
   protected state: LinkState = 'hello';
   /** The highest stream id that has been opened. */
   protected lastId = 0;

@@ -190,7 +190,7 @@ export class Output implements Flushable {
   body(stream: Sender, chunk: Uint8Array): boolean {
     const n = chunk.length;
     if (stream.pendingBytes === 0 && stream.credit >= n && this.#firstReady === null && !this.blocked) {
-      const copy = n <= COPY_BYTES || !this.#loop.reads.passable(chunk);
+      const copy = n <= COPY_BYTES || !this.#loop.reads.private;
       if (copy && n <= this.#limits.dataBytes) {
         stream.credit -= n;
         if (!this.#extend(stream, chunk, n)) this.#copied(stream, chunk, n);
@@ -215,7 +215,7 @@ export class Output implements Flushable {
       this.#last === stream &&
       stream.inlineRoom >= n &&
       stream.credit >= n &&
-      (n <= COPY_BYTES || !this.#loop.reads.passable(chunk)) &&
+      (n <= COPY_BYTES || !this.#loop.reads.private) &&
       stream.pendingBytes === 0 &&
       this.#firstReady === null &&
       !this.blocked &&

@@ -2,6 +2,7 @@
 import type { Buffer } from 'node:buffer';
 import type { BodySink, Writer } from '../../http/exchange.ts';
 import type { HeaderList } from '../../http/head.ts';
+import type { Numbered } from '../../std/id-table.ts';
 import type { Loop } from '../../std/loop.ts';
 import type { Slab } from '../../std/slabs.ts';
 import type { TunnelLimits } from '../limits.ts';
@@ -37,6 +38,7 @@ export abstract class Stream implements Sender, Writer {
   pendingBytes = 0;
   ending: number = OPEN_ENDED;
   trailers: HeaderList | null = null;
+  nextById: Numbered | null = null;
   retainedSlab: Slab | null = null;
   retainedAt = 0;
   frameBytes: Buffer | null = null;
