@@ -156,9 +156,12 @@ export class ChunkedDecoder {
         break;
       }
       if (all[i] !== CR || all[i + 1] !== LF) return this.#refuse('a control character in a trailer', from);
-      // Names we have an opinion on are about framing, routing or identity: never from a trailer (threat row 8).
-      if (lookUp(hash, all, nameStart, nameEnd) === 0 && list.length < 2 * this.#limits.fieldCount)
-        list.push(all.latin1Slice(nameStart, nameEnd), all.latin1Slice(valueStart, i).trim());
+      // Names we have an opinion on are about framing, routing or identity: never from a trailer (threat row 8). Nor what looks like them (row 23).
+      if (lookUp(hash, all, nameStart, nameEnd) === 0 && list.length < 2 * this.#limits.fieldCount) {
+        const name = all.latin1Slice(nameStart, nameEnd);
+        // Not trim(): that would take a byte of UTF-8 text for a space.
+        if (!name.includes('_')) list.push(name, all.latin1Slice(valueStart, i).replace(/^[ \t]+|[ \t]+$/g, ''));
+      }
       i += 2;
     }
     if (all.length > this.#limits.trailerBytes) return this.#refuse(`trailers of more than ${this.#limits.trailerBytes} bytes`, from);
