@@ -282,7 +282,6 @@ export class TestHub {
     const heard = new Heard();
     const notes = new ExchangeNotes(0);
     const sink = this.sessions.at(-1)!.open(requestHead(text), heard, notes);
-    heard.writer = null;
     return { heard, sink, notes };
   }
 

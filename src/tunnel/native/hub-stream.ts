@@ -72,6 +72,7 @@ export class HubStream extends Stream implements RequestSink {
     super(owner, id);
     this.#owner = owner;
     this.#reply = reply;
+    reply.writer = this;
     this.#notes = notes;
     this.#upgrade = head.upgrade !== '';
     this.#openBytes = openBytes;

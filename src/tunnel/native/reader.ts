@@ -46,6 +46,7 @@ export class FrameReader {
   stop(): void {
     this.#stopped = true;
     this.#gather = this.#header = null;
+    this.#headerHave = 0;
   }
 
   /** Bytes held of a frame that is not complete. */
