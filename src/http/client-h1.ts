@@ -544,6 +544,7 @@ export class ClientExchange implements RequestSink, Writer {
   /** Body written so far, while a second try is still possible; null from then on. */
   #kept: Uint8Array[] | null;
   #keptBytes = 0;
+  #trailers: HeaderList | undefined = undefined;
 
   constructor(loop: Loop, head: RequestHead, authority: string, reply: ReplySink, notes: Notes) {
     this.#loop = loop;
@@ -584,11 +585,12 @@ export class ClientExchange implements RequestSink, Writer {
     } else out.append(this.#copy!);
     if (kept !== null && kept.length > 0) {
       for (const chunk of kept) this.#put(chunk);
-      if (this.requestEnded && this.#chunked) out.text('0\r\n\r\n');
       if (!this.#repeatable) this.#kept = null;
     }
-    if (this.requestEnded) out.send();
-    else if (this.#waiting) {
+    if (this.requestEnded) {
+      if (this.#chunked) out.text(lastChunk(this.#trailers));
+      out.send();
+    } else if (this.#waiting) {
       this.#waiting = false;
       this.writer?.drained();
     }
@@ -685,9 +687,9 @@ export class ClientExchange implements RequestSink, Writer {
       return;
     }
     this.requestEnded = true;
+    this.#trailers = trailers;
     if (connection === null || !this.sent) return;
-    if (this.#chunked) connection.out.text(trailers === undefined ? '0\r\n\r\n' : `0\r\n${trailerLines(trailers)}\r\n`);
-    if (trailers !== undefined) this.#kept = null;
+    if (this.#chunked) connection.out.text(lastChunk(trailers));
     connection.out.send();
     connection.requestSent();
   }
@@ -725,6 +727,10 @@ export class ClientExchange implements RequestSink, Writer {
   drained(): void {
     this.connection?.resumeReading();
   }
+}
+
+function lastChunk(trailers: HeaderList | undefined): string {
+  return trailers === undefined ? '0\r\n\r\n' : `0\r\n${trailerLines(trailers)}\r\n`;
 }
 
 /** A connect error as a failure: the reason a person needs, never the stack. */

@@ -190,3 +190,20 @@ test('a client of HTTP/1.0 gets chunked answers without chunks and trailers', as
   expect(answer).toMatchObject({ framing: 'close', complete: true });
   expect(answer.body.toString()).toBe('ok, 2');
 });
+
+test('a chunked body that is complete before there is a connection to the upstream arrives whole', async () => {
+  const whole = [
+    ['0\r\n\r\n', '', {}],
+    ['0\r\nX-End: yes\r\n\r\n', '', { 'x-end': 'yes' }],
+    ['3\r\nabc\r\n0\r\nX-End: yes\r\n\r\n', 'abc', { 'x-end': 'yes' }],
+  ] as const;
+  for (const method of ['POST', 'PUT']) {
+    for (const [chunks, body, trailers] of whole) {
+      const direct = await startDirect({ to: origin });
+      const client = await rawClient(direct);
+      client.send(`${method} / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}`);
+      expect((await client.answer()).status).toBe(200);
+      expect(origin.requests.at(-1)).toMatchObject({ method, body, trailers, complete: true });
+    }
+  }
+});
