@@ -7,6 +7,7 @@ import { addProcessMetrics } from '../observe/process.ts';
 import { VERSION } from '../observe/version.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
 import { httpLimits } from '../http/limits.ts';
+import { type TunnelLimits, tunnelLimits } from '../tunnel/limits.ts';
 import { dialHub, type HubConnection } from '../tunnel/native/dial.ts';
 import { SlotLedger } from '../tunnel/native/slots.ts';
 import type { Hardware } from '../tunnel/session.ts';
@@ -30,8 +31,15 @@ export interface RunningAgent {
   destroy(): void;
 }
 
+/** What an agent is given beside its settings. */
+export interface AgentDeps {
+  readonly log: Log;
+  /** Bounds of a session that differ from the usual ones. */
+  readonly tunnelLimits?: Partial<TunnelLimits>;
+}
+
 /** `windlass agent run`: dials the hub and serves it from upstreams that nobody else can reach. @throws the error of the admin listener */
-export async function startAgent(settings: AgentSettings, deps: { log: Log }): Promise<RunningAgent> {
+export async function startAgent(settings: AgentSettings, deps: AgentDeps): Promise<RunningAgent> {
   const loop = createLoop();
   const { log } = deps;
   const metrics = new Registry();
@@ -82,6 +90,7 @@ export async function startAgent(settings: AgentSettings, deps: { log: Log }): P
         if (state === 'joined') joined();
       },
       ...(ca === undefined ? {} : { ca }),
+      ...(deps.tunnelLimits === undefined ? {} : { limits: { ...tunnelLimits, ...deps.tunnelLimits } }),
     });
     return { id, direct, gate, slots, connection, ready };
   }

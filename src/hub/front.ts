@@ -5,6 +5,7 @@ import type { Log } from '../observe/log.ts';
 import { Registry } from '../observe/metrics.ts';
 import { addProcessMetrics } from '../observe/process.ts';
 import { ServerH1, type TakeOver } from '../http/server-h1.ts';
+import type { TunnelLimits } from '../tunnel/limits.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { Proxy } from '../proxy/handle.ts';
 import { ProxyMetrics } from '../proxy/metrics.ts';
@@ -17,6 +18,8 @@ import { VERSION } from '../observe/version.ts';
 /** What a composition root is given beside its settings. */
 export interface Deps {
   readonly log: Log;
+  /** Bounds of a session that differ from the usual ones. */
+  readonly tunnelLimits?: Partial<TunnelLimits>;
 }
 
 /** A running listener for applications. */

@@ -11,6 +11,7 @@ import {
   WINDLASS_HUB,
   WINDLASS_TOKEN,
 } from '../http/names.ts';
+import { tunnelLimits } from '../tunnel/limits.ts';
 import { acceptAgent, type AgentClaims } from '../tunnel/native/accept.ts';
 import { createKeyring, openToken } from '../tunnel/token.ts';
 import { AgentPool } from '../upstream/agents.ts';
@@ -64,6 +65,7 @@ export async function startHub(settings: HubSettings, deps: Deps): Promise<Runni
           loop,
           log,
           hubId: settings.hubId,
+          ...(deps.tunnelLimits === undefined ? {} : { limits: { ...tunnelLimits, ...deps.tunnelLimits } }),
           authenticate,
           joined: (session) => {
             if (front.draining) return new Failure('draining', 'the hub is stopping', 1);

@@ -16,6 +16,7 @@ import type { Log } from '../../src/observe/log.ts';
 import type { Fields } from '../../src/observe/redact.ts';
 import { parseUpstreamUrl, type UpstreamUrl } from '../../src/schema/upstream-url.ts';
 import type { Table, Values } from '../../src/schema/setting.ts';
+import type { TunnelLimits } from '../../src/tunnel/limits.ts';
 import { createKeyring, sealToken, type TokenClaims } from '../../src/tunnel/token.ts';
 import { RawClient } from './client.ts';
 import { type Answerer, HttpOrigin } from './http-origin.ts';
@@ -101,7 +102,7 @@ export class Kit {
   };
 
   /** `windlass hub run` with SECRET. */
-  readonly startHubWith = async (settings: Overrides<HubSettings> = {}): Promise<Served> => {
+  readonly startHubWith = async (settings: Overrides<HubSettings> = {}, tunnelLimits: Partial<TunnelLimits> = {}): Promise<Served> => {
     const { startHub } = await import('../../src/hub/hub.ts');
     const { limits, ...others } = settings;
     const defaults = hubSettings(
@@ -116,19 +117,29 @@ export class Kit {
       () => 'test-hub',
     );
     const log = new Recorder();
-    const running = await startHub({ ...defaults, ...others, limits: { ...defaults.limits, ...limits } }, { log });
+    const running = await startHub({ ...defaults, ...others, limits: { ...defaults.limits, ...limits } }, { log, tunnelLimits });
     return this.#serving({ ...running, log: log.lines });
   };
 
   /** `windlass agent run` between a hub and an origin, with a token made of SECRET. Returns when it has joined. */
-  readonly startAgentFor = async (hub: Listening, origin: Listening, settings: Partial<AgentSettings> = {}): Promise<ServedAgent> => {
-    const agent = await this.dialHub(hub, origin, settings);
+  readonly startAgentFor = async (
+    hub: Listening,
+    origin: Listening,
+    settings: Partial<AgentSettings> = {},
+    tunnelLimits: Partial<TunnelLimits> = {},
+  ): Promise<ServedAgent> => {
+    const agent = await this.dialHub(hub, origin, settings, tunnelLimits);
     await agent.ready;
     return agent;
   };
 
   /** The same without waiting until it has joined. */
-  readonly dialHub = async (hub: Listening, origin: Listening, settings: Partial<AgentSettings> = {}): Promise<ServedAgent> => {
+  readonly dialHub = async (
+    hub: Listening,
+    origin: Listening,
+    settings: Partial<AgentSettings> = {},
+    tunnelLimits: Partial<TunnelLimits> = {},
+  ): Promise<ServedAgent> => {
     const { startAgent } = await import('../../src/agent/agent.ts');
     const defaults = agentSettings(
       {
@@ -143,7 +154,7 @@ export class Kit {
       null,
     );
     const log = new Recorder();
-    const running = await startAgent({ ...defaults, ...settings }, { log });
+    const running = await startAgent({ ...defaults, ...settings }, { log, tunnelLimits });
     this.later(() => running.destroy());
     return { ...running, log: log.lines };
   };
