@@ -1,4 +1,9 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import tls from 'node:tls';
 import { afterEach, expect, test } from 'vitest';
 import { dial, frame, MemoryLog, pair, ScriptedHub, Serving, TestHub, until } from '../../../test/kit/tunnel.ts';
 import { Failure } from '../../http/failure.ts';
@@ -164,4 +169,59 @@ test('[threat 36] a session that replaces another gives the slots of the old one
   await until(() => p.hub.sessions.length === 2, 'dialled again');
   expect(heard.failure!.code).toBe('tunnel_lost');
   expect(p.hub.sessions[1]!.free).toBe(1);
+});
+
+/** A self-signed certificate for `name`, or null where there is no openssl. */
+function certificate(name: string): { cert: string; key: string } | null {
+  const folder = mkdtempSync(join(tmpdir(), 'windlass-cert-'));
+  try {
+    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+    const subject = ['-subj', `/CN=${name}`, '-addext', `subjectAltName=DNS:${name}`];
+    execFileSync(
+      'openssl',
+      ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-keyout', key, '-out', cert, ...subject],
+      {
+        stdio: 'ignore',
+      },
+    );
+    return { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') };
+  } catch {
+    return null;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+const pem = certificate('localhost');
+
+test.skipIf(pem === null)('[threat 47] an https hub is reached with its own authority, and refused without it or under another name', async () => {
+  const hub = await new TestHub().listen();
+  open.push(hub);
+  const front = tls.createServer(pem!, (socket) => {
+    const inner = net.connect(hub.port, '127.0.0.1');
+    socket.pipe(inner).pipe(socket);
+    socket.on('error', () => {});
+    inner.on('error', () => {});
+  });
+  await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve));
+  open.push(front);
+  const { port } = front.address() as net.AddressInfo;
+  const serving = new Serving();
+  const good = dialled(dial(port, serving, new SlotLedger(1), { hub: parseUpstreamUrl(`https://localhost:${port}`), ca: pem!.cert }));
+  await until(() => good.state === 'joined', 'joined over TLS');
+  const { heard } = hub.open();
+  await until(() => serving.all.length === 1, 'a request over TLS');
+  serving.all[0]!.answer(200, [], Buffer.alloc(300_000, 'x'));
+  await until(() => heard.settledCount === 1, 'its answer');
+  expect(heard.bytes).toBe(300_000);
+  for (const more of [
+    { hub: parseUpstreamUrl(`https://localhost:${port}`) },
+    { hub: parseUpstreamUrl(`https://127.0.0.1:${port}`), ca: pem!.cert },
+  ]) {
+    const log = new MemoryLog();
+    dialled(dial(port, new Serving(), new SlotLedger(1), { log, ...more }));
+    await until(() => log.at('warn').length === 1, 'a refusal');
+    expect(log.at('warn')[0]).toMatch(/certificate|altnames/);
+  }
+  expect(hub.sessions).toHaveLength(1);
 });

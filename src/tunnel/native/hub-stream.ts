@@ -258,7 +258,7 @@ export class HubStream extends Stream implements RequestSink {
   refused(): void {
     if (this.#over) return;
     if (this.#openBytes === null && this.#cancelledMs === 0) {
-      this.#fail(new Failure('tunnel_error', 'the agent refused what it had begun'), false);
+      this.#fail(new Failure('tunnel_error', 'the agent refused what it had begun'), true);
       return;
     }
     this.#notes.began = 'no';

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { NO_BODY, ResponseHead, UNKNOWN_LENGTH } from '../../http/head.ts';
-import { pair, type Pair, until } from '../../../test/kit/tunnel.ts';
+import { dial, pair, type Pair, Serving, TestHub, until } from '../../../test/kit/tunnel.ts';
+import { SlotLedger } from './slots.ts';
 
 let p: Pair;
 afterEach(() => p.close());
@@ -84,5 +85,62 @@ describe('an exchange through the tunnel', () => {
     await until(() => p.session.free === 2, 'the slot is back');
     expect(p.session.bufferedBytes).toBe(0);
     expect(p.agent.bufferedBytes).toBe(0);
+  });
+});
+
+describe('either end dies in the middle of a body', () => {
+  const TOTAL = 400_000;
+  const PIECE = Buffer.alloc(10_000, 'y');
+
+  test('[fault 6] two hundred times: no answer looks complete that is not, every slot and stream comes back', async () => {
+    const hub = await new TestHub().listen();
+    const slots = new SlotLedger(1);
+    p = { close: () => hub.close() } as Pair;
+    let complete = 0;
+    let seed = 1;
+    for (let i = 0; i < 200; i++) {
+      seed = (seed * 48_271) % 0x7fff_ffff;
+      const dieAt = seed % (TOTAL + 100_000);
+      const serving = new Serving();
+      const agent = dial(hub.port, serving, slots);
+      await until(() => hub.sessions.length === i + 1 && agent.state === 'joined', 'joined');
+      serving.onOpen = (served) => {
+        served.reply.head(ResponseHead.make(200, [], UNKNOWN_LENGTH));
+        let sent = 0;
+        const go = (): void => {
+          if (served.aborts > 0) return;
+          while (sent < TOTAL) {
+            sent += PIECE.length;
+            if (!served.reply.write(PIECE)) return;
+            if (sent >= dieAt && sent < dieAt + PIECE.length) {
+              // Half of the time our own end dies, half of the time the hub's.
+              if (i % 2 === 0) setImmediate(() => agent.destroy());
+              else for (const socket of hub.sockets) socket.resetAndDestroy();
+            }
+          }
+          served.reply.end();
+        };
+        served.reply.writer = { drained: go };
+        setImmediate(go);
+      };
+      const { heard, notes } = hub.open();
+      await until(() => heard.settledCount === 1 || heard.ended === 1, 'an outcome');
+      if (heard.ended === 1) {
+        expect(heard.bytes).toBe(TOTAL);
+        complete++;
+      } else {
+        expect(heard).toMatchObject({ aborts: 1, settledCount: 1 });
+        expect(heard.failure!.code).toMatch(/^tunnel_lost/);
+        if (heard.heads > 0) expect(notes.began).toBe('yes');
+      }
+      agent.destroy();
+      for (const served of serving.all) served.reply.settled();
+      await until(() => hub.sessions[i]!.inFlight === 0 && hub.sessions[i]!.bufferedBytes === 0 && hub.sessions[i]!.free === 0, 'gauges at zero');
+      expect(slots.free).toBe(1);
+    }
+    // Both outcomes were there, or nothing was shown.
+    expect(complete).toBeGreaterThan(10);
+    expect(complete).toBeLessThan(190);
+    expect(hub.log.at('error')).toEqual([]);
   });
 });
