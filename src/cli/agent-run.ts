@@ -17,32 +17,25 @@ export async function run(invocation: Invocation): Promise<number> {
   const log = logFor(settings, world);
   warnOfArguments(agentTable, sources, log);
   warnOfRisks(settings, log);
-  const offs: (() => void)[] = [];
-  try {
-    return await runUntilSignal(
-      async () => {
-        const { startAgent } = await import('../agent/agent.ts');
-        const agent = await startAgent(settings, { log });
-        // Asked to reload without being able to must not kill, which is what an unheard SIGHUP does.
-        offs.push(world.onSignal('SIGHUP', () => agent.reload?.()));
-        log.info(
-          {
-            hub: settings.hubs.map((hub) => hub.shown).join(','),
-            upstream: settings.upstreams.map((upstream) => upstream.shown).join(','),
-            slots: settings.slots,
-          },
-          'the agent dials out',
-        );
-        nextStep(['Next, ask the service through the hub:', `curl ${settings.hubs[0]!.shown}/`], settings, world);
-        return agent;
-      },
-      settings,
-      log,
-      world,
-    );
-  } finally {
-    for (const off of offs) off();
-  }
+  return runUntilSignal(
+    async () => {
+      const { startAgent } = await import('../agent/agent.ts');
+      const agent = await startAgent(settings, { log });
+      log.info(
+        {
+          hub: settings.hubs.map((hub) => hub.shown).join(','),
+          upstream: settings.upstreams.map((upstream) => upstream.shown).join(','),
+          slots: settings.slots,
+        },
+        'the agent dials out',
+      );
+      nextStep(['Next, ask the service through the hub:', `curl ${settings.hubs[0]!.shown}/`], settings, world);
+      return agent;
+    },
+    settings,
+    log,
+    world,
+  );
 }
 
 /** Where programs of this user keep state (XDG base directories), or null when the user has no place. */

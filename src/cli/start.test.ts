@@ -108,3 +108,41 @@ test('a defect of ours is not passed off as a problem of the machine', async () 
   await expect(running(world, () => Promise.reject(new TypeError('undefined is not a function')))).rejects.toThrow(TypeError);
   expect(world.listening()).toBe(0);
 });
+
+test('SIGHUP reloads what runs and never ends it', async () => {
+  const world = fakeWorld();
+  const hub = fakeRunning();
+  const code = running(world, async () => ({ ...hub, reload: () => void hub.events.push('reload') }));
+  await Promise.resolve();
+  world.signal('SIGHUP');
+  await new Promise((resolve) => setImmediate(resolve));
+  world.signal('SIGHUP');
+  expect(hub.events).toContain('reload');
+  world.signal('SIGTERM');
+  await hub.closing;
+  hub.closed();
+  expect(await code).toBe(0);
+});
+
+test('[threat 80] an error that nobody caught is logged and leaves the process up', async () => {
+  const world = fakeWorld();
+  const hub = fakeRunning();
+  const code = running(world, async () => hub);
+  world.crash(new Error('a defect'));
+  expect(world.err()).toContain('a defect');
+  expect(hub.events).toEqual([]);
+  world.signal('SIGTERM');
+  await hub.closing;
+  hub.closed();
+  expect(await code).toBe(0);
+});
+
+test('[threat 80] ten such errors within a minute drain the process and end it with exit code 1', async () => {
+  const world = fakeWorld();
+  const hub = fakeRunning();
+  const code = running(world, async () => hub);
+  for (let i = 0; i < 10; i++) world.crash(new Error(`defect ${i}`));
+  await hub.closing;
+  hub.closed();
+  expect(await code).toBe(1);
+});

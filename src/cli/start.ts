@@ -11,6 +11,8 @@ export interface Running {
   close(): Promise<void>;
   /** Ends at once. */
   destroy(): void;
+  /** Reads again what may have changed, opens log files anew (SIGHUP). */
+  reload?(): void;
 }
 
 /** The log that the settings ask for, on standard error. */
@@ -59,13 +61,31 @@ export async function runUntilSignal(start: () => Promise<Running>, settings: Co
     running?.destroy();
     world.exit(1);
   };
-  const offs = [world.onSignal('SIGTERM', () => onSignal('SIGTERM')), world.onSignal('SIGINT', () => onSignal('SIGINT'))];
+  let code: number = 0;
+  const crashes: number[] = [];
+  const onCrash = (error: unknown): void => {
+    // A defect of ours. Whatever it hit is lost; everybody else is served on, unless it happens again and again.
+    log.error({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }, 'an error that nobody caught: please report it');
+    const nowMs = performance.now();
+    while (crashes.length > 0 && nowMs - crashes[0]! > CRASH_WINDOW_MS) crashes.shift();
+    if (crashes.push(nowMs) < CRASHES || code !== 0) return;
+    log.error({}, `${CRASHES} such errors within a minute: stopping, so that whoever supervises this process starts it afresh`);
+    code = 1;
+    stop();
+  };
+  const offs = [
+    world.onSignal('SIGTERM', () => onSignal('SIGTERM')),
+    world.onSignal('SIGINT', () => onSignal('SIGINT')),
+    // Unheard, SIGHUP would end the process.
+    world.onSignal('SIGHUP', () => running?.reload?.()),
+    world.onCrash(onCrash),
+  ];
   try {
     running = await start();
     await stopped;
     await running.close();
     log.info({}, 'stopped');
-    return 0;
+    return code;
   } catch (error) {
     const line = startProblem(error, settings.adminAddr);
     if (line === null) throw error;
@@ -76,6 +96,10 @@ export async function runUntilSignal(start: () => Promise<Running>, settings: Co
     for (const off of offs) off();
   }
 }
+
+/** Errors that nobody caught, within this time, that end a process, ms. */
+const CRASHES = 10;
+const CRASH_WINDOW_MS = 60_000;
 
 /** Signals from one key press come closer together than a person can press twice, ms. */
 const SAME_SIGNAL_MS = 200;

@@ -13,6 +13,8 @@ export interface World {
   hideArguments(words: readonly string[]): void;
   /** Calls back for every such signal until the returned function is called. */
   onSignal(name: 'SIGTERM' | 'SIGINT' | 'SIGHUP', callback: () => void): () => void;
+  /** Calls back for every error that nobody caught, until the returned function is called. While somebody listens the process stays up. */
+  onCrash(callback: (error: unknown) => void): () => void;
   /** Ends at once. */
   exit(code: number): void;
 }
@@ -32,6 +34,11 @@ export function processWorld(): World {
     onSignal: (name, callback) => {
       process.on(name, callback);
       return () => void process.off(name, callback);
+    },
+    onCrash: (callback) => {
+      // A rejection that nobody handles arrives here as well.
+      process.on('uncaughtException', callback);
+      return () => void process.off('uncaughtException', callback);
     },
     exit: (code) => process.exit(code),
   };

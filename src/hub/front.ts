@@ -30,6 +30,8 @@ export interface Running {
   close(): Promise<void>;
   /** Cuts everything at once. */
   destroy(): void;
+  /** Opens the access log anew, after a rotation. */
+  reload(): void;
 }
 
 /** The part of a Site that differs between a hub and a plain proxy. */
@@ -96,6 +98,7 @@ export class Front {
       adminAddress: this.#admin?.address ?? null,
       close: () => this.#close(),
       destroy: () => this.destroy(),
+      reload: () => this.#accessLog?.reopen(),
     };
   }
 

@@ -9,6 +9,8 @@ export interface FakeWorld extends World {
   readonly exits: readonly number[];
   readonly listening: () => number;
   signal(name: 'SIGTERM' | 'SIGINT' | 'SIGHUP'): void;
+  /** An error that nobody caught. */
+  crash(error: unknown): void;
 }
 
 /** `files`: path to text. A path that is not there does not exist. */
@@ -18,6 +20,7 @@ export function fakeWorld(env: Record<string, string> = {}, files: Record<string
   let hidden: readonly string[] | null = null;
   const exits: number[] = [];
   const listeners = new Set<{ name: string; callback: () => void }>();
+  const crashListeners = new Set<(error: unknown) => void>();
   return {
     env: { ...env },
     stdout: { write: (text) => void (out += text) },
@@ -34,14 +37,21 @@ export function fakeWorld(env: Record<string, string> = {}, files: Record<string
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
+    onCrash: (callback) => {
+      crashListeners.add(callback);
+      return () => void crashListeners.delete(callback);
+    },
     exit: (code) => void exits.push(code),
     out: () => out,
     err: () => err,
     hidden: () => hidden,
     exits,
-    listening: () => listeners.size,
+    listening: () => listeners.size + crashListeners.size,
     signal: (name) => {
       for (const listener of listeners) if (listener.name === name) listener.callback();
+    },
+    crash: (error) => {
+      for (const callback of crashListeners) callback(error);
     },
   };
 }
