@@ -25,7 +25,7 @@ export interface TunnelLimits {
   slotCount: number;
   /** Time from the connection to HELLO or WELCOME, ms. */
   handshakeTimeoutMs: number;
-  /** Streams open at once in a session, at the agent; over it, REFUSED. */
+  /** Streams open at once in a session, at the agent; over it, REFUSED. No less than `slotCount`: a slot that was offered and is then refused costs the session. */
   streams: number;
   /** First window of a stream, each direction. Part of the protocol: both ends assume it. */
   windowBytes: number;
@@ -91,7 +91,7 @@ export const tunnelLimits: TunnelLimits = {
   labelValueBytes: 256,
   slotCount: 100_000,
   handshakeTimeoutMs: 10_000,
-  streams: 1_000,
+  streams: 100_000,
   windowBytes: 64 * 1024,
   windowMaxBytes: 1024 * 1024,
   windowQuickMs: 50,
