@@ -68,6 +68,11 @@ export class Front {
       waitingBytes: settings.limits.waitingBytes,
       metrics: new ProxyMetrics(metrics),
       accessLog: this.#accessLog,
+      defect: (error) =>
+        this.log.error(
+          { error: error instanceof Error ? (error.stack ?? error.message) : String(error) },
+          'a request failed by a defect of ours: please report it',
+        ),
     });
     this.proxy = proxy;
     const server = new ServerH1({

@@ -180,7 +180,16 @@ export class Exchange implements RequestSink, Waiter, Timed {
     notes.agent = candidate.agentId;
     notes.began = 'no';
     if (head.expectContinue) this.reply.informational(ResponseHead.make(100, [], -1));
-    const sink = candidate.endpoint.open(head, attempt, notes);
+    let sink: RequestSink;
+    try {
+      sink = candidate.endpoint.open(head, attempt, notes);
+    } catch (error) {
+      // A defect of ours costs this request, and nobody else's.
+      attempt.live = false;
+      this.#proxy.site.defect(error);
+      this.fail(new Failure('internal', 'the proxy failed while it sent the request on'));
+      return;
+    }
     this.#sink = sink;
     sink.writer = this.#writer;
     const body = this.#body;

@@ -29,5 +29,7 @@ export interface Site {
   /** Bytes of a waiting request's body that are read before reading pauses. */
   readonly waitingBytes: number;
   readonly metrics: ProxyMetrics;
+  /** Something threw that must not: said once per occurrence, the request is answered 500. */
+  defect(error: unknown): void;
   readonly accessLog: AccessLog | null;
 }
