@@ -666,6 +666,7 @@ class Exchange implements ReplySink, Writer {
       this.#connection.sendContinue();
       return;
     }
+    head.remove(CONTENT_LENGTH);
     head.length = NO_BODY;
     this.#writeHead(head, false, 'keep');
     this.#connection.out.send();
