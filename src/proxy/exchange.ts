@@ -51,6 +51,8 @@ export class Exchange implements RequestSink, Waiter, Timed {
   #trailers: HeaderList | undefined = undefined;
   #blocked = false;
   #waitingSinceMs = 0;
+  /** When its patience ends, monotonic ms; 0 = it has not waited. */
+  #patienceDue = 0;
   /** It waits to come inside (`concurrent`), not for a slot. */
   #outside = false;
   inside = false;
@@ -88,40 +90,46 @@ export class Exchange implements RequestSink, Waiter, Timed {
   /** Sends the request to whoever can take it, or lets it wait, or says why neither. */
   proceed(head: RequestHead): void {
     const { site } = this.#proxy;
-    if (site.timeoutMs > 0 && this.due === NEVER) this.#dueAt(this.notes.startMs + site.timeoutMs);
+    if (site.timeoutMs > 0 && this.due === NEVER) this.#dueAt(this.#timeoutDue());
     const candidate = site.upstream.pick(head);
-    if (candidate !== null) {
-      this.#dispatch(candidate, head);
-      return;
-    }
-    const patienceMs = site.patienceMs(head);
-    if (patienceMs <= 0) {
-      this.fail(site.upstream.lacking(head));
-      return;
+    if (candidate !== null) this.#dispatch(candidate, head);
+    else this.#wait(head);
+  }
+
+  /** Into the queue, at its place by arrival. Who comes back there keeps its deadline. */
+  #wait(head: RequestHead): void {
+    const { site } = this.#proxy;
+    if (this.#patienceDue === 0) {
+      const patienceMs = site.patienceMs(head);
+      if (patienceMs <= 0) {
+        this.fail(site.upstream.lacking(head));
+        return;
+      }
+      this.#patienceDue = site.loop.clock.now() + patienceMs;
     }
     this.#hold(head);
     const full = site.upstream.wait(this);
-    if (full !== null) {
-      this.fail(full);
-      return;
-    }
-    this.#dueAt(Math.min(this.due, this.#waitingSinceMs + patienceMs));
+    if (full !== null) this.fail(full);
+    else this.#dueAt(Math.min(this.#timeoutDue(), this.#patienceDue));
   }
 
   /** Waits for room inside (`concurrent`), its body unread. */
   waitOutside(head: RequestHead): void {
     this.#outside = true;
     this.#hold(head);
-    this.#dueAt(this.#waitingSinceMs + this.#proxy.site.entryWaitMs);
+    this.#dueAt(Math.min(this.#timeoutDue(), this.#waitingSinceMs + this.#proxy.site.entryWaitMs));
   }
 
   /** There is room inside now. */
   enter(): void {
     this.#outside = false;
-    this.due = NEVER;
+    this.#waited();
     const head = this.head!;
-    if (this.#blocked) this.#stillThere(() => this.proceed(head));
-    else this.proceed(head);
+    if (!this.#blocked) this.proceed(head);
+    else
+      this.#look(() => {
+        if (!this.#over) this.proceed(head);
+      });
   }
 
   #hold(head: RequestHead): void {
@@ -130,44 +138,47 @@ export class Exchange implements RequestSink, Waiter, Timed {
     this.#body ??= [];
   }
 
+  #timeoutDue(): number {
+    const { timeoutMs } = this.#proxy.site;
+    return timeoutMs > 0 ? this.notes.startMs + timeoutMs : NEVER;
+  }
+
   #dueAt(due: number): void {
     this.due = due;
     this.#proxy.site.loop.sweeper.add(this);
   }
 
-  granted(candidate: Candidate): void {
+  granted(candidate: Candidate): boolean {
     const head = this.head!;
     if (!this.#blocked) {
       this.#waited();
       this.#dispatch(candidate, head);
-      return;
+      return true;
     }
-    // Its socket has been paused, so a client that left has not been noticed: read one turn before a slot is spent on it.
-    this.#stillThere(() => {
-      this.#waited();
-      const again = this.#proxy.site.upstream.pick(head);
-      if (again !== null) this.#dispatch(again, head);
-      else {
-        const full = this.#proxy.site.upstream.wait(this);
-        if (full !== null) this.fail(full);
+    // Its socket has been paused, so a client that left has not been noticed: the slot is kept while it is read for a turn.
+    this.#look(() => {
+      const { upstream } = this.#proxy.site;
+      if (this.#over) {
+        upstream.letGo(candidate, false);
+        return;
       }
+      this.#waited();
+      if (upstream.letGo(candidate, true)) this.#dispatch(candidate, head);
+      else this.#wait(head);
     });
+    return false;
   }
 
-  #stillThere(then: () => void): void {
+  /** Reads on for a moment, so that a departure is heard: one turn until reading has begun, one for what is left of the body, one for the FIN behind it. */
+  #look(then: () => void): void {
     this.#blocked = false;
     this.#writer?.drained();
-    setImmediate(() => {
-      setImmediate(() => {
-        if (!this.#over) then();
-      });
-    });
+    setImmediate(() => setImmediate(() => setImmediate(then)));
   }
 
   #waited(): void {
     this.notes.waitedMs += this.#proxy.site.loop.clock.now() - this.#waitingSinceMs;
-    const { timeoutMs } = this.#proxy.site;
-    this.due = timeoutMs > 0 ? this.notes.startMs + timeoutMs : NEVER;
+    this.due = this.#timeoutDue();
   }
 
   #dispatch(candidate: Candidate, head: RequestHead): void {
@@ -196,11 +207,12 @@ export class Exchange implements RequestSink, Waiter, Timed {
     if (body === null) return;
     this.head = null;
     this.#forgetBody();
-    for (const chunk of body) sink.write(chunk);
+    let room = true;
+    for (const chunk of body) room = sink.write(chunk);
     if (this.#complete) sink.end(this.#trailers);
     else if (this.#blocked) {
       this.#blocked = false;
-      this.#writer?.drained();
+      if (room) this.#writer?.drained();
     }
   }
 
@@ -301,6 +313,8 @@ export class Exchange implements RequestSink, Waiter, Timed {
     for (const chunk of kept.body) this.#bodyBytes += chunk.length;
     this.#proxy.heldBytes += this.#bodyBytes;
     this.#complete = kept.complete;
+    // Whoever writes the body may have been told to stop by the sink that is gone.
+    this.#blocked = !kept.complete;
     this.proceed(kept.head);
     return true;
   }

@@ -91,7 +91,7 @@ export class AgentPool implements Upstream {
       const n = free.length;
       if (n === 1) {
         const only = free[0]!;
-        if (only.session.free > 0) return only;
+        if (only.free > 0) return only;
         lane.unlist(only);
         return null;
       }
@@ -103,7 +103,7 @@ export class AgentPool implements Upstream {
       for (let i = 0; i < looks; i++) {
         const member = free[(start + i) % n]!;
         const { session } = member;
-        if (session.free <= 0) continue;
+        if (member.free <= 0) continue;
         const load = session.inFlight / session.slots;
         if (load < bestLoad) {
           best = member;
@@ -111,7 +111,7 @@ export class AgentPool implements Upstream {
         }
       }
       if (best !== null) return best;
-      for (let i = free.length - 1; i >= 0; i--) if (free[i]!.session.free <= 0) lane.unlist(free[i]!);
+      for (let i = free.length - 1; i >= 0; i--) if (free[i]!.free <= 0) lane.unlist(free[i]!);
     }
     return null;
   }
@@ -142,11 +142,20 @@ export class AgentPool implements Upstream {
     this.waiting--;
   }
 
+  letGo(candidate: Candidate, wanted: boolean): boolean {
+    const member = candidate as Member;
+    member.kept--;
+    if (wanted && member.free > 0) return true;
+    this.changed(member);
+    return false;
+  }
+
   /** An agent's slots may have changed: whoever waited longest for what it can do goes first. @internal */
   changed(member: Member): void {
     const { session, lanes } = member;
+    if (this.#members.get(session) !== member) return;
     if (this.waiting > 0) {
-      while (session.free > 0) {
+      while (member.free > 0) {
         let next: Waiter | null = null;
         for (let i = 0; i < lanes.length; i++) {
           const { first } = lanes[i]!.line;
@@ -154,10 +163,10 @@ export class AgentPool implements Upstream {
         }
         if (next === null) break;
         this.leave(next);
-        next.granted(member);
+        if (!next.granted(member)) member.kept++;
       }
     }
-    if (session.free > 0) for (let i = 0; i < lanes.length; i++) lanes[i]!.list(member);
+    if (member.free > 0) for (let i = 0; i < lanes.length; i++) lanes[i]!.list(member, i);
   }
 
   #laneOf(head: RequestHead): Lane {
@@ -180,7 +189,7 @@ export class AgentPool implements Upstream {
     for (const member of this.#members.values()) {
       if (!lane.admits(member.session.agent)) continue;
       member.enter(lane);
-      if (member.session.free > 0) lane.list(member);
+      if (member.free > 0) lane.list(member, member.lanes.length - 1);
     }
     return lane;
   }
@@ -217,6 +226,8 @@ class Member implements Candidate, SessionOwner {
   readonly lanes: Lane[] = [];
   /** By lane: position in its list of those with a free slot, -1 when not in it. */
   readonly listed: number[] = [];
+  /** Free slots that are kept for waiters who look whether their clients are still there. */
+  kept = 0;
 
   constructor(pool: AgentPool, session: Session) {
     this.#pool = pool;
@@ -224,6 +235,11 @@ class Member implements Candidate, SessionOwner {
     this.endpoint = session;
     this.agentId = session.agent.id;
     this.replyFields = fieldLine('Slime-Agent-Id', session.agent.id);
+  }
+
+  /** Slots that a request may be sent to now. */
+  get free(): number {
+    return this.session.free - this.kept;
   }
 
   changed(): void {
@@ -266,8 +282,8 @@ class Lane {
     return (this.#scope === '' || agent.scopes.includes(this.#scope)) && (agent.scopePaths.length === 0 || agent.scopePaths.includes(this.#path));
   }
 
-  list(member: Member): void {
-    const at = member.lanes.indexOf(this);
+  /** `at`: where this lane stands among the member's. */
+  list(member: Member, at: number): void {
     if (member.listed[at] !== -1) return;
     member.listed[at] = this.free.push(member) - 1;
   }

@@ -28,4 +28,8 @@ export class FixedUpstream implements Upstream {
   }
 
   leave(): void {}
+
+  letGo(): boolean {
+    return false;
+  }
 }

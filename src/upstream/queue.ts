@@ -14,8 +14,11 @@ export interface Waiter {
   line: WaitingLine | null;
   before: Waiter | null;
   behind: Waiter | null;
-  /** A slot is there, and it is yours. Called once, after the waiter has left its line. */
-  granted(candidate: Candidate): void;
+  /**
+   * A slot is there, and it is yours. Called once per wait, after the waiter has left its line.
+   * @returns false when it must look first whether its client is still there: the slot is kept for it until it calls `Upstream.letGo`
+   */
+  granted(candidate: Candidate): boolean;
 }
 
 /** Does `a` go before `b`? By class, then by age. (Fair shares between keys come between the two.) */

@@ -22,4 +22,6 @@ export interface Upstream {
   wait(waiter: Waiter): Failure | null;
   /** Takes it out again (its client left, its time is over). */
   leave(waiter: Waiter): void;
+  /** Ends the keeping of a slot for a waiter. @returns whether it is there and wanted: then send the request to it at once */
+  letGo(candidate: Candidate, wanted: boolean): boolean;
 }
