@@ -43,6 +43,11 @@ export class AgentPool implements Upstream {
     return this.#members.size;
   }
 
+  /** Kinds of requests told apart now. */
+  get lanes(): number {
+    return this.#lanes.size;
+  }
+
   /** Arrival number of the request that has waited longest; null when none waits. */
   get oldest(): Waiter | null {
     let oldest: Waiter | null = null;

@@ -1,0 +1,352 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { requestHead } from '../../test/kit/tunnel.ts';
+import type { Failure } from '../http/failure.ts';
+import type { RequestHead } from '../http/head.ts';
+import type { AgentIdentity, Session, SessionOwner } from '../tunnel/session.ts';
+import { AgentPool } from './agents.ts';
+import { LANES } from './limits.ts';
+import type { Waiter, WaitingLine } from './queue.ts';
+import type { Candidate } from './upstream.ts';
+
+/** A session whose slots the test sets. */
+class FakeSession implements Session {
+  readonly agent: AgentIdentity;
+  readonly id: string;
+  readonly abilities = { upgrade: true, trailers: true, informational: true, cancel: true };
+  readonly roundTripMs = 0;
+  readonly sinceMs = 0;
+  readonly bufferedBytes = 0;
+  owner: SessionOwner | null = null;
+  slots: number;
+  inFlight = 0;
+  alive = true;
+  closedWith: Failure | null = null;
+
+  constructor(id: string, slots: number, claims: Partial<AgentIdentity> = {}) {
+    this.id = id;
+    this.slots = slots;
+    this.agent = {
+      id,
+      instance: id,
+      tokenId: '',
+      name: '',
+      scopes: [],
+      scopePaths: [],
+      expiresMs: 0,
+      labels: new Map(),
+      hardware: null,
+      address: '',
+      ...claims,
+    };
+  }
+
+  get free(): number {
+    return this.alive ? Math.max(0, this.slots - this.inFlight) : 0;
+  }
+
+  open(): never {
+    throw new Error('no test opens a stream');
+  }
+
+  drain(): void {}
+
+  close(failure: Failure): void {
+    this.closedWith = failure;
+    this.leave(failure.detail);
+  }
+
+  leave(reason = 'gone'): void {
+    if (!this.alive) return;
+    this.alive = false;
+    this.owner?.lost(this, reason);
+  }
+
+  /** Sets the slots in use and tells the pool. */
+  uses(inFlight: number): void {
+    this.inFlight = inFlight;
+    this.owner?.changed(this);
+  }
+}
+
+class FakeWaiter implements Waiter {
+  readonly rank = 0;
+  readonly arrival: number;
+  readonly head: RequestHead;
+  line: WaitingLine | null = null;
+  before: Waiter | null = null;
+  behind: Waiter | null = null;
+  given: FakeSession | null = null;
+  /** Is its socket paused, so that it must look first? */
+  unsure = false;
+  candidate: Candidate | null = null;
+
+  constructor(arrival: number, head: RequestHead) {
+    this.arrival = arrival;
+    this.head = head;
+  }
+
+  granted(candidate: Candidate): boolean {
+    this.candidate = candidate;
+    if (this.unsure) return false;
+    this.take();
+    return true;
+  }
+
+  take(): void {
+    this.given = this.candidate!.endpoint as unknown as FakeSession;
+    expect(this.given.free).toBeGreaterThan(0);
+    this.given.inFlight++;
+  }
+}
+
+function head(scope = '', path = '/hello'): RequestHead {
+  return requestHead(`GET ${path} HTTP/1.1\r\nHost: a\r\n${scope === '' ? '' : `Slime-Scope: ${scope}\r\n`}\r\n`);
+}
+
+function pool(queueSize = 1000): AgentPool {
+  return new AgentPool({ queueSize, random: () => 0 });
+}
+
+test('a request goes to the least loaded of those that may serve it', () => {
+  const agents = pool();
+  const [a, b] = [new FakeSession('a', 4), new FakeSession('b', 2)];
+  agents.join(a);
+  agents.join(b);
+  a.uses(1);
+  b.uses(1);
+  expect(agents.pick(head())!.agentId).toBe('a');
+  a.uses(3);
+  expect(agents.pick(head())!.agentId).toBe('b');
+  a.uses(4);
+  b.uses(2);
+  expect(agents.pick(head())).toBeNull();
+  expect(agents.lacking(head())).toMatchObject({ code: 'no_free_slot' });
+});
+
+test('who lacks what is said: nobody there, no scope, no path, no slot', () => {
+  const agents = pool();
+  expect(agents.lacking(head())).toMatchObject({ code: 'no_agent', status: 503, retryAfterS: 5 });
+  agents.join(new FakeSession('a', 1, { scopes: ['x'], scopePaths: ['/only'] }));
+  expect(agents.lacking(head('y')).detail).toContain('scope');
+  expect(agents.lacking(head()).detail).toContain('path');
+  expect(agents.pick(head('x', '/only'))!.agentId).toBe('a');
+  expect(agents.pick(head('', '/only?q=1'))!.agentId).toBe('a');
+});
+
+test('the same process of an agent replaces its old session, another process lives beside it [threat 36]', () => {
+  const agents = pool();
+  const first = new FakeSession('a', 1, { instance: 'p1' });
+  const again = new FakeSession('a', 1, { instance: 'p1' });
+  const other = new FakeSession('a', 1, { instance: 'p2' });
+  agents.join(first);
+  agents.join(again);
+  expect(first.closedWith).toMatchObject({ code: 'tunnel_lost' });
+  expect([...agents.sessions]).toEqual([again]);
+  agents.join(other);
+  expect([...agents.sessions]).toEqual([again, other]);
+});
+
+test('an agent that names paths changes who stands where, and nobody is lost', () => {
+  const agents = pool();
+  const waiters = ['/x', '/y', '/x'].map((path, i) => new FakeWaiter(i, head('', path)));
+  for (const waiter of waiters) expect(agents.wait(waiter)).toBeNull();
+  const narrow = new FakeSession('narrow', 1, { scopePaths: ['/x'] });
+  agents.join(narrow);
+  expect(waiters.map(({ given }) => given)).toEqual([narrow, null, null]);
+  const wide = new FakeSession('wide', 1);
+  agents.join(wide);
+  expect(waiters.map(({ given }) => given)).toEqual([narrow, wide, null]);
+  narrow.leave();
+  wide.uses(0);
+  expect(waiters[2]!.given).toBe(wide);
+  expect(agents.waiting).toBe(0);
+});
+
+test('a slot that is kept for a waiter goes to nobody else; let go, it goes to the next', () => {
+  const agents = pool();
+  const [first, second] = [new FakeWaiter(0, head()), new FakeWaiter(1, head())];
+  first.unsure = true;
+  agents.wait(first);
+  agents.wait(second);
+  const session = new FakeSession('a', 1);
+  agents.join(session);
+  expect(first.candidate).not.toBeNull();
+  expect(second.given).toBeNull();
+  expect(agents.pick(head('', '/other'))).toBeNull();
+  expect(agents.letGo(first.candidate!, false)).toBe(false);
+  expect(second.given).toBe(session);
+});
+
+test('a slot that was kept is not there any more when its agent has left: its waiter comes back to its place', () => {
+  const agents = pool();
+  const [first, second] = [new FakeWaiter(0, head()), new FakeWaiter(1, head())];
+  first.unsure = true;
+  agents.wait(first);
+  const session = new FakeSession('a', 1);
+  agents.join(session);
+  session.leave();
+  agents.wait(second);
+  expect(agents.letGo(first.candidate!, true)).toBe(false);
+  agents.wait(first);
+  first.unsure = false;
+  const next = new FakeSession('b', 1);
+  agents.join(next);
+  expect([first.given, second.given]).toEqual([next, null]);
+});
+
+test('10,000 scopes that nobody has cost no more than the lanes there may be', () => {
+  const agents = pool();
+  const session = new FakeSession('a', 1, { scopes: ['real'] });
+  agents.join(session);
+  for (let i = 0; i < 10_000; i++) {
+    expect(agents.pick(head(`made-up-${i}`))).toBeNull();
+    expect(agents.lacking(head(`made-up-${i}`))).toMatchObject({ code: 'no_agent' });
+    expect(agents.lanes).toBeLessThanOrEqual(LANES);
+  }
+  expect(agents.pick(head('real'))!.agentId).toBe('a');
+  expect(agents.pick(head())!.agentId).toBe('a');
+});
+
+test('10,000 scopes that one agent has cost it no more either, and it still gets its work', () => {
+  const agents = pool();
+  const scopes = Array.from({ length: 10_000 }, (_, i) => `s${i}`);
+  const session = new FakeSession('a', 1, { scopes });
+  agents.join(session);
+  for (const scope of scopes) expect(agents.pick(head(scope))!.agentId).toBe('a');
+  expect(agents.lanes).toBeLessThanOrEqual(LANES);
+  session.uses(1);
+  const waiter = new FakeWaiter(0, head('s77'));
+  agents.wait(waiter);
+  session.uses(0);
+  expect(waiter.given).toBe(session);
+});
+
+test('lanes in which somebody waits are as many as may wait, and go when they have gone', () => {
+  const agents = pool(3000);
+  const waiters = Array.from({ length: 3000 }, (_, i) => new FakeWaiter(i, head(`s${i}`)));
+  for (const waiter of waiters) expect(agents.wait(waiter)).toBeNull();
+  expect(agents.wait(new FakeWaiter(3000, head()))).toMatchObject({ code: 'queue_full' });
+  for (const waiter of waiters) agents.leave(waiter);
+  expect(agents.waiting).toBe(0);
+  agents.pick(head('another'));
+  expect(agents.lanes).toBeLessThanOrEqual(LANES);
+});
+
+const SCOPES = ['', 'a', 'b'];
+const PATHS = ['/p', '/q', '/r'];
+
+type Step =
+  | { do: 'join'; session: number; slots: number; scopes: number; paths: number }
+  | { do: 'lose'; session: number }
+  | { do: 'use'; session: number; inFlight: number }
+  | { do: 'finish'; session: number }
+  | { do: 'ask'; scope: number; path: number; unsure: boolean }
+  | { do: 'leave'; waiter: number }
+  | { do: 'decide'; waiter: number; stays: boolean };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  fc.record({ do: fc.constant('join' as const), session: fc.nat(4), slots: fc.integer({ min: 1, max: 3 }), scopes: fc.nat(3), paths: fc.nat(3) }),
+  fc.record({ do: fc.constant('lose' as const), session: fc.nat(4) }),
+  fc.record({ do: fc.constant('use' as const), session: fc.nat(4), inFlight: fc.nat(3) }),
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('finish' as const), session: fc.nat(4) }) },
+  { weight: 5, arbitrary: fc.record({ do: fc.constant('ask' as const), scope: fc.nat(2), path: fc.nat(2), unsure: fc.boolean() }) },
+  fc.record({ do: fc.constant('leave' as const), waiter: fc.nat(30) }),
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('decide' as const), waiter: fc.nat(30), stays: fc.boolean() }) },
+);
+
+/** May this agent serve this request? Said once more, in the plainest words. */
+function may(session: FakeSession, waiter: { readonly head: RequestHead }): boolean {
+  const scope = waiter.head.get('slime-scope') ?? '';
+  const { scopes, scopePaths } = session.agent;
+  return (scope === '' || scopes.includes(scope)) && (scopePaths.length === 0 || scopePaths.includes(waiter.head.path));
+}
+
+test('whatever joins, leaves, frees and waits: nobody waits beside a slot that may serve him, and the oldest goes first', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
+      const agents = pool(20);
+      const sessions: (FakeSession | undefined)[] = [];
+      const queue = new Set<FakeWaiter>();
+      const looking = new Set<FakeWaiter>();
+      let arrivals = 0;
+      const keptAt = (session: FakeSession) => [...looking].filter((one) => (one.candidate!.endpoint as unknown) === session).length;
+      const check = () => {
+        for (const one of queue) {
+          if (one.line !== null) continue;
+          queue.delete(one);
+          if (one.given === null) looking.add(one);
+          else {
+            expect(may(one.given, one)).toBe(true);
+            // Nobody older who could have had this slot is still waiting.
+            for (const other of queue) if (other.line !== null && other.arrival < one.arrival) expect(may(one.given, other)).toBe(false);
+          }
+        }
+        expect(agents.waiting).toBe(queue.size);
+        for (const session of sessions) {
+          if (session === undefined) continue;
+          if (session.free - keptAt(session) <= 0) continue;
+          for (const one of queue) expect(may(session, one), `${one.arrival} waits beside ${session.id}`).toBe(false);
+        }
+        const oldest = [...queue].reduce<FakeWaiter | null>((a, b) => (a === null || b.arrival < a.arrival ? b : a), null);
+        expect(agents.oldest).toBe(oldest);
+      };
+      for (const one of steps) {
+        switch (one.do) {
+          case 'join': {
+            sessions[one.session]?.leave();
+            const scopes = SCOPES.filter((_, i) => i > 0 && (one.scopes & i) !== 0);
+            const scopePaths = PATHS.filter((_, i) => (one.paths & (1 << i)) !== 0);
+            const session = new FakeSession(`s${one.session}`, one.slots, { scopes, scopePaths });
+            sessions[one.session] = session;
+            agents.join(session);
+            break;
+          }
+          case 'lose':
+            sessions[one.session]?.leave();
+            sessions[one.session] = undefined;
+            break;
+          case 'use':
+            sessions[one.session]?.uses(Math.min(one.inFlight, sessions[one.session]!.slots));
+            break;
+          case 'finish': {
+            const session = sessions[one.session];
+            if (session !== undefined && session.inFlight > 0) session.uses(session.inFlight - 1);
+            break;
+          }
+          case 'ask': {
+            const waiter = new FakeWaiter(arrivals++, head(SCOPES[one.scope], PATHS[one.path]));
+            waiter.unsure = one.unsure;
+            const candidate = agents.pick(waiter.head);
+            if (candidate !== null) {
+              waiter.candidate = candidate;
+              const session = candidate.endpoint as unknown as FakeSession;
+              expect(session.free - keptAt(session), 'a slot that is kept').toBeGreaterThan(0);
+              waiter.take();
+              expect(may(waiter.given!, waiter)).toBe(true);
+            } else if (agents.wait(waiter) === null) queue.add(waiter);
+            else expect(queue.size).toBe(20);
+            break;
+          }
+          case 'leave': {
+            const waiter = [...queue][one.waiter % Math.max(1, queue.size)];
+            if (waiter === undefined) break;
+            agents.leave(waiter);
+            agents.leave(waiter);
+            queue.delete(waiter);
+            break;
+          }
+          case 'decide': {
+            const waiter = [...looking][one.waiter % Math.max(1, looking.size)];
+            if (waiter === undefined) break;
+            looking.delete(waiter);
+            if (agents.letGo(waiter.candidate!, one.stays)) waiter.take();
+            else if (one.stays && agents.wait(waiter) === null) queue.add(waiter);
+          }
+        }
+        check();
+      }
+    }),
+    { numRuns: 400 },
+  );
+});
