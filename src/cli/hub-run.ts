@@ -18,16 +18,17 @@ export async function run(invocation: Invocation): Promise<number> {
     async () => {
       const { startHub } = await import('../hub/hub.ts');
       const hub = await startHub(settings, { log });
-      log.info({ address: urlOf(hub.address), hub: settings.hubId }, 'the hub listens for applications and agents');
-      if (hub.adminAddress !== null) log.info({ address: urlOf(hub.adminAddress) }, 'health and metrics are at /healthz, /readyz, /metrics');
+      log.info({ address: urlOf(hub.address, settings.tls !== null), hub: settings.hubId }, 'the hub listens for applications and agents');
+      if (hub.adminAddress !== null) log.info({ address: urlOf(hub.adminAddress, false) }, 'health and metrics are at /healthz, /readyz, /metrics');
+      const scheme = settings.tls === null ? 'http' : 'https';
       nextStep(
         [
           'Next, a token for an agent:',
           'windlass hub register --secret-file FILE',
           'Beside your service:',
-          `windlass agent run --token-file FILE --hub ${dialled(hub.address)} --upstream localhost:3000`,
+          `windlass agent run --token-file FILE --hub ${settings.tls === null ? '' : 'https://'}${dialled(hub.address)} --upstream localhost:3000`,
           'Then ask it through the hub:',
-          `curl ${settings.appPassword === null ? '' : "-H 'Slime-App-Password: …' "}http://${dialled(hub.address)}/`,
+          `curl ${settings.appPassword === null ? '' : "-H 'Slime-App-Password: …' "}${scheme}://${dialled(hub.address)}/`,
         ],
         settings,
         world,
@@ -55,8 +56,8 @@ function warnOfRisks(settings: HubSettings, log: Log): void {
   }
 }
 
-function urlOf(address: Address): string {
-  return `http://${formatAddress(address)}`;
+function urlOf(address: Address, isSecure: boolean): string {
+  return `${isSecure ? 'https' : 'http'}://${formatAddress(address)}`;
 }
 
 /** As somebody on this machine would dial it. */

@@ -15,10 +15,15 @@ export async function run(invocation: Invocation): Promise<number> {
       const { startProxy } = await import('../hub/direct.ts');
       const proxy = await startProxy(settings, { log });
       const { host, port } = proxy.address;
-      log.info({ address: `http://${formatAddress(proxy.address)}`, to: settings.to.map((to) => to.shown).join(',') }, 'the proxy listens');
+      const scheme = settings.tls === null ? 'http' : 'https';
+      log.info({ address: `${scheme}://${formatAddress(proxy.address)}`, to: settings.to.map((to) => to.shown).join(',') }, 'the proxy listens');
       if (proxy.adminAddress !== null)
         log.info({ address: `http://${formatAddress(proxy.adminAddress)}` }, 'health and metrics are at /healthz, /readyz, /metrics');
-      nextStep(['Next:', `curl http://${formatAddress({ host: host === '0.0.0.0' || host === '::' ? 'localhost' : host, port })}/`], settings, world);
+      nextStep(
+        ['Next:', `curl ${scheme}://${formatAddress({ host: host === '0.0.0.0' || host === '::' ? 'localhost' : host, port })}/`],
+        settings,
+        world,
+      );
       return proxy;
     },
     settings,

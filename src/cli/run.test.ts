@@ -371,3 +371,17 @@ test('--config may stand before the command', async () => {
     expect(await run(argv, world), world.err()).toBe(0);
   }
 });
+
+test.each([
+  ['proxy --from :0 --to a:1 --tls-cert c.pem', {}, 'windlass: --tls-cert needs --tls-key as well: give both (or neither, for plain HTTP)'],
+  ['hub run --secret-file s --tls-key k.pem', {}, 'windlass: --tls-key needs --tls-cert as well: give both (or neither, for plain HTTP)'],
+  ['hub run --secret-file s', { WINDLASS_TLS_KEY: 'k.pem' }, 'windlass: --tls-key needs --tls-cert as well: give both (or neither, for plain HTTP)'],
+])('half of a TLS pair is one line: %s %o', async (line, env, said) => {
+  expect(await complaint(line, env, { s: SECRET })).toBe(said);
+});
+
+test('a TLS pair that is not there is one line with the file', async () => {
+  const world = fakeWorld({}, {});
+  expect(await run('proxy --from 127.0.0.1:0 --to a:1 --tls-cert /nowhere/c.pem --tls-key /nowhere/k.pem'.split(' '), world)).toBe(2);
+  expect(world.err()).toBe('windlass: --tls-cert and --tls-key cannot be used: /nowhere/c.pem does not exist\n');
+});

@@ -5,7 +5,8 @@ import { address, bytes, choice, cidrs, duration, integer, list, orNone, orOff, 
 import { Cidrs } from '../schema/cidrs.ts';
 import { setting, type Values } from '../schema/setting.ts';
 import type { Address } from '../schema/address.ts';
-import type { AccessLogTarget, CommonSettings, ListenSettings, LogFormat } from './settings.ts';
+import { SettingsError } from './settings-error.ts';
+import type { AccessLogTarget, CommonSettings, ListenSettings, LogFormat, TlsFiles } from './settings.ts';
 
 const OPERATION = 'Operation';
 const LIMITS = 'Limits';
@@ -51,6 +52,20 @@ export function adminAddr(fallback: Address | null) {
 
 /** Settings of everything that listens to applications. */
 export const listenTable = {
+  tlsCert: setting<string | null>({
+    kind: path('path of a PEM file'),
+    group: 'TLS',
+    help: 'certificate chain to listen with TLS; read anew when it changes',
+    fallback: null,
+    fallbackText: 'plain HTTP',
+  }),
+  tlsKey: setting<string | null>({
+    kind: path('path of a PEM file'),
+    group: 'TLS',
+    help: 'its private key, without a password',
+    fallback: null,
+    fallbackText: 'none',
+  }),
   trustedProxies: setting({
     kind: cidrs(),
     group: 'Requests',
@@ -106,7 +121,14 @@ export function commonSettings(values: Values<typeof commonTable> & { readonly a
 
 export function listenSettings(values: Values<typeof listenTable>): Omit<ListenSettings, 'host' | 'port'> {
   const { trustedProxies, accessLog, upgrades, viaName } = values;
-  return { trustedProxies, accessLog, upgrades, viaName, limits: limitsOf(values) };
+  return { trustedProxies, accessLog, upgrades, viaName, limits: limitsOf(values), tls: tlsOf(values) };
+}
+
+function tlsOf({ tlsCert, tlsKey }: Values<typeof listenTable>): TlsFiles | null {
+  if (tlsCert === null && tlsKey === null) return null;
+  if (tlsCert === null) throw new SettingsError(['--tls-key needs --tls-cert as well: give both (or neither, for plain HTTP)']);
+  if (tlsKey === null) throw new SettingsError(['--tls-cert needs --tls-key as well: give both (or neither, for plain HTTP)']);
+  return { certFile: tlsCert, keyFile: tlsKey };
 }
 
 function limitsOf(values: Values<typeof listenTable>): HttpLimits {

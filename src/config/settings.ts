@@ -20,6 +20,12 @@ export interface CommonSettings {
   readonly drainTimeoutMs: number;
 }
 
+/** PEM files of a listener that speaks TLS. */
+export interface TlsFiles {
+  readonly certFile: string;
+  readonly keyFile: string;
+}
+
 /** What a listener for applications has. */
 export interface ListenSettings {
   readonly host: string;
@@ -32,6 +38,8 @@ export interface ListenSettings {
   readonly upgrades: readonly string[];
   /** The name in `Via`, also how a loop is noticed. */
   readonly viaName: string;
+  /** Null = plain HTTP. */
+  readonly tls: TlsFiles | null;
 }
 
 /** Everything `windlass hub run` needs to know. */

@@ -13,6 +13,7 @@ import type { HttpLimits } from './limits.ts';
 import { CONTENT_LENGTH } from './names.ts';
 import { COPY_BYTES, Outbox } from './outbox.ts';
 import { INCOMPLETE, parseRequest, REFUSED } from './parse.ts';
+import { type ServerTls, TlsListener } from './tls-listener.ts';
 import { type Closing, responseRoom, trailerLines, writeResponse } from './write.ts';
 
 /** What an HTTP/1 server needs from whoever starts it. */
@@ -30,6 +31,8 @@ export interface ServerOptions {
   readonly takeOver?: TakeOver;
   /** What a client's FIN before the end of its answer means: it left, or it is a shell client that still reads. */
   readonly halfClose: 'depart' | 'answer';
+  /** Connections are encrypted. */
+  readonly tls?: ServerTls;
 }
 
 export interface TakeOver {
@@ -42,6 +45,8 @@ export interface ServerCounts {
   connections: number;
   accepted: number;
   refusedConnections: number;
+  /** TLS handshakes that came to nothing. */
+  failedHandshakes: number;
   requests: number;
 }
 
@@ -49,11 +54,12 @@ export interface ServerCounts {
 export class ServerH1 {
   readonly #options: ServerOptions;
   #server: net.Server;
+  #tls: TlsListener | null = null;
   #adopts = false;
   readonly #connections = new Set<Connection>();
   /** Scratch: filled by the parser of whichever connection has a complete head. */
   readonly head: RequestHead;
-  readonly counts: ServerCounts = { connections: 0, accepted: 0, refusedConnections: 0, requests: 0 };
+  readonly counts: ServerCounts = { connections: 0, accepted: 0, refusedConnections: 0, failedHandshakes: 0, requests: 0 };
   draining = false;
   #drained: (() => void) | null = null;
 
@@ -65,15 +71,36 @@ export class ServerH1 {
 
   #create(): net.Server {
     const options = { allowHalfOpen: true, keepAlive: true, keepAliveInitialDelay: 30_000, noDelay: true, pauseOnConnect: this.#adopts };
-    const server = net.createServer(options, (socket) => this.#accepted(socket));
+    const server =
+      this.#options.tls === undefined ? net.createServer(options, (socket) => this.#accepted(socket)) : this.#createTls(this.#options.tls, options);
     // An accept that fails (descriptors exhausted) must not end the process; the kernel keeps the rest of the backlog.
     server.on('error', () => {});
     return server;
   }
 
+  #createTls(tls: ServerTls, options: net.ServerOpts): net.Server {
+    const hasRoom = (shaking: number): boolean => {
+      const { connections } = this.#options.limits;
+      if (!this.draining && (connections === 0 || this.#connections.size + shaking < connections)) return true;
+      this.counts.refusedConnections++;
+      return false;
+    };
+    const failed = (reason: string, address: string): void => {
+      this.counts.failedHandshakes++;
+      tls.failed(reason, address);
+    };
+    this.#tls = new TlsListener({ ...tls, failed }, options, hasRoom, (socket) => this.#accepted(socket));
+    return this.#tls.server;
+  }
+
+  /** New TLS handshakes use the certificate that there is now. */
+  renewTls(): void {
+    this.#tls?.renew();
+  }
+
   /** @throws the listen error (EADDRINUSE, EACCES …) */
   async listen(host: string, port: number): Promise<net.AddressInfo> {
-    if (await canAdopt()) {
+    if (this.#tls === null && (await canAdopt())) {
       this.#adopts = true;
       this.#server = this.#create();
     }
@@ -95,7 +122,7 @@ export class ServerH1 {
     }
     this.counts.accepted++;
     const address = socket.remoteAddress ?? '';
-    const peer = makePeer(address, socket.remotePort ?? 0, socket.localPort ?? 0, 'http', false);
+    const peer = makePeer(address, socket.remotePort ?? 0, socket.localPort ?? 0, this.#tls === null ? 'http' : 'https', false);
     peer.trusted = this.#options.trusts(peer.address);
     const connection = new Connection(this, this.#options, peer);
     if (this.#adopts) connection.attach(new Wire(loop, connection, (onread) => adopt(socket, onread)));
@@ -126,6 +153,7 @@ export class ServerH1 {
     return new Promise((resolve) => {
       this.#drained = resolve;
       if (this.#connections.size === 0) resolve();
+      this.#tls?.destroy();
       for (const connection of this.#connections) connection.leaveIfIdle();
     });
   }
@@ -134,6 +162,7 @@ export class ServerH1 {
   destroy(): void {
     this.draining = true;
     if (this.#server.listening) this.#server.close();
+    this.#tls?.destroy();
     for (const connection of this.#connections) connection.wire.destroy();
   }
 }

@@ -2,9 +2,11 @@ import { createLoop, type Loop } from '../std/loop.ts';
 import { AccessLog } from '../observe/access-log.ts';
 import { Lines } from '../observe/lines.ts';
 import type { Log } from '../observe/log.ts';
+import { CertFiles } from '../certs/files.ts';
 import { Registry } from '../observe/metrics.ts';
 import { addProcessMetrics } from '../observe/process.ts';
 import { ServerH1, type TakeOver } from '../http/server-h1.ts';
+import type { ServerTls } from '../http/tls-listener.ts';
 import type { TunnelLimits } from '../tunnel/limits.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { Proxy } from '../proxy/handle.ts';
@@ -12,6 +14,7 @@ import { ProxyMetrics } from '../proxy/metrics.ts';
 import type { Site } from '../proxy/site.ts';
 import { type AdminListener, listenForOperators } from '../admin/listen.ts';
 import type { Readiness } from '../admin/basics.ts';
+import { SettingsError } from '../config/settings-error.ts';
 import type { CommonSettings, ListenSettings } from '../config/settings.ts';
 import { VERSION } from '../observe/version.ts';
 
@@ -47,12 +50,14 @@ export class Front {
   readonly #accessLog: AccessLog | null;
   #server: ServerH1 | null = null;
   #admin: AdminListener | null = null;
+  readonly #certs: CertFiles | null;
   proxy: Proxy | null = null;
   draining = false;
 
   constructor(settings: CommonSettings & ListenSettings, deps: Deps) {
     this.#settings = settings;
     this.log = deps.log;
+    this.#certs = openCertificate(settings, this.loop, deps.log);
     this.#accessLog = openAccessLog(settings, deps.log);
   }
 
@@ -84,8 +89,10 @@ export class Front {
       trusts: (address) => settings.trustedProxies.has(address),
       halfClose: 'depart',
       ...(takeOver === undefined ? {} : { takeOver }),
+      ...(this.#certs === null ? {} : { tls: this.#tlsOf(this.#certs) }),
     });
     this.#server = server;
+    if (this.#certs !== null) this.#certs.changed = () => server.renewTls();
     this.#count(server, parts.upstream);
     const bound = await server.listen(settings.host, settings.port);
     if (settings.adminAddr !== null) {
@@ -103,7 +110,22 @@ export class Front {
       adminAddress: this.#admin?.address ?? null,
       close: () => this.#close(),
       destroy: () => this.destroy(),
-      reload: () => this.#accessLog?.reopen(),
+      reload: () => {
+        this.#accessLog?.reopen();
+        this.#certs?.look();
+      },
+    };
+  }
+
+  #tlsOf(certs: CertFiles): ServerTls {
+    this.metrics.computedGauge(
+      'windlass_certificate_expiry_seconds',
+      'When the TLS certificate expires, Unix time.',
+      () => certs.current.notAfterMs / 1000,
+    );
+    return {
+      pair: () => certs.current,
+      failed: (reason, address) => this.log.debug({ peer: address, reason }, 'TLS: no connection came of a handshake'),
     };
   }
 
@@ -113,6 +135,7 @@ export class Front {
     metrics.computed('counter', 'windlass_connections_total', 'Client connections, by what became of them.', ['result'], (emit) => {
       emit(server.counts.accepted, 'accepted');
       emit(server.counts.refusedConnections, 'refused');
+      emit(server.counts.failedHandshakes, 'no_handshake');
     });
     metrics.computedGauge('windlass_buffered_bytes', 'Bytes held in memory for peers that do not take them yet, and of requests that wait.', () => {
       return server.bufferedBytes + this.proxy!.heldBytes + this.endpointBytes(upstream);
@@ -153,6 +176,17 @@ export class Front {
     this.cut();
     this.#admin?.close();
     this.#process.close();
+    this.#certs?.close();
+  }
+}
+
+/** @throws SettingsError */
+function openCertificate({ tls }: ListenSettings, loop: Loop, log: Log): CertFiles | null {
+  if (tls === null) return null;
+  try {
+    return new CertFiles({ certPath: tls.certFile, keyPath: tls.keyFile, log, wall: () => loop.clock.wall() });
+  } catch (error) {
+    throw new SettingsError([`--tls-cert and --tls-key cannot be used: ${(error as Error).message}`]);
   }
 }
 

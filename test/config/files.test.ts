@@ -70,6 +70,7 @@ test('a file can set everything of a hub', async () => {
       writeIdleTimeoutMs: 7000,
       keepAliveTimeoutMs: 8000,
     },
+    tls: { certFile: join(here, 'valid', 'cert.pem'), keyFile: '/etc/ssl/key.pem' },
     hubId: 'edge-1',
     adminAddr: null,
     logLevel: 'debug',
@@ -129,6 +130,7 @@ test('a file can set everything of a proxy', async () => {
     caFile: join(here, 'valid', 'ca.pem'),
     upgrades: [],
     accessLog: 'stdout',
+    tls: { certFile: join(here, 'valid', 'cert.pem'), keyFile: join(here, 'valid', 'key.pem') },
     adminAddr: { host: '127.0.0.1', port: 9082 },
     limits: { headBytes: 16_384, targetBytes: 16_384 },
   });
