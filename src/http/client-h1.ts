@@ -716,6 +716,12 @@ export class ClientExchange implements RequestSink, Writer {
     this.#kept = null;
   }
 
+  /** What came of the body, while all of it is still here: for another attempt elsewhere. The head is the caller's to keep. */
+  reclaim(): { head: null; body: Uint8Array[]; complete: boolean } | null {
+    if (this.#kept === null && this.#written > 0) return null;
+    return { head: null, body: this.#kept ?? [], complete: this.requestEnded };
+  }
+
   /** Says the endpoint's last word, once. */
   settleReply(): void {
     if (this.#settled) return;

@@ -83,6 +83,8 @@ export class Notes {
   reused = false;
   connectMs = 0;
   attempts = 0;
+  /** Attempts that failed and were followed by another: `endpoint:code`, comma separated. */
+  tries = '';
   began: Began = 'no';
   /** Wait for a slot, ms. */
   waitedMs = 0;

@@ -22,6 +22,7 @@ const record: AccessRecord = {
   attempts: 1,
   failure: '',
   host: 'example.org',
+  tries: '',
 };
 
 const log = new AccessLog(new Lines({ target: '/dev/null' }));

@@ -29,6 +29,8 @@ export interface AccessRecord {
   /** Failure code, or ''. */
   failure: string;
   host: string;
+  /** Attempts that failed before the one that counts: `endpoint:code`, comma separated; '' when there were none. */
+  tries: string;
 }
 
 /**
@@ -65,7 +67,7 @@ export class AccessLog {
 
   /** The line, newline included. */
   format(r: AccessRecord): string {
-    return `${this.#time(r.wallMs)} ${word(r.client)} "${quoted(r.method)} ${quoted(redactedTarget(r.target))} HTTP/1.${r.minor}" ${r.status} out=${r.replyBytes} in=${r.requestBytes} ms=${tenths(r.totalMs)} wait=${tenths(r.waitMs)} attempts=${r.attempts} agent=${word(r.agent)} endpoint=${word(r.endpoint)} failure=${r.failure === '' ? '-' : r.failure} host=${word(r.host)}\n`;
+    return `${this.#time(r.wallMs)} ${word(r.client)} "${quoted(r.method)} ${quoted(redactedTarget(r.target))} HTTP/1.${r.minor}" ${r.status} out=${r.replyBytes} in=${r.requestBytes} ms=${tenths(r.totalMs)} wait=${tenths(r.waitMs)} attempts=${r.attempts} agent=${word(r.agent)} endpoint=${word(r.endpoint)} failure=${r.failure === '' ? '-' : r.failure} host=${word(r.host)}${r.tries === '' ? '' : ` tries=${word(r.tries)}`}\n`;
   }
 
   #time(ms: number): string {

@@ -8,15 +8,17 @@ import { SLIME_AGENT_ID } from '../http/names.ts';
 import type { Waiter, WaitingLine } from '../upstream/queue.ts';
 import type { Candidate } from '../upstream/upstream.ts';
 import type { Proxy } from './handle.ts';
+import { ATTEMPTS, REDISPATCHES } from './limits.ts';
 import { prefersHtml, rescue } from './rescue.ts';
 
-/** A request sink that can give back what it was given, while provably nothing of it has begun at the far end. */
+/** A request sink that can give back what it was given, while no byte of an answer has come. */
 interface Reclaimable {
-  reclaim(): { head: RequestHead; body: Uint8Array[]; complete: boolean } | null;
+  /** `head` is null when it was not the sink's to keep. Null: not everything is there any more. */
+  reclaim(): { head: RequestHead | null; body: Uint8Array[]; complete: boolean } | null;
 }
 
-/** A request that is refused this often is in a loop, not in a race. */
-const REDISPATCHES = 16;
+/** Methods that may be sent twice (RFC 9110 9.2.2); the others only while provably nothing of them began. */
+const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** One request and its answer inside the core: the sink of its body, and whatever it takes until somebody answers it. */
@@ -191,6 +193,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
     notes.agent = candidate.agentId;
     notes.began = 'no';
     if (head.expectContinue) this.reply.informational(ResponseHead.make(100, [], -1));
+    if (this.#proxy.site.upstream.keepsHeads && this.head === null) this.head = head.keep();
     let sink: RequestSink;
     try {
       sink = candidate.endpoint.open(head, attempt, notes);
@@ -205,7 +208,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
     sink.writer = this.#writer;
     const body = this.#body;
     if (body === null) return;
-    this.head = null;
+    if (!this.#proxy.site.upstream.keepsHeads) this.head = null;
     this.#forgetBody();
     let room = true;
     for (const chunk of body) room = sink.write(chunk);
@@ -294,28 +297,46 @@ export class Exchange implements RequestSink, Waiter, Timed {
       this.reply.abort(failure);
       return;
     }
-    if (failure.retry === 'always' && this.#redispatches < REDISPATCHES && this.#takeBack(failure)) return;
+    if (failure.retry !== 'no' && this.#tryAgain(failure)) return;
     this.fail(failure);
   }
 
-  /** A request of which nothing began goes back to its place in the queue: a refusal is not a try. */
-  #takeBack(failure: Failure): boolean {
+  /**
+   * Rule R1: what provably never began may be sent again whatever its method, the rest only when it is idempotent and wholly kept. A request that
+   * was refused goes back to its place in the queue, which is no try; others get one more, elsewhere, while the budget lasts.
+   */
+  #tryAgain(failure: Failure): boolean {
+    const { notes } = this;
     const sink = this.#sink as (RequestSink & Partial<Reclaimable>) | null;
-    if (sink?.reclaim === undefined || (failure.code !== 'refused' && failure.code !== 'tunnel_lost_unsent')) return false;
-    const kept = sink.reclaim();
-    if (kept === null) return false;
-    this.#redispatches++;
-    this.#proxy.site.metrics.redispatches.value++;
+    const kept = sink?.reclaim?.() ?? null;
+    const head = kept?.head ?? this.head;
+    if (kept === null || head === null) return false;
+    const refused = failure.code === 'refused' || failure.code === 'tunnel_lost_unsent';
+    if (refused) {
+      if (this.#redispatches++ >= REDISPATCHES) return false;
+    } else {
+      if (notes.attempts >= ATTEMPTS) return false;
+      if (failure.retry === 'safe' && !(IDEMPOTENT.has(head.method) && kept.complete)) return false;
+    }
+    // Whoever failed is not asked again. A refused request takes its place in the queue; one whose agent is gone may wait if it was ready to.
+    const { site } = this.#proxy;
+    const other = refused ? null : site.upstream.pick(head, notes.endpoint);
+    if (!refused && other === null && !(failure.code === 'tunnel_lost' && site.patienceMs(head) > 0)) return false;
+    if (!refused && !this.#proxy.mayRetry()) return false;
+    site.metrics.redispatches.value++;
+    notes.tries = notes.tries === '' ? `${notes.endpoint}:${failure.code}` : `${notes.tries},${notes.endpoint}:${failure.code}`;
     this.#sink = null;
-    this.notes.attempts--;
-    this.head = kept.head;
+    sink!.settled();
+    if (refused) notes.attempts--;
+    this.head = head;
     this.#body = kept.body;
     for (const chunk of kept.body) this.#bodyBytes += chunk.length;
     this.#proxy.heldBytes += this.#bodyBytes;
     this.#complete = kept.complete;
     // Whoever writes the body may have been told to stop by the sink that is gone.
     this.#blocked = !kept.complete;
-    this.proceed(kept.head);
+    if (other !== null) this.#dispatch(other, head);
+    else this.proceed(head);
     return true;
   }
 

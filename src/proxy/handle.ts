@@ -5,6 +5,7 @@ import { Failure } from '../http/failure.ts';
 import { tellForwarding } from '../http/forwarded.ts';
 import type { Peer, RequestHead } from '../http/head.ts';
 import { Exchange } from './exchange.ts';
+import { RETRIES_AT_START, RETRIES_SAVED, RETRY_SHARE } from './limits.ts';
 import { prefersHtml, rescue } from './rescue.ts';
 import type { Site } from './site.ts';
 
@@ -18,6 +19,8 @@ export class Proxy implements Handler {
   /** Bytes of request bodies held for waiting requests now. */
   heldBytes = 0;
   readonly #record: AccessRecord;
+  /** Further attempts that may be made now. */
+  #retries = RETRIES_AT_START;
 
   constructor(site: Site) {
     this.site = site;
@@ -28,6 +31,7 @@ export class Proxy implements Handler {
     const { site } = this;
     const exchange = new Exchange(this, head, reply, notes, this.#arrivals++);
     site.metrics.inFlight++;
+    if (this.#retries < RETRIES_SAVED) this.#retries += RETRY_SHARE;
     // 1. May it come in?
     const refusal = this.#admit(head);
     if (refusal !== null) {
@@ -82,6 +86,13 @@ export class Proxy implements Handler {
     }
   }
 
+  /** May one more request be tried again? Takes from the budget when it may. */
+  mayRetry(): boolean {
+    if (this.#retries < 1) return false;
+    this.#retries--;
+    return true;
+  }
+
   /** A request that waited to come inside left, or its time was over. */
   leaveEntry(exchange: Exchange): void {
     const at = this.#entry.indexOf(exchange);
@@ -111,6 +122,7 @@ export class Proxy implements Handler {
     record.attempts = notes.attempts;
     record.failure = notes.failure?.code ?? '';
     record.host = exchange.host;
+    record.tries = notes.tries;
     this.site.accessLog!.write(record);
   }
 
@@ -167,5 +179,6 @@ function emptyRecord(): AccessRecord {
     attempts: 0,
     failure: '',
     host: '',
+    tries: '',
   };
 }

@@ -14,8 +14,10 @@ export interface Candidate {
 
 /** A named group of endpoints that can stand in for each other. */
 export interface Upstream {
-  /** Somebody who can take this request now; null when all are busy or nobody is there. */
-  pick(head: RequestHead): Candidate | null;
+  /** Must the core hold every request's head, since its endpoints cannot give it back for another attempt elsewhere? */
+  readonly keepsHeads: boolean;
+  /** Somebody who can take this request now, but for the endpoint of id `not`; null when all are busy or nobody is there. */
+  pick(head: RequestHead, not?: string): Candidate | null;
   /** Why pick() found nobody. */
   lacking(head: RequestHead): Failure;
   /** Puts a request that found nobody into the queue, at the place of its arrival. @returns null, or why it may not wait */

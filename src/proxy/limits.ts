@@ -1,0 +1,11 @@
+/** Bounds of what the core does beside passing things on. */
+
+/** Attempts per request, the first one included (rule R1). A refusal is none: nothing of the request had begun. */
+export const ATTEMPTS = 2;
+/** A request that is refused this often is in a loop, not in a race. */
+export const REDISPATCHES = 16;
+/** Further attempts allowed per request that comes in: when everything fails, retries must not double the load. */
+export const RETRY_SHARE = 0.2;
+/** Further attempts that may be saved up, and how many are there at the start. */
+export const RETRIES_SAVED = 100;
+export const RETRIES_AT_START = 10;
