@@ -52,6 +52,11 @@ export interface TunnelLimits {
   informationalCount: number;
   /** OPENs refused within a second before the agent gives the hub up; twice the slots ever offered when that is more. */
   refusalsPerSecond: number;
+  /** How long a slot that was granted to a hub may lie unused before it moves on: ms at least, and round trips (there and back, and some work). */
+  grantMinMs: number;
+  grantRoundTrips: number;
+  /** Shortest time between two WAITING to one agent, ms: an agent cannot use news that come faster than a request takes. */
+  waitingEveryMs: number;
   /** How often a session looks at its deadlines, ms. */
   tickMs: number;
   /** Silence after which a PING is sent, ms; after the same again without a byte, no new work goes there. */
@@ -104,6 +109,9 @@ export const tunnelLimits: TunnelLimits = {
   costBurst: 250_000,
   informationalCount: 100,
   refusalsPerSecond: 16,
+  grantMinMs: 20,
+  grantRoundTrips: 2.2,
+  waitingEveryMs: 5,
   tickMs: 1_000,
   pingAfterMs: 5_000,
   deadAfterMs: 15_000,

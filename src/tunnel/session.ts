@@ -69,6 +69,10 @@ export interface Session extends Endpoint {
   /** Bytes held by this session: unsent output and unconsumed input of all streams. */
   readonly bufferedBytes: number;
   owner: SessionOwner | null;
+  /** The agent has other hubs as well, so it is told who waits here. Absent where the wire cannot say so. */
+  readonly shared?: boolean;
+  /** Tells the agent how many requests wait that it may serve, and since when (monotonic ms) the oldest does. */
+  tellWaiting?(count: number, sinceMs: number): void;
   /** Asks the agent to leave: it opens no new work here, what runs finishes, then the session ends. */
   drain(): void;
   /** Ends it now: streams are aborted with `failure`. */

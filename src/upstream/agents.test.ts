@@ -72,6 +72,7 @@ class FakeSession implements Session {
 class FakeWaiter implements Waiter {
   readonly rank = 0;
   readonly arrival: number;
+  readonly notes = { startMs: 0 };
   readonly head: RequestHead;
   line: WaitingLine | null = null;
   before: Waiter | null = null;

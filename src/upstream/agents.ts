@@ -6,6 +6,7 @@ import type { AgentIdentity, Session, SessionOwner } from '../tunnel/session.ts'
 import { LANES, LOOKS, RETRY_AFTER_NO_AGENT_S, RETRY_AFTER_NO_SLOT_S } from './limits.ts';
 import { goesFirst, type Waiter, WaitingLine } from './queue.ts';
 import type { Candidate, Upstream } from './upstream.ts';
+import { WaitingBoard } from './waiting-board.ts';
 
 export interface AgentPoolOptions {
   /** Requests that may wait at once, over all lanes. */
@@ -28,6 +29,8 @@ export class AgentPool implements Upstream {
   /** How many agents name each path in their tokens. */
   readonly #scopedPaths = new Map<string, number>();
   waiting = 0;
+  /** Where agents with several hubs learn who waits here. */
+  readonly #board = new WaitingBoard();
 
   constructor(options: AgentPoolOptions) {
     this.#options = options;
@@ -78,6 +81,7 @@ export class AgentPool implements Upstream {
   lost(member: Member, reason: string): void {
     const { session } = member;
     if (!this.#members.delete(session)) return;
+    this.#board.remove(member);
     for (const lane of member.lanes) lane.forget(member);
     for (const path of session.agent.scopePaths) {
       const left = this.#scopedPaths.get(path)! - 1;
@@ -138,6 +142,7 @@ export class AgentPool implements Upstream {
     if (this.waiting >= this.#options.queueSize) return new Failure('queue_full', `${this.waiting} requests wait already`, RETRY_AFTER_NO_SLOT_S);
     this.waiting++;
     this.#laneOf(waiter.head!).line.add(waiter);
+    this.#board.changed();
     return null;
   }
 
@@ -145,6 +150,7 @@ export class AgentPool implements Upstream {
     if (waiter.line === null) return;
     waiter.line.remove(waiter);
     this.waiting--;
+    this.#board.changed();
   }
 
   letGo(candidate: Candidate, wanted: boolean): boolean {
@@ -159,6 +165,9 @@ export class AgentPool implements Upstream {
   changed(member: Member): void {
     const { session, lanes } = member;
     if (this.#members.get(session) !== member) return;
+    if (session.shared === true) this.#board.add(member);
+    else if (member.told) this.#board.remove(member);
+    member.told = session.shared === true;
     if (this.waiting > 0) {
       while (member.free > 0) {
         let next: Waiter | null = null;
@@ -233,6 +242,8 @@ class Member implements Candidate, SessionOwner {
   readonly listed: number[] = [];
   /** Free slots that are kept for waiters who look whether their clients are still there. */
   kept = 0;
+  /** Is it told who waits here? */
+  told = false;
 
   constructor(pool: AgentPool, session: Session) {
     this.#pool = pool;

@@ -8,6 +8,8 @@ export interface Waiter {
   readonly rank: number;
   /** Order of arrival at this hub; kept when a refused request comes back. */
   readonly arrival: number;
+  /** Since when it has been here. */
+  readonly notes: { readonly startMs: number };
   /** The request, held. */
   readonly head: RequestHead | null;
   /** The line it stands in; null when it does not wait. Kept by WaitingLine. */

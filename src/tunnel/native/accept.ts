@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Failure } from '../../http/failure.ts';
-import type { RequestHead } from '../../http/head.ts';
+import { fieldLine, type RequestHead } from '../../http/head.ts';
 import { WINDLASS_HUB, WINDLASS_TOKEN } from '../../http/names.ts';
 import { REASONS } from '../../http/write.ts';
 import type { Log } from '../../observe/log.ts';
@@ -9,7 +9,7 @@ import type { Wire, WireUser } from '../../std/wire.ts';
 import { type TunnelLimits, tunnelLimits } from '../limits.ts';
 import type { AgentIdentity, Session } from '../session.ts';
 import { frameBounds } from './frames.ts';
-import type { Hello } from './hello.ts';
+import type { Hello, Sibling } from './hello.ts';
 import { HubSession } from './hub-session.ts';
 
 /** What a valid token proves. */
@@ -26,6 +26,8 @@ export interface AcceptOptions {
   readonly loop: Loop;
   readonly log: Log;
   readonly hubId: string;
+  /** Other hubs that agents are told of. */
+  readonly siblings?: readonly Sibling[];
   readonly limits?: TunnelLimits;
   /** Is this token good? */
   authenticate(token: string, remoteAddress: string): AgentClaims | Failure;
@@ -57,7 +59,9 @@ export function acceptAgent(head: RequestHead, wire: Wire, rest: Buffer, options
     turnAway(wire, options.loop, claims);
     return;
   }
-  wire.write(Buffer.from(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${PROTOCOL}\r\n\r\n`, 'latin1'));
+  // The id lets an agent that has come by two ways see it before its HELLO would replace its first session.
+  const id = fieldLine('Windlass-Hub', options.hubId);
+  wire.write(Buffer.from(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${PROTOCOL}\r\n${id}\r\n`, 'latin1'));
   const session = new HubSession(
     {
       loop: options.loop,
@@ -65,6 +69,7 @@ export function acceptAgent(head: RequestHead, wire: Wire, rest: Buffer, options
       limits,
       bounds: limits === tunnelLimits ? DEFAULT_BOUNDS : frameBounds(limits),
       hubId: options.hubId,
+      siblings: options.siblings ?? [],
       sessionId: randomBytes(8).toString('hex'),
       address,
       identify: (hello) => identityOf(hello, claims, address),

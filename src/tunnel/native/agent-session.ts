@@ -8,6 +8,7 @@ import { AgentStream, type AgentStreamOwner } from './agent-stream.ts';
 import {
   CANCEL,
   F_RELEASED,
+  F_SHARED,
   GOAWAY,
   HEADER_BYTES,
   HELLO,
@@ -25,7 +26,7 @@ import {
 import { type Farewell, type Hello, readWelcome, type Welcome, writeFarewell, writeHello } from './hello.ts';
 import { Link, type LinkOptions } from './link.ts';
 import { readOpen } from './open.ts';
-import type { SlotLedger, SlotsWatcher } from './slots.ts';
+import type { SlotLedger, SlotShare, SlotsUser } from './slots.ts';
 import type { Stream } from './stream.ts';
 import { ends } from './stream.ts';
 
@@ -41,16 +42,18 @@ export interface AgentSessionOptions extends LinkOptions {
 }
 
 /** One connection to one hub, as the agent sees it. */
-export class AgentSession extends Link<AgentStream> implements AgentStreamOwner, SlotsWatcher, Flushable {
-  /** Requests that wait at the hub for this agent, by its word. */
-  waitingCount = 0;
-  waitingOldestMs = 0;
+export class AgentSession extends Link<AgentStream> implements AgentStreamOwner, SlotsUser, Flushable {
   queued = false;
   readonly #options: AgentSessionOptions;
   readonly #scratch: RequestHead;
+  /** This hub's part in the slots; null before WELCOME and once nothing is taken here any more. */
+  #share: SlotShare | null = null;
   /** What the hub computes as free from all we have sent and received. */
   #view = 0;
   #toldTotal = 0;
+  #toldShared = false;
+  /** An OPEN was refused: the hub waits for SLOTS, whatever they say. */
+  #owesSlots = false;
   /** The most that was ever offered. */
   #offered = 0;
   #refusals = 0;
@@ -67,10 +70,9 @@ export class AgentSession extends Link<AgentStream> implements AgentStreamOwner,
   /** Says HELLO. */
   start(hello: Omit<Hello, 'slots'>): void {
     const { slots } = this.#options;
-    slots.watch(this);
-    this.#view = slots.free;
+    this.#view = slots.surplus;
     this.#toldTotal = this.#offered = slots.total;
-    this.out.whole(HELLO, 0, 0, writeHello({ ...hello, slots: { total: slots.total, free: slots.free } }));
+    this.out.whole(HELLO, 0, 0, writeHello({ ...hello, slots: { total: slots.total, free: this.#view } }));
   }
 
   get inFlight(): number {
@@ -80,7 +82,7 @@ export class AgentSession extends Link<AgentStream> implements AgentStreamOwner,
   /** Takes nothing new; says goodbye when what runs is done. */
   leave(): void {
     if (this.#leaving) return;
-    this.#leaving = true;
+    this.#close();
     if (this.state === 'hello') {
       this.end(LEAVING);
       return;
@@ -96,7 +98,22 @@ export class AgentSession extends Link<AgentStream> implements AgentStreamOwner,
   }
 
   slotsChanged(): void {
-    this.loop.turn.later(this.out);
+    if (!this.#isTold()) this.loop.turn.later(this.out);
+  }
+
+  /** Does the hub reckon with what is true? */
+  #isTold(): boolean {
+    const share = this.#share;
+    if (share === null) return this.#view === 0 && !this.#owesSlots;
+    return share.near(this.#view) && this.#options.slots.total === this.#toldTotal && share.shared === this.#toldShared && !this.#owesSlots;
+  }
+
+  /** Nothing new is taken here. */
+  #close(): void {
+    this.#leaving = true;
+    const share = this.#share;
+    this.#share = null;
+    share?.leave();
   }
 
   release(told: boolean): void {
@@ -118,8 +135,7 @@ export class AgentSession extends Link<AgentStream> implements AgentStreamOwner,
         return true;
       }
       case WAITING:
-        this.waitingCount = readU32(bytes, start);
-        this.waitingOldestMs = readU32(bytes, start + 4);
+        this.#share?.waits(readU32(bytes, start), readU32(bytes, start + 4));
         return id === 0;
       default:
         return false;
@@ -132,6 +148,7 @@ export class AgentSession extends Link<AgentStream> implements AgentStreamOwner,
     this.state = 'open';
     this.sinceMs = this.loop.clock.now();
     this.ping(this.sinceMs);
+    if (!this.#leaving) this.#share = this.#options.slots.join(this);
     this.#options.joined(welcome);
     return true;
   }
@@ -140,7 +157,7 @@ export class AgentSession extends Link<AgentStream> implements AgentStreamOwner,
     if (id !== this.lastId + 1) return false;
     this.lastId = id;
     this.#view--;
-    if (this.#leaving || this.streams.size >= this.limits.streams || !this.#options.slots.take(this)) {
+    if (this.#leaving || this.streams.size >= this.limits.streams || !this.#options.slots.take(this.#share)) {
       this.#refuse(id);
       return true;
     }
@@ -172,6 +189,7 @@ export class AgentSession extends Link<AgentStream> implements AgentStreamOwner,
   /** Nothing of it reached the upstream. */
   #refuse(id: number): void {
     this.out.empty(REFUSED, 0, id);
+    this.#owesSlots = true;
     this.#refusals++;
     // A hub with an old level may be wrong by as many slots as it was ever offered; one that goes on is not looking.
     if (this.#refusals > Math.max(this.limits.refusalsPerSecond, 2 * this.#offered)) this.violated('streams opened without a slot');
@@ -194,7 +212,7 @@ export class AgentSession extends Link<AgentStream> implements AgentStreamOwner,
   protected override flagged(): void {}
 
   protected override goneAway(farewell: Farewell): void {
-    this.#leaving = true;
+    this.#close();
     this.#parting = { code: 'drained', reason: 'what ran is done', retryAfterMs: farewell.retryAfterMs };
     this.loop.turn.later(this);
   }
@@ -213,16 +231,17 @@ export class AgentSession extends Link<AgentStream> implements AgentStreamOwner,
 
   /** SLOTS, when the hub would reckon with a number that is not true. */
   override beforeFlush(): void {
-    if (this.state !== 'open') return;
-    const { slots } = this.#options;
-    const { total } = slots;
-    const free = this.#leaving ? 0 : slots.free;
-    if (free === this.#view && total === this.#toldTotal) return;
+    if (this.state !== 'open' || this.#isTold()) return;
+    const share = this.#share;
+    const { total } = this.#options.slots;
+    const free = share === null ? 0 : share.level;
     this.#view = free;
     this.#toldTotal = total;
+    this.#owesSlots = false;
+    this.#toldShared = share !== null && share.shared;
     if (total > this.#offered) this.#offered = total;
     const slab = this.out.reserve(HEADER_BYTES + 12);
-    let at = writeHeader(slab.bytes, slab.at, 12, SLOTS, 0, 0);
+    let at = writeHeader(slab.bytes, slab.at, 12, SLOTS, this.#toldShared ? F_SHARED : 0, 0);
     at = writeU32(slab.bytes, at, total);
     at = writeU32(slab.bytes, at, free);
     this.out.commit(writeU32(slab.bytes, at, this.lastId));
@@ -236,8 +255,12 @@ export class AgentSession extends Link<AgentStream> implements AgentStreamOwner,
     this.#refusals = 0;
   }
 
+  protected override overdueChanged(): void {
+    if (this.#share !== null) this.#share.overdue = this.overdue;
+  }
+
   protected override over(reason: string, farewell: Farewell | null): void {
-    this.#options.slots.unwatch(this);
+    this.#close();
     this.#options.over(reason, farewell);
   }
 

@@ -93,7 +93,7 @@ describe('HELLO, WELCOME and BYE', () => {
   test('are read as they were written', () => {
     const bytes = writeHello(hello);
     expect(readHello(bytes, 0, bytes.length, tunnelLimits)).toEqual(hello);
-    const welcome = { version: 1, hub: 'h', session: 's' };
+    const welcome = { version: 1, hub: 'h', session: 's', siblings: [{ id: 'h2', address: 'https://h2.example' }] };
     const other = writeWelcome(welcome);
     expect(readWelcome(other, 0, other.length)).toEqual(welcome);
     const bye = { code: 'c', reason: 'why', retryAfterMs: 5 };

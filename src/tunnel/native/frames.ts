@@ -42,6 +42,9 @@ export const F_UNKNOWN_LENGTH = 0x08;
 /** The client waits for 100 (Continue) before it sends the body. */
 export const F_EXPECT = 0x10;
 
+/** In SLOTS: the agent has other hubs as well, and wants to know who waits here. */
+export const F_SHARED = 0x20;
+
 /** Bytes of OPEN before its typed fields: deadline u32, length of the fields u16, length of the head u16. */
 export const OPEN_FIXED = 8;
 /** Bytes of HEAD and INFO before their typed fields: length of the fields u16, length of the head u16. */

@@ -16,11 +16,20 @@ export interface Hello {
   readonly slots: { readonly total: number; readonly free: number };
 }
 
+/** Another hub that an agent is to dial as well. */
+export interface Sibling {
+  /** Its hub id. */
+  readonly id: string;
+  /** As for `--hub`. */
+  readonly address: string;
+}
+
 /** What a hub answers. */
 export interface Welcome {
   readonly version: number;
   readonly hub: string;
   readonly session: string;
+  readonly siblings: readonly Sibling[];
 }
 
 /** The payload of BYE and GOAWAY: why, and when it is worth coming back. */
@@ -96,7 +105,9 @@ function readHardware(value: unknown): Hardware | null {
 }
 
 export function writeWelcome(welcome: Welcome): Buffer {
-  return Buffer.from(JSON.stringify({ version: welcome.version, hub: welcome.hub, session: welcome.session, siblings: [], features: [] }));
+  return Buffer.from(
+    JSON.stringify({ version: welcome.version, hub: welcome.hub, session: welcome.session, siblings: welcome.siblings, features: [] }),
+  );
 }
 
 /** @returns null when it cannot be read or speaks a version we did not offer */
@@ -105,7 +116,23 @@ export function readWelcome(bytes: Buffer, start: number, end: number): Welcome 
   if (value === null || value['version'] !== VERSION) return null;
   const { hub, session } = value;
   if (typeof hub !== 'string' || typeof session !== 'string') return null;
-  return { version: VERSION, hub: plainText(hub, 128), session: plainText(session, 128) };
+  return { version: VERSION, hub: plainText(hub, 128), session: plainText(session, 128), siblings: readSiblings(value['siblings']) };
+}
+
+/** Siblings that an agent takes from one hub. */
+const SIBLINGS = 64;
+
+/** Entries that are not as they should be do not count. */
+function readSiblings(value: unknown): Sibling[] {
+  const siblings: Sibling[] = [];
+  if (!Array.isArray(value)) return siblings;
+  for (const entry of value as unknown[]) {
+    if (siblings.length === SIBLINGS) break;
+    if (!isObject(entry)) continue;
+    const { id, address } = entry;
+    if (typeof id === 'string' && ID.test(id) && typeof address === 'string' && address.length <= 1_024) siblings.push({ id, address });
+  }
+  return siblings;
 }
 
 export function writeFarewell(farewell: Farewell): Buffer {

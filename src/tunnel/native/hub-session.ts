@@ -6,8 +6,26 @@ import { type RequestHead, ResponseHead } from '../../http/head.ts';
 import type { Flushable, Turn } from '../../std/turn.ts';
 import type { Wire } from '../../std/wire.ts';
 import type { AgentIdentity, Session, SessionOwner, WireAbilities } from '../session.ts';
-import { F_END, F_RELEASED, GOAWAY, HEAD, HELLO, HEADER_BYTES, INFO, OPEN_FIXED, readU32, REFUSED, RESET, SLOTS, WELCOME } from './frames.ts';
-import { type Farewell, type Hello, readHello, writeFarewell, writeWelcome } from './hello.ts';
+import {
+  F_END,
+  F_RELEASED,
+  F_SHARED,
+  GOAWAY,
+  HEAD,
+  HEADER_BYTES,
+  HELLO,
+  INFO,
+  OPEN_FIXED,
+  readU32,
+  REFUSED,
+  RESET,
+  SLOTS,
+  WAITING,
+  WELCOME,
+  writeHeader,
+  writeU32,
+} from './frames.ts';
+import { type Farewell, type Hello, readHello, type Sibling, writeFarewell, writeWelcome } from './hello.ts';
 import { HubStream, type HubStreamOwner } from './hub-stream.ts';
 import { Link, type LinkOptions } from './link.ts';
 import { openFlags, openRoom, writeOpen } from './open.ts';
@@ -19,6 +37,8 @@ const ABILITIES: WireAbilities = { upgrade: true, trailers: true, informational:
 /** How a hub session is born: who it is, and who takes it. */
 export interface HubSessionOptions extends LinkOptions {
   readonly hubId: string;
+  /** Other hubs that the agent is told of. */
+  readonly siblings: readonly Sibling[];
   readonly sessionId: string;
   readonly address: string;
   /** Makes the agent's identity of what it says and what its token proves. */
@@ -41,6 +61,13 @@ export class HubSession extends Link<HubStream> implements Session, HubStreamOwn
   #free = 0;
   /** The last OPEN that this word knew of. */
   #seen = 0;
+  /** The agent refused an OPEN: it gets no other before its next word. */
+  #refused = false;
+  /** The agent has other hubs as well. */
+  shared = false;
+  /** How many wait and since when, as the agent reckons: by our last WAITING and the OPENs since. */
+  #toldWaiting = 0;
+  #toldSinceMs = 0;
   #draining = false;
   #freeChanged = false;
   /** Streams whose OPEN stands in the batch. */
@@ -61,7 +88,7 @@ export class HubSession extends Link<HubStream> implements Session, HubStreamOwn
   }
 
   get free(): number {
-    if (this.state !== 'open' || this.#draining || this.overdue || this.out.blocked) return 0;
+    if (this.state !== 'open' || this.#draining || this.overdue || this.#refused || this.out.blocked) return 0;
     return Math.max(0, this.#free - (this.lastId - this.#seen));
   }
 
@@ -88,6 +115,7 @@ export class HubSession extends Link<HubStream> implements Session, HubStreamOwn
     if (end - from > HEADER_BYTES + OPEN_FIXED + this.limits.headBytes)
       return new Refusal(reply, new Failure('head_too_large', 'the head is too large for the tunnel'), this.loop.turn);
     this.lastId = id;
+    if (this.#toldWaiting > 0) this.#reckonServed();
     const stream = new HubStream(this, id, head, reply, notes, slab.bytes, from);
     out.commitFrame(stream, from, end, (flags & F_END) === 0 ? this.limits.inlineBytes : 0);
     out.retain(stream);
@@ -95,6 +123,30 @@ export class HubSession extends Link<HubStream> implements Session, HubStreamOwn
     this.streams.add(stream);
     this.#unsent.push(stream);
     return stream;
+  }
+
+  /** WAITING, when the agent reckons with something else. Who calls it keeps it from being called all the time. */
+  tellWaiting(count: number, sinceMs: number): void {
+    if (this.state !== 'open' || !this.shared) return;
+    if (count === this.#toldWaiting) {
+      if (count === 0) return;
+      // The agent guesses the age of those behind the one that was served: right for an even stream, and put right when it is far off.
+      const age = this.loop.clock.now() - sinceMs;
+      if (Math.abs(sinceMs - this.#toldSinceMs) <= Math.max(AGE_SLACK_MS, age / 4)) return;
+    }
+    this.#toldWaiting = count;
+    this.#toldSinceMs = sinceMs;
+    const slab = this.out.reserve(HEADER_BYTES + 8);
+    let at = writeHeader(slab.bytes, slab.at, 8, WAITING, 0, 0);
+    at = writeU32(slab.bytes, at, count);
+    this.out.commit(writeU32(slab.bytes, at, count === 0 ? 0 : Math.min(MAX_U32, Math.max(0, Math.round(this.loop.clock.now() - sinceMs)))));
+  }
+
+  /** As the agent does at an OPEN: the oldest waiter has its slot, the next one is younger by its part. */
+  #reckonServed(): void {
+    const now = this.loop.clock.now();
+    this.#toldSinceMs = now - ((now - this.#toldSinceMs) * (this.#toldWaiting - 1)) / this.#toldWaiting;
+    this.#toldWaiting--;
   }
 
   /** Asks the agent to leave when what runs here is done. */
@@ -138,12 +190,13 @@ export class HubSession extends Link<HubStream> implements Session, HubStreamOwn
       }
       case REFUSED: {
         const stream = this.streams.get(id);
+        this.#refused = true;
         if (stream === undefined) this.unknown(type, id);
         else stream.refused();
         return true;
       }
       case SLOTS:
-        return id === 0 && this.#slots(readU32(bytes, start), readU32(bytes, start + 4), readU32(bytes, start + 8));
+        return id === 0 && this.#slots(flags, readU32(bytes, start), readU32(bytes, start + 4), readU32(bytes, start + 8));
       default:
         return false;
     }
@@ -161,7 +214,12 @@ export class HubSession extends Link<HubStream> implements Session, HubStreamOwn
     this.#free = hello.slots.free;
     this.state = 'open';
     this.sinceMs = this.loop.clock.now();
-    this.out.whole(WELCOME, 0, 0, writeWelcome({ version: 1, hub: this.#options.hubId, session: this.#options.sessionId }));
+    this.out.whole(
+      WELCOME,
+      0,
+      0,
+      writeWelcome({ version: 1, hub: this.#options.hubId, session: this.#options.sessionId, siblings: this.#options.siblings }),
+    );
     this.ping(this.sinceMs);
     const failure = this.#options.joined(this);
     if (failure !== null) this.out.flush();
@@ -169,11 +227,20 @@ export class HubSession extends Link<HubStream> implements Session, HubStreamOwn
     return true;
   }
 
-  #slots(total: number, free: number, seen: number): boolean {
+  #slots(flags: number, total: number, free: number, seen: number): boolean {
     if (free > total || total > this.limits.slotCount || seen > this.lastId || seen < this.#seen) return false;
+    // A slot that was granted and not used has moved on, and what we said of our waiters does not count any more: say it again.
+    if (this.#toldWaiting > 0 && free - (this.lastId - seen) < this.#free - (this.lastId - this.#seen)) this.#toldWaiting = UNKNOWN;
     this.#total = total;
     this.#free = free;
     this.#seen = seen;
+    // REFUSED is followed by SLOTS that know of it; older ones are in order before it.
+    this.#refused = false;
+    const shared = (flags & F_SHARED) !== 0;
+    if (shared !== this.shared) {
+      this.shared = shared;
+      this.#toldWaiting = 0;
+    }
     this.#freeChanged = true;
     return true;
   }
@@ -246,6 +313,12 @@ export class HubSession extends Link<HubStream> implements Session, HubStreamOwn
     return this.agent === NOBODY ? this.#options.address : this.agent.id;
   }
 }
+
+/** What the agent believes is not known. */
+const UNKNOWN = -1;
+const MAX_U32 = 0xffff_ffff;
+/** An age that is this much off does no harm, ms. */
+const AGE_SLACK_MS = 50;
 
 const NOBODY: AgentIdentity = {
   id: '',

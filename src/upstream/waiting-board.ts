@@ -1,0 +1,61 @@
+// HOT under load: changed() runs per request that waits or stops waiting.
+import { type Clock, systemClock } from '../std/clock.ts';
+import { tunnelLimits } from '../tunnel/limits.ts';
+import type { Session } from '../tunnel/session.ts';
+import type { WaitingLine } from './queue.ts';
+
+/** An agent that wants to know who waits here, and what it may serve. */
+export interface BoardMember {
+  readonly session: Session;
+  readonly lanes: readonly { readonly line: WaitingLine }[];
+}
+
+/** With more listeners than this, news come in proportion more rarely: what a request that waits costs in frames stays bounded. */
+const LISTENERS = 16;
+
+/** Tells agents that have other hubs as well how many requests wait here for them, so that they can share out their slots. Costs nothing while there are none. */
+export class WaitingBoard {
+  readonly #clock: Clock;
+  readonly #members = new Set<BoardMember>();
+  #armed = false;
+  #toldMs = Number.NEGATIVE_INFINITY;
+
+  constructor(clock: Clock = systemClock) {
+    this.#clock = clock;
+  }
+
+  /** Who is there already may want to be told anew. */
+  add(member: BoardMember): void {
+    this.#members.add(member);
+    this.changed();
+  }
+
+  remove(member: BoardMember): void {
+    this.#members.delete(member);
+  }
+
+  /** Somebody waits, or waits no more. */
+  changed(): void {
+    if (this.#armed || this.#members.size === 0) return;
+    this.#armed = true;
+    const every = tunnelLimits.waitingEveryMs * Math.ceil(this.#members.size / LISTENERS);
+    const left = this.#toldMs + every - this.#clock.now();
+    if (left <= 0) setImmediate(this.#tell);
+    else setTimeout(this.#tell, left);
+  }
+
+  readonly #tell = (): void => {
+    this.#armed = false;
+    this.#toldMs = this.#clock.now();
+    for (const { session, lanes } of this.#members) {
+      let count = 0;
+      let sinceMs = Number.POSITIVE_INFINITY;
+      for (let i = 0; i < lanes.length; i++) {
+        const { line } = lanes[i]!;
+        count += line.size;
+        if (line.first !== null) sinceMs = Math.min(sinceMs, line.first.notes.startMs);
+      }
+      session.tellWaiting?.(count, count === 0 ? this.#toldMs : sinceMs);
+    }
+  };
+}
