@@ -58,8 +58,9 @@ export class HttpOrigin {
         this.#sockets.delete(socket);
       });
     });
-    this.server.on('clientError', (_error, socket) => {
-      this.refused++;
+    this.server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+      // A request that ends in the middle is no bad one.
+      if (error.code !== 'ECONNRESET' && error.code !== 'HPE_INVALID_EOF_STATE') this.refused++;
       socket.destroy();
     });
   }
