@@ -5,6 +5,7 @@ import type { Log } from '../observe/log.ts';
 import { Registry } from '../observe/metrics.ts';
 import { addProcessMetrics } from '../observe/process.ts';
 import { VERSION } from '../observe/version.ts';
+import { proxyFor } from '../schema/egress.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
 import { httpLimits } from '../http/limits.ts';
 import { type TunnelLimits, tunnelLimits } from '../tunnel/limits.ts';
@@ -79,6 +80,7 @@ export async function startAgent(settings: AgentSettings, deps: AgentDeps): Prom
     const hub = settings.hubs[0]!;
     const connection = dialHub({
       hub,
+      proxy: proxyFor(settings.egress, hub),
       token: token.current,
       reloadToken: token.reload,
       identity,

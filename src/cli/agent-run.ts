@@ -2,6 +2,9 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { agentSettings, agentTable } from '../config/agent.ts';
 import type { AgentSettings } from '../config/settings.ts';
+import { SettingsError } from '../config/settings-error.ts';
+import { DIRECT, type Egress, egressOf } from '../schema/egress.ts';
+import { Wrong } from '../schema/wrong.ts';
 import type { Log } from '../observe/log.ts';
 import { isLoopback } from '../schema/address.ts';
 import type { Invocation } from './command.ts';
@@ -13,7 +16,7 @@ export async function run(invocation: Invocation): Promise<number> {
   const { values, sources } = await settingsOf(agentTable, invocation);
   const path = sources.get('token')!.path;
   const stateDir = sources.get('stateDir')!.level === 'default' ? defaultStateDir(world.env) : values.stateDir;
-  const settings = agentSettings(values, path === '-' ? null : path, stateDir);
+  const settings = agentSettings(values, path === '-' ? null : path, stateDir, values.proxy === 'environment' ? egressFrom(world.env) : DIRECT);
   const log = logFor(settings, world);
   warnOfArguments(agentTable, sources, log);
   warnOfRisks(settings, log);
@@ -36,6 +39,16 @@ export async function run(invocation: Invocation): Promise<number> {
     log,
     world,
   );
+}
+
+/** @throws SettingsError */
+function egressFrom(env: Readonly<Record<string, string | undefined>>): Egress {
+  try {
+    return egressOf(env);
+  } catch (error) {
+    if (!(error instanceof Wrong)) throw error;
+    throw new SettingsError([`environment ${error.part} ${error.message}; ${error.fix}`]);
+  }
 }
 
 /** Where programs of this user keep state (XDG base directories), or null when the user has no place. */

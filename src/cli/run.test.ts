@@ -385,3 +385,20 @@ test('a TLS pair that is not there is one line with the file', async () => {
   expect(await run('proxy --from 127.0.0.1:0 --to a:1 --tls-cert /nowhere/c.pem --tls-key /nowhere/k.pem'.split(' '), world)).toBe(2);
   expect(world.err()).toBe('windlass: --tls-cert and --tls-key cannot be used: /nowhere/c.pem does not exist\n');
 });
+
+test.each([
+  ['--proxy socks5://canary:canary@p:1', {}, 'windlass: --proxy "socks5://***@p:1" has a scheme that is not supported; use http:// or https://'],
+  [
+    '',
+    { HTTPS_PROXY: 'socks5://canary@p:1' },
+    'windlass: environment HTTPS_PROXY has a scheme that is not supported; use http:// or https://, or go past it with --proxy off',
+  ],
+  [
+    '',
+    { all_proxy: 'http://canary@:1' },
+    'windlass: environment all_proxy has no host; write it as http://host:port, or go past it with --proxy off',
+  ],
+  ['', { WINDLASS_PROXY: 'ftp://p' }, 'windlass: environment WINDLASS_PROXY "ftp://p" has a scheme that is not supported; use http:// or https://'],
+])('a proxy that cannot be used is one line: %s %o', async (flags, env, said) => {
+  expect(await complaint(`agent run --token-file t --hub h:1 --upstream u:1 ${flags}`, env, { t: 'wl1.x' })).toBe(said);
+});

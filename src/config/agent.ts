@@ -1,10 +1,25 @@
-import { allowRules, choice, duration, integer, labels, list, orOff, path, text, textLike, toggle, upstreamUrl } from '../schema/kind.ts';
+import { allowRules, choice, duration, integer, labels, list, orOff, path, text, textLike, toggle, upstreamUrl, type Kind } from '../schema/kind.ts';
+import { DIRECT, type Egress } from '../schema/egress.ts';
+import type { UpstreamUrl } from '../schema/upstream-url.ts';
 import { setting, type Values } from '../schema/setting.ts';
 import { adminAddr, commonSettings, commonTable, listenTable } from './common.ts';
 import type { AgentSettings, OnAbort, Wire } from './settings.ts';
 
 const START = 'To start';
 const UPSTREAM = 'The upstream';
+
+const PROXY: Kind<'environment' | 'off' | UpstreamUrl> = {
+  ...upstreamUrl(),
+  word: 'URL|off',
+  says: 'http(s)://[user[:pass]@]host[:port], or off',
+  parse: (texts) => (isOff(texts.at(-1)) ? 'off' : upstreamUrl().parse(texts)),
+  fromToml: (value, folder) => (isOff(value) ? 'off' : upstreamUrl().fromToml(value, folder)),
+  format: (value) => (typeof value === 'string' ? value : value.shown),
+};
+
+function isOff(given: unknown): boolean {
+  return given === 'off' || given === 'none' || given === false;
+}
 
 /** Settings of `agent run`, section [agent]. */
 export const agentTable = {
@@ -89,12 +104,28 @@ export const agentTable = {
     fallbackText: 'the built-in ones',
   }),
   wire: setting<Wire>({ kind: choice(['native']), group: 'The hub', help: 'how to speak to the hub', fallback: 'native' }),
+  proxy: setting<'environment' | 'off' | UpstreamUrl>({
+    kind: PROXY,
+    group: 'The hub',
+    help: 'HTTP proxy on the way to the hub (CONNECT)',
+    fallback: 'environment',
+    fallbackText: 'HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY',
+  }),
   adminAddr: adminAddr(null),
   ...commonTable,
 } as const;
 
-/** `tokenFile` is where the token was read from, `stateDir` where the agent's id is kept; both depend on more than the table knows. */
-export function agentSettings(values: Values<typeof agentTable>, tokenFile: string | null, stateDir: string | null): AgentSettings {
+/**
+ * `tokenFile` is where the token was read from, `stateDir` where the agent's id is kept, `environment` what the environment says of proxies;
+ * all depend on more than the table knows.
+ */
+export function agentSettings(
+  values: Values<typeof agentTable>,
+  tokenFile: string | null,
+  stateDir: string | null,
+  environment: Egress = DIRECT,
+): AgentSettings {
+  const { proxy } = values;
   return {
     ...commonSettings(values),
     token: values.token,
@@ -113,6 +144,8 @@ export function agentSettings(values: Values<typeof agentTable>, tokenFile: stri
     caFile: values.caFile,
     upgrades: values.upgrades,
     wire: values.wire,
+    // Who names a proxy means it, whatever NO_PROXY says.
+    egress: proxy === 'environment' ? environment : proxy === 'off' ? DIRECT : { http: proxy, https: proxy, except: [] },
     connectTimeoutMs: values.connectTimeout,
     firstByteTimeoutMs: values.firstByteTimeout,
     idleTimeoutMs: values.idleTimeout,

@@ -3,6 +3,7 @@ import type { LogLevel } from '../observe/log.ts';
 import type { Address } from '../schema/address.ts';
 import type { AllowRule } from '../schema/allow.ts';
 import type { Cidrs } from '../schema/cidrs.ts';
+import type { Egress } from '../schema/egress.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
 
 /** `auto`: pretty on a terminal, JSON otherwise. */
@@ -105,6 +106,8 @@ export interface AgentSettings extends CommonSettings, UpstreamTimeouts {
   /** Upgrade tokens that pass, lower case. */
   readonly upgrades: readonly string[];
   readonly wire: Wire;
+  /** Proxies on the way to the hub. */
+  readonly egress: Egress;
 }
 
 /** Everything `windlass proxy` needs to know. */

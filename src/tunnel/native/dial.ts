@@ -13,6 +13,7 @@ import { Wire, type WireUser } from '../../std/wire.ts';
 import { type TunnelLimits, tunnelLimits } from '../limits.ts';
 import type { Hardware } from '../session.ts';
 import { PROTOCOL } from './accept.ts';
+import { connectThrough } from './connect.ts';
 import { AgentSession } from './agent-session.ts';
 import { frameBounds, plainText } from './frames.ts';
 import { type Farewell, VERSION } from './hello.ts';
@@ -44,6 +45,8 @@ export interface DialOptions {
   readonly log: Log;
   readonly limits?: TunnelLimits;
   onState?(state: DialState): void;
+  /** An HTTP proxy on the way to the hub. */
+  readonly proxy?: UpstreamUrl | null;
   /** PEM of the certificate authorities to trust instead of Node's. */
   readonly ca?: string;
   readonly random?: () => number;
@@ -261,7 +264,10 @@ class Attempt implements WireUser {
   due: number;
   place = -1;
   readonly #loop: Loop;
-  readonly #wire: Wire;
+  readonly #options: DialOptions;
+  #wire: Wire | null = null;
+  /** Gives up the way through a proxy that is being opened. */
+  #giveUp: (() => void) | null = null;
   readonly #done: (outcome: Outcome) => void;
   #bytes: Buffer = Buffer.alloc(0);
   #over = false;
@@ -272,38 +278,55 @@ class Attempt implements WireUser {
 
   constructor(options: DialOptions, limits: TunnelLimits, done: (outcome: Outcome) => void) {
     this.#loop = options.loop;
+    this.#options = options;
     this.#done = done;
-    const { hub } = options;
-    const { host, port } = hub;
-    const secure = hub.protocol === 'https';
-    this.#wire = new Wire(options.loop, this, (onread) =>
-      secure
-        ? tls.connect({
-            host,
-            port,
-            ALPNProtocols: ['http/1.1'],
-            ...(net.isIP(host) === 0 ? { servername: host } : {}),
-            ...(options.ca === undefined ? {} : { ca: options.ca }),
-          })
-        : net.connect({ host, port, allowHalfOpen: true, onread }),
-    );
-    if (secure) this.#wire.listenToData();
     this.due = options.loop.clock.now() + limits.handshakeTimeoutMs;
     options.loop.sweeper.add(this);
+    const { proxy, hub, ca } = options;
+    if (proxy === undefined || proxy === null) {
+      this.#ask(null);
+      return;
+    }
+    this.#giveUp = connectThrough(proxy, hub, ca, (outcome) => {
+      this.#giveUp = null;
+      if ('problem' in outcome) this.#fail({ status: 0, reason: outcome.problem, retryAfterMs: 0 });
+      else this.#ask(outcome.socket);
+    });
+  }
+
+  /** Asks for the upgrade, over a connection that a proxy has opened or over one of our own. */
+  #ask(through: net.Socket | null): void {
+    const { hub, ca, loop } = this.#options;
+    const { host, port } = hub;
+    const secure = hub.protocol === 'https';
+    const wire = new Wire(loop, this, (onread) => {
+      if (!secure) return through ?? net.connect({ host, port, allowHalfOpen: true, onread });
+      return tls.connect({
+        ...(through === null ? { host, port } : { socket: through }),
+        ALPNProtocols: ['http/1.1'],
+        minVersion: 'TLSv1.2',
+        ...(net.isIP(host) === 0 ? { servername: host } : { host }),
+        ...(ca === undefined ? {} : { ca }),
+      });
+    });
+    this.#wire = wire;
+    if (secure || through !== null) wire.listenToData();
+    if (!secure && through !== null) wire.resume();
     let text: string;
     try {
-      text = requestText(hub, options.token());
+      text = requestText(hub, this.#options.token());
     } catch {
       this.#fail({ status: 0, reason: 'the token has characters that no token has', retryAfterMs: 0 });
       return;
     }
-    this.#wire.write(Buffer.from(text, 'latin1'));
+    wire.write(Buffer.from(text, 'latin1'));
   }
 
   cancel(): void {
     this.#over = true;
     this.#loop.sweeper.remove(this);
-    this.#wire.destroy();
+    this.#giveUp?.();
+    this.#wire?.destroy();
   }
 
   expired(): void {
@@ -368,7 +391,7 @@ class Attempt implements WireUser {
   #succeed(at: number): void {
     this.#over = true;
     this.#loop.sweeper.remove(this);
-    this.#done({ wire: this.#wire, rest: this.#bytes.subarray(at) });
+    this.#done({ wire: this.#wire!, rest: this.#bytes.subarray(at) });
   }
 
   #fail(failure: AttemptFailure): void {
