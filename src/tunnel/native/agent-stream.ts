@@ -34,6 +34,7 @@ export class AgentStream extends Stream implements ReplySink {
   readonly #owner: AgentStreamOwner;
   readonly #notes: Notes;
   readonly #upgrade: boolean;
+  readonly #isHead: boolean;
   #upgraded = false;
   #request: RequestSink | null = null;
   #headSent = false;
@@ -52,6 +53,7 @@ export class AgentStream extends Stream implements ReplySink {
     this.#owner = owner;
     this.#notes = notes;
     this.#upgrade = head.upgrade !== '';
+    this.#isHead = head.method === 'HEAD';
     this.receiveLeft = head.length >= 0 ? head.length : head.length === UNKNOWN_LENGTH || this.#upgrade ? -1 : 0;
   }
 
@@ -84,7 +86,8 @@ export class AgentStream extends Stream implements ReplySink {
     if (head.status === 101) {
       this.#upgraded = true;
       this.receiveLeft = -1;
-    } else if (head.length === NO_BODY) {
+    } else if (head.length === NO_BODY || this.#isHead || head.status === 204 || head.status === 304) {
+      // A Content-Length in such an answer speaks of a body that does not come (RFC 9110 6.4.1).
       flags = F_NO_BODY | F_END;
       this.sendLeft = 0;
     } else if (head.length === UNKNOWN_LENGTH) flags = F_UNKNOWN_LENGTH;
