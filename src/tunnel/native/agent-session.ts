@@ -116,9 +116,17 @@ export class AgentSession extends Link<AgentStream> implements AgentStreamOwner,
     share?.leave();
   }
 
-  release(told: boolean): void {
-    if (told) this.#view++;
+  release(): boolean {
     this.#options.slots.release();
+    const share = this.#share;
+    if (share === null || share.level <= this.#view) return false;
+    this.#view++;
+    return true;
+  }
+
+  untold(): void {
+    this.#view--;
+    this.loop.turn.later(this.out);
   }
 
   // --- frames
@@ -164,8 +172,8 @@ export class AgentSession extends Link<AgentStream> implements AgentStreamOwner,
     const head = this.#scratch;
     const outcome = readOpen(head, flags, bytes, start, end, this.headLimits);
     if (outcome !== true) {
-      this.release(outcome === false);
-      if (outcome === false) this.#reject(id, head.problem ?? 'bad_request', head.problemDetail);
+      const mine = this.release();
+      if (outcome === false) this.#reject(id, mine ? F_RELEASED : 0, head.problem ?? 'bad_request', head.problemDetail);
       else this.violated('lengths that do not fit their frame');
       return true;
     }
@@ -196,13 +204,13 @@ export class AgentSession extends Link<AgentStream> implements AgentStreamOwner,
   }
 
   /** RESET for a stream that never was. */
-  #reject(id: number, code: string, text: string): void {
+  #reject(id: number, flags: number, code: string, text: string): void {
     const detail = plainText(text, this.limits.detailLength);
     const slab = this.out.reserve(HEADER_BYTES + 2 + code.length + 4 * detail.length);
     const from = slab.at;
     const { bytes } = slab;
     const length = 2 + code.length + bytes.write(detail, from + HEADER_BYTES + 2 + code.length, 'utf8');
-    const at = writeHeader(bytes, from, length, RESET, F_RELEASED, id);
+    const at = writeHeader(bytes, from, length, RESET, flags, id);
     bytes[at] = 0;
     bytes[at + 1] = code.length;
     bytes.latin1Write(code, at + 2);

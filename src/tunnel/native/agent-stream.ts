@@ -23,8 +23,10 @@ import { Stream, type StreamOwner } from './stream.ts';
 
 /** What an agent stream needs of its session. */
 export interface AgentStreamOwner extends StreamOwner {
-  /** The slot of this stream is free; `told`: a RELEASED flag in the batch tells the hub. */
-  release(told: boolean): void;
+  /** The slot of a stream is free. @returns whether this hub may use it: then say RELEASED, or call untold() */
+  release(): boolean;
+  /** The hub was not told by RELEASED: SLOTS will. */
+  untold(): void;
 }
 
 /** One exchange at the agent's end: the reply sink of whoever answers it. It holds a slot until the answerer has settled. */
@@ -162,8 +164,8 @@ export class AgentStream extends Stream implements ReplySink {
   settled(): void {
     if (this.#settled) return;
     this.#settled = true;
+    const mine = this.#owner.release();
     if (this.#lost) {
-      this.#owner.release(false);
       this.#request?.settled();
       return;
     }
@@ -172,19 +174,18 @@ export class AgentStream extends Stream implements ReplySink {
       else this.#fail(new Failure('internal', 'the answer ended without an end'));
     }
     if (this.#cancelled && !this.#reset && !(this.remoteEnded && this.ending === END_SENT)) {
-      this.#sendReset('client_gone', '', F_RELEASED);
+      this.#sendReset('client_gone', '', mine ? F_RELEASED : 0);
       this.ending = END_SENT;
-      this.#owner.release(true);
       this.#finish();
       return;
     }
     if (this.ending !== END_SENT) {
       // The end of the answer still waits for credit: the slot does not.
-      this.#owner.release(false);
+      if (mine) this.#owner.untold();
       return;
     }
-    const told = this.#owner.out.addFlags(this, F_RELEASED);
-    this.#owner.release(told);
+    const told = mine && this.#owner.out.addFlags(this, F_RELEASED);
+    if (mine && !told) this.#owner.untold();
     // Nobody reads the rest of the request: the hub need not send it.
     if (!told && !this.remoteEnded && !this.#reset) this.#sendReset('settled', '', 0);
     this.#finish();
