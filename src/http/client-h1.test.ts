@@ -147,3 +147,27 @@ for (const [framing, field, first, second, last] of [
     expect(reply.calls).toEqual(['head 200', 'end', 'settled']);
   });
 }
+
+test('a head that has not left yet is not given back to its slab, even when an upstream answers before it was asked', async () => {
+  const pool = new Pool();
+  const { connection, wire } = used(pool);
+  const released: number[] = [];
+  const { slabs } = loop;
+  const release = slabs.release.bind(slabs);
+  slabs.release = (slab, n) => {
+    released.push(n);
+    release(slab, n);
+  };
+  try {
+    // Repeatable, so that its head may be needed again; its body is still to come, so that the head waits for the end of the turn.
+    const { exchange } = ask('PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n');
+    connection.start(exchange);
+    hear(connection, 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n');
+    expect(wire.written).toBe('');
+    expect(released).toEqual([]);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(wire.written).toContain('PUT /a');
+  } finally {
+    slabs.release = release;
+  }
+});

@@ -623,10 +623,10 @@ export class ClientExchange implements RequestSink, Writer {
     if (this.#slab !== null) this.#giveBack(this.#slab);
   }
 
-  /** Only what the kernel has taken is given back: an upstream may answer before it has read the head. */
+  /** Only what the kernel has taken is given back: an upstream may answer before it has read the head, even before the head has left. */
   #giveBack(slab: Slab): void {
     this.#slab = null;
-    if (this.connection?.wire.buffered === 0) this.#loop.slabs.release(slab, this.#to - this.#from);
+    if (this.connection?.out.empty === true) this.#loop.slabs.release(slab, this.#to - this.#from);
   }
 
   #put(chunk: Uint8Array): void {

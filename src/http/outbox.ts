@@ -140,6 +140,11 @@ export class Outbox implements Flushable {
     if (this.#slab !== null) this.send();
   }
 
+  /** Is all that was written with the kernel? */
+  get empty(): boolean {
+    return this.#slab === null && this.#wire.buffered === 0;
+  }
+
   get full(): boolean {
     return this.#wire.buffered >= HIGH_WATER;
   }
