@@ -127,7 +127,8 @@ test('whatever an upstream says, its client gets exactly that, a 502, or a cut',
 
 /** The origin's words by the kit's own reader, which knows neither extensions nor an absent reason. */
 function tolerant(text: string): Answer | null {
-  const plain = text.replace(/(HTTP\/1\.[01] \d{3})\r\n/, '$1 \r\n').replaceAll(/\r\n([0-9a-f]+);[^\r\n]*\r\n/gi, '\r\n$1\r\n');
+  const named = text.replace(/(HTTP\/1\.[01] \d{3})\r\n/, '$1 \r\n');
+  const plain = /\r\ntransfer-encoding:/i.test(text) ? named.replaceAll(/\r\n([0-9a-f]+);[^\r\n]*\r\n/gi, '\r\n$1\r\n') : named;
   try {
     return readAnswer(Buffer.from(plain, 'latin1'), 'GET', 'fin');
   } catch {
