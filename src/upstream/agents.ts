@@ -31,6 +31,8 @@ export class AgentPool implements Upstream {
   waiting = 0;
   /** Where agents with several hubs learn who waits here. */
   readonly #board = new WaitingBoard();
+  /** A session's stream gives a request back by itself. */
+  readonly keepsHeads = false;
 
   constructor(options: AgentPoolOptions) {
     this.#options = options;
@@ -91,7 +93,7 @@ export class AgentPool implements Upstream {
     this.#options.left?.(session, reason);
   }
 
-  pick(head: RequestHead): Candidate | null {
+  pick(head: RequestHead, not?: string): Candidate | null {
     const lane = this.#laneOf(head);
     // Whoever waits goes first: a newcomer never overtakes.
     if (lane.line.size > 0) return null;
@@ -100,26 +102,31 @@ export class AgentPool implements Upstream {
       const n = free.length;
       if (n === 1) {
         const only = free[0]!;
-        if (only.free > 0) return only;
+        if (only.free > 0) return only.agentId === not ? null : only;
         lane.unlist(only);
         return null;
       }
       // Least loaded of a few, from a random start: exact for small pools, as good as exact for large ones.
       let best: Member | null = null;
       let bestLoad = Number.POSITIVE_INFINITY;
+      let spared = false;
       const start = Math.floor(this.#random() * n);
       const looks = n < LOOKS ? n : LOOKS;
       for (let i = 0; i < looks; i++) {
         const member = free[(start + i) % n]!;
         const { session } = member;
         if (member.free <= 0) continue;
+        if (member.agentId === not) {
+          spared = true;
+          continue;
+        }
         const load = session.inFlight / session.slots;
         if (load < bestLoad) {
           best = member;
           bestLoad = load;
         }
       }
-      if (best !== null) return best;
+      if (best !== null || spared) return best;
       for (let i = free.length - 1; i >= 0; i--) if (free[i]!.free <= 0) lane.unlist(free[i]!);
     }
     return null;
