@@ -23,8 +23,12 @@ USER node
 # Where an agent keeps its id. Without a volume here it has a new one after each `docker run`.
 ENV XDG_STATE_HOME=/var/lib
 VOLUME /var/lib/windlass
-# Applications and agents of a hub. Health and metrics (9080) stay on loopback unless WINDLASS_ADMIN_ADDR says otherwise.
+# Applications and agents of a hub.
 EXPOSE 8080
+# Health and metrics, of agents too. They stay on loopback unless this says otherwise.
+ENV WINDLASS_ADMIN_ADDR=127.0.0.1:9080
+# A hub is healthy while it serves, an agent while it is joined to a hub.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 CMD ["windlass", "healthcheck"]
 # Understood from the environment, as slime's image does, among others:
 #   hub:   SECRET, APP_PASSWORD      (better: SECRET_FILE, APP_PASSWORD_FILE)
 #   agent: TOKEN, HUB, UPSTREAM      (better: TOKEN_FILE)

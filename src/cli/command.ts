@@ -11,6 +11,8 @@ export interface Command {
   readonly section: string | null;
   /** Flags that are no settings, with their help. They are switches. */
   readonly switches: Readonly<Record<string, string>>;
+  /** The setting that a first word without a flag gives. */
+  readonly operand?: string;
   /** Worked examples: the line, and what it does. */
   readonly examples: readonly (readonly [line: string, does: string])[];
   /** What else to know; paragraphs. */

@@ -38,6 +38,22 @@ export const commands: readonly Command[] = [
     load: () => import('./hub-register.ts'),
   },
   {
+    words: ['hub', 'install'],
+    summary: 'print a systemd unit for a hub with the given flags',
+    section: 'hub',
+    switches: {},
+    examples: [
+      ['windlass hub install --secret-file /etc/windlass/hub.secret', 'look at it first'],
+      [
+        'sudo windlass hub install --secret-file /etc/windlass/hub.secret --write /etc/systemd/system/windlass-hub.service',
+        'then: systemctl daemon-reload; systemctl enable --now windlass-hub',
+      ],
+    ],
+    notes: ['Secrets stay in their files (LoadCredential); the environment of who installs is not looked at.'],
+    table: async () => (await import('../config/install.ts')).hubInstallTable,
+    load: () => import('./install.ts'),
+  },
+  {
     words: ['agent', 'run'],
     summary: 'offer a service beside this machine to a hub; nothing has to be opened here',
     section: 'agent',
@@ -54,6 +70,22 @@ export const commands: readonly Command[] = [
     notes: ['SIGHUP: read the token file again.'],
     table: async () => (await import('../config/agent.ts')).agentTable,
     load: () => import('./agent-run.ts'),
+  },
+  {
+    words: ['agent', 'install'],
+    summary: 'print a systemd unit for an agent with the given flags',
+    section: 'agent',
+    switches: {},
+    examples: [
+      ['windlass agent install --token-file /etc/windlass/agent.token --hub https://hub.example.com --upstream localhost:3000', 'look at it first'],
+      [
+        'windlass agent install --user --token-file agent.token --hub hub:8080 --upstream localhost:3000 --write ~/.config/systemd/user/windlass-agent.service',
+        'for one user, without root',
+      ],
+    ],
+    notes: ['The token stays in its file (LoadCredential); the environment of who installs is not looked at.'],
+    table: async () => (await import('../config/install.ts')).agentInstallTable,
+    load: () => import('./install.ts'),
   },
   {
     words: ['proxy'],
@@ -83,6 +115,20 @@ export const commands: readonly Command[] = [
     notes: [],
     table: async () => (await import('../config/demo.ts')).demoTable,
     load: () => import('./demo-run.ts'),
+  },
+  {
+    words: ['healthcheck'],
+    summary: 'ask a running hub, agent or proxy of this machine how it is; exit code 0 or 1',
+    section: null,
+    switches: {},
+    operand: 'url',
+    examples: [
+      ['windlass healthcheck', 'a hub with its default --admin-addr'],
+      ['windlass healthcheck --url http://127.0.0.1:9081/readyz', 'another address'],
+    ],
+    notes: [],
+    table: async () => (await import('../config/healthcheck.ts')).healthcheckTable,
+    load: () => import('./healthcheck.ts'),
   },
   {
     words: ['version'],

@@ -31,9 +31,9 @@ async function registered(argv: readonly string[], env: Record<string, string> =
 test.each([
   ['hub runn', 'windlass: no command hub runn; did you mean windlass hub run?'],
   ['hub regster', 'windlass: no command hub regster; did you mean windlass hub register?'],
-  ['hub zzzzzz', 'windlass: no command hub zzzzzz; there is windlass hub run or windlass hub register'],
-  ['hub', 'windlass: hub needs one word more: windlass hub run or windlass hub register'],
-  ['agent', 'windlass: agent needs one word more: windlass agent run'],
+  ['hub zzzzzz', 'windlass: no command hub zzzzzz; there is windlass hub run or windlass hub register or windlass hub install'],
+  ['hub', 'windlass: hub needs one word more: windlass hub run or windlass hub register or windlass hub install'],
+  ['agent', 'windlass: agent needs one word more: windlass agent run or windlass agent install'],
   ['prox --from :1', 'windlass: no command prox; did you mean windlass proxy?'],
   ['hubrun', 'windlass: no command hubrun; did you mean windlass hub run?'],
   ['demmo', 'windlass: no command demmo; did you mean windlass demo?'],

@@ -36,11 +36,12 @@ async function dispatch(argv: readonly string[], world: World): Promise<number> 
     throw new UsageError(unknownCommand(words, argv));
   }
   const name = command.words.join(' ');
-  const rest = withoutWords(argv, command.words.length);
+  const rest = [...withoutWords(argv, command.words.length)];
   if (rest.some(isHelp)) {
     const { showHelp } = await import('./help.ts');
     return showHelp(command.words, world);
   }
+  if (command.operand !== undefined && rest[0] !== undefined && !rest[0].startsWith('-')) rest.unshift(`--${command.operand}=${rest.shift()}`);
   const args = parseFlags(rest, await command.table(), Object.keys(command.switches), name);
   if (args.hidden !== null) world.hideArguments([...command.words, ...args.hidden]);
   return (await command.load()).run({ command, args, world });

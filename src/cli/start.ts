@@ -3,6 +3,7 @@ import type { CommonSettings } from '../config/settings.ts';
 import { formatAddress, type Address } from '../schema/address.ts';
 import type { Table } from '../schema/setting.ts';
 import type { Source } from '../config/resolve.ts';
+import { Systemd } from './systemd.ts';
 import type { World } from './world.ts';
 
 /** Something that runs until it is told to stop. */
@@ -45,6 +46,7 @@ export async function runUntilSignal(start: () => Promise<Running>, settings: Co
   const stopped = new Promise<void>((resolve) => {
     stop = resolve;
   });
+  const systemd = new Systemd(world, log);
   let running: Running | null = null;
   let firstMs: number | null = null;
   const onSignal = (name: string): void => {
@@ -53,6 +55,7 @@ export async function runUntilSignal(start: () => Promise<Running>, settings: Co
     if (firstMs !== null && name === 'SIGINT' && world.stderr.isTTY === true && nowMs - firstMs < SAME_SIGNAL_MS) return;
     if (firstMs === null) {
       firstMs = nowMs;
+      systemd.stopping(settings.drainTimeoutMs + STOP_SLACK_MS);
       log.info({ signal: name, drainTimeoutMs: settings.drainTimeoutMs }, 'stopping: what runs may finish; a second signal ends it now');
       stop();
       return;
@@ -77,11 +80,17 @@ export async function runUntilSignal(start: () => Promise<Running>, settings: Co
     world.onSignal('SIGTERM', () => onSignal('SIGTERM')),
     world.onSignal('SIGINT', () => onSignal('SIGINT')),
     // Unheard, SIGHUP would end the process.
-    world.onSignal('SIGHUP', () => running?.reload?.()),
+    world.onSignal('SIGHUP', () => {
+      if (running === null) return;
+      systemd.reloading();
+      running.reload?.();
+      systemd.reloaded();
+    }),
     world.onCrash(onCrash),
   ];
   try {
     running = await start();
+    systemd.ready();
     await stopped;
     await running.close();
     log.info({}, 'stopped');
@@ -94,8 +103,12 @@ export async function runUntilSignal(start: () => Promise<Running>, settings: Co
     return 1;
   } finally {
     for (const off of offs) off();
+    systemd.close();
   }
 }
+
+/** What a stop takes beyond its drain, ms. */
+const STOP_SLACK_MS = 10_000;
 
 /** Errors that nobody caught, within this time, that end a process, ms. */
 const CRASHES = 10;

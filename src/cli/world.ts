@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process';
+import { resolve } from 'node:path';
 import { readText } from '../config/read-text.ts';
 import type { LogStream } from '../observe/log.ts';
 
@@ -15,9 +17,16 @@ export interface World {
   onSignal(name: 'SIGTERM' | 'SIGINT' | 'SIGHUP', callback: () => void): () => void;
   /** Calls back for every error that nobody caught, until the returned function is called. While somebody listens the process stays up. */
   onCrash(callback: (error: unknown) => void): () => void;
+  /** How this program is started: Node and the script. */
+  readonly program: readonly string[];
+  /** Runs another program. False when that was not possible or it failed. */
+  runProgram(file: string, args: readonly string[]): Promise<boolean>;
   /** Ends at once. */
   exit(code: number): void;
 }
+
+/** What we run answers at once or is stuck, ms. */
+const PROGRAM_TIMEOUT_MS = 5_000;
 
 /** The real one. */
 export function processWorld(): World {
@@ -40,6 +49,8 @@ export function processWorld(): World {
       process.on('uncaughtException', callback);
       return () => void process.off('uncaughtException', callback);
     },
+    program: [process.execPath, ...(process.argv[1] === undefined ? [] : [resolve(process.argv[1])])],
+    runProgram: (file, args) => new Promise((done) => execFile(file, args, { timeout: PROGRAM_TIMEOUT_MS }, (error) => done(error === null))),
     exit: (code) => process.exit(code),
   };
 }

@@ -41,6 +41,8 @@ export function fakeWorld(env: Record<string, string> = {}, files: Record<string
       crashListeners.add(callback);
       return () => void crashListeners.delete(callback);
     },
+    program: ['/usr/bin/node', '/usr/bin/windlass'],
+    runProgram: () => Promise.resolve(false),
     exit: (code) => void exits.push(code),
     out: () => out,
     err: () => err,
