@@ -1,4 +1,4 @@
-import { duration, host, integer, port, secrets, text, textLike } from '../schema/kind.ts';
+import { bytes, duration, host, integer, port, secrets, text, textLike } from '../schema/kind.ts';
 import { setting, type Values } from '../schema/setting.ts';
 import { adminAddr, commonSettings, commonTable, listenSettings, listenTable } from './common.ts';
 import type { HubSettings } from './settings.ts';
@@ -43,6 +43,13 @@ export const hubTable = {
   blockTimeout: setting({ kind: duration(), group: QUEUE, help: 'how long a request that asks to wait does so at most', fallback: 300_000 }),
   // A waiting request may hold a client's socket and 64 KiB of body: 1000 of them cost 70 MiB at worst, and at one a second they are a quarter of an hour of work.
   queueSize: setting({ kind: integer(0, 1_000_000), group: QUEUE, help: 'most requests that wait at once; more get 503', fallback: 1000 }),
+  // All that may wait by default, with all that is read of each: a lower figure is for small machines.
+  queueBytes: setting({
+    kind: bytes(),
+    group: QUEUE,
+    help: 'most memory for the bodies of waiting requests; more get 503',
+    fallback: 64 * 1024 * 1024,
+  }),
   timeout: setting({
     kind: duration(),
     group: 'Requests',
@@ -73,6 +80,7 @@ export function hubSettings(values: Values<typeof hubTable>, randomId: () => str
     queueTimeoutMs: values.queueTimeout,
     blockTimeoutMs: values.blockTimeout,
     queueSize: values.queueSize,
+    queueBytes: values.queueBytes,
     timeoutMs: values.timeout,
     hubId: values.hubId ?? randomId(),
   };

@@ -57,6 +57,8 @@ export interface HubSettings extends CommonSettings, ListenSettings {
   readonly blockTimeoutMs: number;
   /** Requests that may wait at once. */
   readonly queueSize: number;
+  /** Bytes of their bodies, together. */
+  readonly queueBytes: number;
   /** Waiting, connecting and the wait for the answer's head together, ms; 0 = no limit. */
   readonly timeoutMs: number;
   /** Names this hub to agents and in logs. */

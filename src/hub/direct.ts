@@ -39,6 +39,7 @@ export async function startProxy(settings: ProxySettings, deps: Deps): Promise<R
       concurrent: 0,
       entryWaitMs: 0,
       entryQueue: 0,
+      queueBytes: 0,
       timeoutMs: 0,
     },
     () => ({ ok: true, detail: { state: 'serving' } }),

@@ -38,7 +38,7 @@ export interface Running {
 }
 
 /** The part of a Site that differs between a hub and a plain proxy. */
-export type SiteParts = Pick<Site, 'guards' | 'upstream' | 'patienceMs' | 'concurrent' | 'entryWaitMs' | 'entryQueue' | 'timeoutMs'>;
+export type SiteParts = Pick<Site, 'guards' | 'upstream' | 'patienceMs' | 'concurrent' | 'entryWaitMs' | 'entryQueue' | 'queueBytes' | 'timeoutMs'>;
 
 /** The listener, the core behind it, its logs and numbers: what every program that takes requests is made of. */
 export class Front {

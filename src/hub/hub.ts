@@ -46,6 +46,14 @@ export async function startHub(settings: HubSettings, deps: Deps): Promise<Runni
   front.cut = () => {
     for (const session of pool.sessions) session.close(new Failure('draining', 'the hub has stopped'));
   };
+  metrics.computedGauge(
+    'windlass_queue_oldest_age_seconds',
+    'How long the request that has waited longest for a slot has been here; 0 when none waits.',
+    () => {
+      const { oldest } = pool;
+      return oldest === null ? 0 : (loop.clock.now() - oldest.notes.startMs) / 1000;
+    },
+  );
   metrics.computedGauge('windlass_queue_size', 'Requests that wait for a slot.', () => pool.waiting + (front.proxy?.waitingOutside ?? 0));
   return front.listen(
     {
@@ -55,6 +63,7 @@ export async function startHub(settings: HubSettings, deps: Deps): Promise<Runni
       concurrent: settings.concurrent,
       entryWaitMs: settings.blockTimeoutMs,
       entryQueue: settings.queueSize,
+      queueBytes: settings.queueBytes,
       timeoutMs: settings.timeoutMs,
     },
     () => ({ ok: true, detail: { state: 'serving', agents: pool.size, waiting: pool.waiting } }),

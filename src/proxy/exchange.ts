@@ -222,6 +222,11 @@ export class Exchange implements RequestSink, Waiter, Timed {
   write(chunk: Uint8Array): boolean {
     if (this.#sink !== null) return this.#sink.write(chunk);
     if (this.#over) return true;
+    if (this.#proxy.heldBytes + chunk.length > this.#proxy.site.queueBytes) {
+      this.#leaveLine();
+      this.fail(new Failure('queue_full', 'the bodies of waiting requests fill the memory that they may use', 1));
+      return true;
+    }
     this.#body!.push(Buffer.from(chunk));
     this.#bodyBytes += chunk.length;
     this.#proxy.heldBytes += chunk.length;

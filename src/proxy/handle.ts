@@ -73,6 +73,7 @@ export class Proxy implements Handler {
     const status = notes.failure !== null && (notes.status === 0 || notes.failure.status === 499) ? notes.failure.status : notes.status;
     site.metrics.inFlight--;
     site.metrics.finished(notes, status, now);
+    if (notes.failure === null && notes.dispatchedMs > 0) site.upstream.served?.(now - notes.dispatchedMs);
     if (site.accessLog !== null) this.#log(exchange, status, now);
     if (exchange.inside) {
       exchange.inside = false;

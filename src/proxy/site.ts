@@ -28,6 +28,8 @@ export interface Site {
   readonly upgrades: ReadonlySet<string>;
   /** Bytes of a waiting request's body that are read before reading pauses. */
   readonly waitingBytes: number;
+  /** Bytes of the bodies of all waiting requests together. */
+  readonly queueBytes: number;
   readonly metrics: ProxyMetrics;
   /** Something threw that must not: said once per occurrence, the request is answered 500. */
   defect(error: unknown): void;

@@ -257,6 +257,22 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 
 /** May this agent serve this request? Said once more, in the plainest words. */
+test('Retry-After is reckoned from the service time, the slots and how many wait, and bounded', () => {
+  const agents = pool();
+  expect(agents.retryAfterS).toBe(5);
+  const session = new FakeSession('one', 2);
+  agents.join(session);
+  session.uses(2);
+  expect(agents.retryAfterS).toBe(1);
+  // Requests of 8 s each, for as long as it takes to be believed.
+  for (let i = 0; i < 200; i++) agents.served(8_000);
+  expect(agents.retryAfterS).toBe(4);
+  for (let i = 0; i < 9; i++) agents.wait(new FakeWaiter(i, head()));
+  expect(agents.retryAfterS).toBe(40);
+  for (let i = 9; i < 500; i++) agents.wait(new FakeWaiter(i, head()));
+  expect(agents.retryAfterS).toBe(120);
+});
+
 function may(session: FakeSession, waiter: { readonly head: RequestHead }): boolean {
   const scope = waiter.head.get('slime-scope') ?? '';
   const { scopes, scopePaths } = session.agent;

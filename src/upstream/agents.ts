@@ -3,7 +3,7 @@ import { Failure } from '../http/failure.ts';
 import { fieldLine, type RequestHead } from '../http/head.ts';
 import { SLIME_SCOPE } from '../http/names.ts';
 import type { AgentIdentity, Session, SessionOwner } from '../tunnel/session.ts';
-import { LANES, LOOKS, RETRY_AFTER_NO_AGENT_S, RETRY_AFTER_NO_SLOT_S } from './limits.ts';
+import { LANES, LOOKS, RETRY_AFTER_LOOKS, RETRY_AFTER_MAX_S, RETRY_AFTER_NO_AGENT_S, RETRY_AFTER_NO_SLOT_S, SERVICE_WEIGHT } from './limits.ts';
 import { goesFirst, type Waiter, WaitingLine } from './queue.ts';
 import type { Candidate, Upstream } from './upstream.ts';
 import { WaitingBoard } from './waiting-board.ts';
@@ -31,6 +31,8 @@ export class AgentPool implements Upstream {
   waiting = 0;
   /** Where agents with several hubs learn who waits here. */
   readonly #board = new WaitingBoard();
+  /** Time from dispatch to the end of the answer, smoothed, ms. */
+  #serviceMs = 0;
   /** A session's stream gives a request back by itself. */
   readonly keepsHeads = false;
 
@@ -46,6 +48,25 @@ export class AgentPool implements Upstream {
 
   get size(): number {
     return this.#members.size;
+  }
+
+  /** A request was served in this time, ms: what Retry-After is reckoned from. */
+  served(serviceMs: number): void {
+    this.#serviceMs += (serviceMs - this.#serviceMs) * SERVICE_WEIGHT;
+  }
+
+  /** When a slot is likely to be free for one more, s: those who wait and one more, served by all slots at the pace of late. */
+  get retryAfterS(): number {
+    let slots = 0;
+    let looked = 0;
+    for (const session of this.#members.keys()) {
+      slots += session.slots;
+      if (++looked === RETRY_AFTER_LOOKS) break;
+    }
+    if (slots === 0) return RETRY_AFTER_NO_AGENT_S;
+    slots *= this.#members.size / looked;
+    const seconds = ((this.waiting + 1) * this.#serviceMs) / slots / 1000;
+    return Math.min(RETRY_AFTER_MAX_S, Math.max(RETRY_AFTER_NO_SLOT_S, Math.ceil(seconds)));
   }
 
   /** Kinds of requests told apart now. */
@@ -134,7 +155,7 @@ export class AgentPool implements Upstream {
 
   lacking(head: RequestHead): Failure {
     const lane = this.#laneOf(head);
-    if (lane.members > 0) return new Failure('no_free_slot', 'No available agent: every slot is taken', RETRY_AFTER_NO_SLOT_S);
+    if (lane.members > 0) return new Failure('no_free_slot', 'No available agent: every slot is taken', this.retryAfterS);
     const scope = head.value(SLIME_SCOPE);
     const why =
       this.#members.size === 0
@@ -146,7 +167,7 @@ export class AgentPool implements Upstream {
   }
 
   wait(waiter: Waiter): Failure | null {
-    if (this.waiting >= this.#options.queueSize) return new Failure('queue_full', `${this.waiting} requests wait already`, RETRY_AFTER_NO_SLOT_S);
+    if (this.waiting >= this.#options.queueSize) return new Failure('queue_full', `${this.waiting} requests wait already`, this.retryAfterS);
     this.waiting++;
     this.#laneOf(waiter.head!).line.add(waiter);
     this.#board.changed();

@@ -14,5 +14,10 @@ export const LANES = 1024;
 export const LOOKS = 8;
 /** Retry-After while no eligible agent is connected, s. */
 export const RETRY_AFTER_NO_AGENT_S = 5;
-/** Retry-After while all slots are taken, s. */
+/** Retry-After while all slots are taken, s: reckoned from the time that requests take of late, within these bounds. */
 export const RETRY_AFTER_NO_SLOT_S = 1;
+export const RETRY_AFTER_MAX_S = 120;
+/** Share of the newest request in the smoothed service time. */
+export const SERVICE_WEIGHT = 0.1;
+/** Agents whose slots are counted for it; more are taken to be alike. */
+export const RETRY_AFTER_LOOKS = 64;

@@ -24,6 +24,8 @@ export interface Upstream {
   wait(waiter: Waiter): Failure | null;
   /** Takes it out again (its client left, its time is over). */
   leave(waiter: Waiter): void;
+  /** A request was served, from dispatch to the end of its answer, in this time, ms. */
+  served?(serviceMs: number): void;
   /** Ends the keeping of a slot for a waiter. @returns whether it is there and wanted: then send the request to it at once */
   letGo(candidate: Candidate, wanted: boolean): boolean;
 }
