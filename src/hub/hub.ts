@@ -8,6 +8,7 @@ import {
   SLIME_APP_PASSWORD,
   SLIME_BLOCK,
   SLIME_CONNECTION_ID,
+  SLIME_SCOPE,
   WINDLASS_HUB,
   WINDLASS_TOKEN,
 } from '../http/names.ts';
@@ -17,7 +18,9 @@ import { createKeyring, openToken } from '../tunnel/token.ts';
 import { AgentPool } from '../upstream/agents.ts';
 import type { Guard } from '../proxy/site.ts';
 import type { HubSettings } from '../config/settings.ts';
+import { Expiry } from './expiry.ts';
 import { type Deps, Front, type Running } from './front.ts';
+import { WakeCall } from './wake-call.ts';
 
 /** How long goodbyes may take when a hub leaves, ms. */
 const FAREWELL_MS = 2_000;
@@ -26,11 +29,21 @@ const FAREWELL_MS = 2_000;
 export async function startHub(settings: HubSettings, deps: Deps): Promise<Running> {
   const front = new Front(settings, deps);
   const { loop, log, metrics } = front;
+  const wake = settings.onEmpty === null ? null : new WakeCall(settings.onEmpty, settings.hubId, log, loop.clock);
   const pool = new AgentPool({
     queueSize: settings.queueSize,
-    joined: ({ agent, slots }) => log.info({ agent: agent.id, name: agent.name, from: agent.address, slots }, 'agent joined'),
+    starved: ({ head }) => wake?.call({ waiting: pool.waiting, scope: head?.value(SLIME_SCOPE) ?? '' }),
+    joined: ({ agent, slots }, twin) => {
+      log.info({ agent: agent.id, name: agent.name, from: agent.address, slots }, 'agent joined');
+      if (twin !== null)
+        log.warn(
+          { agent: agent.id, from: agent.address, other: twin.agent.address },
+          'another process has the same id: both get work; give each its own --agent-id or --state-dir',
+        );
+    },
     left: ({ agent }, reason) => log.info({ agent: agent.id, name: agent.name, reason }, 'agent left'),
   });
+  const expiry = new Expiry(loop, () => pool.sessions);
   const authenticate = authenticator(settings, () => loop.clock.wall());
   countAgents(front, pool);
   front.endpointBytes = () => {
@@ -44,6 +57,7 @@ export async function startHub(settings: HubSettings, deps: Deps): Promise<Runni
     while (pool.size > 0 && loop.clock.now() < end) await new Promise((resolve) => setTimeout(resolve, 10));
   };
   front.cut = () => {
+    expiry.stop();
     for (const session of pool.sessions) session.close(new Failure('draining', 'the hub has stopped'));
   };
   metrics.computedGauge(
@@ -74,6 +88,7 @@ export async function startHub(settings: HubSettings, deps: Deps): Promise<Runni
           loop,
           log,
           hubId: settings.hubId,
+          siblings: [...settings.siblings].map(([id, hub]) => ({ id, address: hub.shown })),
           ...(deps.tunnelLimits === undefined ? {} : { limits: { ...tunnelLimits, ...deps.tunnelLimits } }),
           authenticate,
           joined: (session) => {

@@ -30,6 +30,11 @@ export const TOKEN_TEXT_MAX = 4096;
 /** How far the clocks of who issued and who checks may be apart, ms. */
 export const CLOCK_LEEWAY_MS = 60_000;
 
+/** Has a token ended? `expiresMs` 0 = it never does. */
+export function isOver(expiresMs: number, wallMs: number): boolean {
+  return expiresMs !== 0 && wallMs > expiresMs + CLOCK_LEEWAY_MS;
+}
+
 const PREFIX = 'wl1.';
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
@@ -74,7 +79,7 @@ export function openToken(text: string, keyring: Keyring, wallMs: number): Token
   if (plain === null) return FOREIGN;
   const claims = decode(plain);
   if (claims === null) return MALFORMED;
-  return claims.expiresMs !== 0 && wallMs > claims.expiresMs + CLOCK_LEEWAY_MS ? EXPIRED : claims;
+  return isOver(claims.expiresMs, wallMs) ? EXPIRED : claims;
 }
 
 const MALFORMED: TokenRefusal = { reason: 'malformed' };

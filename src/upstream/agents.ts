@@ -12,9 +12,11 @@ export interface AgentPoolOptions {
   /** Requests that may wait at once, over all lanes. */
   readonly queueSize: number;
   readonly random?: () => number;
-  /** Told of agents that come and go. */
-  joined?(session: Session): void;
+  /** Told of agents that come and go. `twin`: a session of another process with the same id, which lives on beside it. */
+  joined?(session: Session, twin: Session | null): void;
   left?(session: Session, reason: string): void;
+  /** Told when a request begins to wait that no connected agent may ever serve. */
+  starved?(waiter: Waiter): void;
 }
 
 /** All agents of a hub as one upstream: who is there, who has a free slot, and who waits for one. */
@@ -86,9 +88,11 @@ export class AgentPool implements Upstream {
 
   /** A session joins. The same process of the same agent again replaces its old session at once. */
   join(session: Session): void {
+    let twin: Session | null = null;
     for (const [other] of this.#members) {
-      if (other.agent.id === session.agent.id && other.agent.instance === session.agent.instance && other !== session)
-        other.close(new Failure('tunnel_lost', 'the same agent has connected anew'));
+      if (other.agent.id !== session.agent.id || other === session) continue;
+      if (other.agent.instance === session.agent.instance) other.close(new Failure('tunnel_lost', 'the same agent has connected anew'));
+      else twin = other;
     }
     const member = new Member(this, session);
     this.#members.set(session, member);
@@ -96,7 +100,7 @@ export class AgentPool implements Upstream {
     for (const path of session.agent.scopePaths) this.#scopedPaths.set(path, (this.#scopedPaths.get(path) ?? 0) + 1);
     for (const lane of this.#lanes.values()) if (lane.admits(session.agent)) member.enter(lane);
     if (session.agent.scopePaths.length > 0) this.#sortAnew();
-    this.#options.joined?.(session);
+    this.#options.joined?.(session, twin);
     this.changed(member);
   }
 
@@ -169,8 +173,10 @@ export class AgentPool implements Upstream {
   wait(waiter: Waiter): Failure | null {
     if (this.waiting >= this.#options.queueSize) return new Failure('queue_full', `${this.waiting} requests wait already`, this.retryAfterS);
     this.waiting++;
-    this.#laneOf(waiter.head!).line.add(waiter);
+    const lane = this.#laneOf(waiter.head!);
+    lane.line.add(waiter);
     this.#board.changed();
+    if (lane.members === 0) this.#options.starved?.(waiter);
     return null;
   }
 

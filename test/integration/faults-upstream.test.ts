@@ -40,7 +40,7 @@ test('an upstream that refuses is a 502 at once, with the reason, and the slot i
 test.each([
   ['closes without a byte', 'upstream_closed', (connection: OriginConnection) => connection.end()],
   ['resets without a byte', 'upstream_reset', (connection: OriginConnection) => connection.reset()],
-  ['closes inside its head', 'upstream_closed', (connection: OriginConnection) => void connection.send('HTTP/1.1 200 OK\r\nContent-Le').end()],
+  ['closes inside its head', 'upstream_closed', (connection: OriginConnection) => connection.send('HTTP/1.1 200 OK\r\nContent-Le').socket.end()],
   ['sends garbage', 'bad_response', (connection: OriginConnection) => void connection.send('\x16\x03\x01\x00\x05 hello\r\n\r\n')],
   ['speaks HTTP/0.9', 'bad_response', (connection: OriginConnection) => void connection.send('<html>hi</html>\r\n\r\n')],
   ['has status 000', 'bad_response', (connection: OriginConnection) => void connection.send('HTTP/1.1 000 Zero\r\n\r\n')],
