@@ -1,6 +1,7 @@
-import { bytes, duration, host, integer, port, secrets, text, textLike } from '../schema/kind.ts';
+import { bytes, duration, host, integer, port, secrets, siblings, text, textLike } from '../schema/kind.ts';
 import { setting, type Values } from '../schema/setting.ts';
 import { adminAddr, commonSettings, commonTable, listenSettings, listenTable } from './common.ts';
+import type { UpstreamUrl } from '../schema/upstream-url.ts';
 import type { HubSettings } from './settings.ts';
 
 const START = 'To start';
@@ -50,6 +51,14 @@ export const hubTable = {
     help: 'most memory for the bodies of waiting requests; more get 503',
     fallback: 64 * 1024 * 1024,
   }),
+  onEmpty: setting<string | null>({
+    kind: textLike(/^https?:\/\/\S+$/, 'URL', 'http or https URL', 'write it out, such as https://example.org/start'),
+    group: QUEUE,
+    help: 'webhook called (POST, JSON) when a request waits and no agent is there that could serve it',
+    fallback: null,
+    fallbackText: 'none',
+    secret: 'line',
+  }),
   timeout: setting({
     kind: duration(),
     group: 'Requests',
@@ -63,6 +72,14 @@ export const hubTable = {
     help: 'names this hub to agents and in logs',
     fallback: null,
     fallbackText: 'random',
+  }),
+  sibling: setting<ReadonlyMap<string, UpstreamUrl>>({
+    kind: siblings(),
+    group: 'Operation',
+    help: 'another hub by its id, and where agents reach it: every agent that comes here dials that one too',
+    fallback: new Map(),
+    fallbackText: 'none',
+    aliases: ['siblings'],
   }),
   adminAddr: adminAddr({ host: '127.0.0.1', port: 9080 }),
   ...commonTable,
@@ -81,7 +98,9 @@ export function hubSettings(values: Values<typeof hubTable>, randomId: () => str
     blockTimeoutMs: values.blockTimeout,
     queueSize: values.queueSize,
     queueBytes: values.queueBytes,
+    onEmpty: values.onEmpty,
     timeoutMs: values.timeout,
     hubId: values.hubId ?? randomId(),
+    siblings: values.sibling,
   };
 }

@@ -59,10 +59,14 @@ export interface HubSettings extends CommonSettings, ListenSettings {
   readonly queueSize: number;
   /** Bytes of their bodies, together. */
   readonly queueBytes: number;
+  /** Called when a request waits and no agent is there that could serve it; null = nobody. */
+  readonly onEmpty: string | null;
   /** Waiting, connecting and the wait for the answer's head together, ms; 0 = no limit. */
   readonly timeoutMs: number;
   /** Names this hub to agents and in logs. */
   readonly hubId: string;
+  /** Other hubs that agents are told to dial as well: id and address. */
+  readonly siblings: ReadonlyMap<string, UpstreamUrl>;
 }
 
 /** How an agent reaches its hub. Chosen, never probed: a probe would leak the token. */
@@ -90,6 +94,8 @@ export interface AgentSettings extends CommonSettings, UpstreamTimeouts {
   readonly upstreams: readonly UpstreamUrl[];
   /** Requests at once, per upstream. */
   readonly slots: number;
+  /** Path that names the slots' locks: processes that give the same one never offer a slot twice. Null: no locks. */
+  readonly slotsLock: string | null;
   readonly reportHardware: boolean;
   /** Null: the one in the state folder, or a new random one. */
   readonly agentId: string | null;

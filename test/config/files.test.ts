@@ -55,6 +55,8 @@ test('a file can set everything of a hub', async () => {
     queueTimeoutMs: 30_000,
     blockTimeoutMs: 600_000,
     queueSize: 50,
+    queueBytes: 1024 * 1024,
+    onEmpty: 'https://example.org/start?key=k',
     timeoutMs: 3_723_000,
     upgrades: ['websocket', 'tls/1.0'],
     viaName: 'edge',

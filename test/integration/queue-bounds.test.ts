@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
 import { kit, metric, metricBecomes } from '../kit/kit.ts';
 import { asks, field, startHolding } from '../kit/stage.ts';
+import { until } from '../kit/until.ts';
 
 const tools = kit();
-const { startHubWith, startAgentFor, rawClient } = tools;
+const { startHubWith, startAgentFor, startOrigin, rawClient } = tools;
 
 test('bodies of waiting requests together are bounded: the one too many gets 503, the others keep their places', async () => {
   const { origin, arrived } = await startHolding(tools);
@@ -58,4 +59,26 @@ test('a 503 for want of a free slot says when to come back', async () => {
   const answer = await (await asks(tools, hub)).answer();
   expect(answer.status).toBe(503);
   expect(field(answer, 'Retry-After')).toBe('1');
+});
+
+test('a request that waits while no agent is there calls the on-empty webhook once, and is served when an agent has come', async () => {
+  const webhook = await startOrigin((request, response) => {
+    request.resume();
+    response.end();
+  });
+  const hub = await startHubWith({ onEmpty: `http://127.0.0.1:${webhook.port}/start?key=k` });
+  const clients = [await asks(tools, hub, '/', ['Slime-Block: 1']), await asks(tools, hub, '/', ['Slime-Block: 1'])];
+  await metricBecomes(hub, 'windlass_queue_size', (value) => value === 2);
+  await until('the webhook was called', () => webhook.requests.length > 0);
+  await startAgentFor(hub, await startOrigin());
+  for (const client of clients) expect((await client.answer()).status).toBe(200);
+  expect(webhook.requests.map(({ method, url }) => `${method} ${url}`)).toEqual(['POST /start?key=k']);
+  expect(JSON.stringify(hub.log)).not.toContain('key=k');
+});
+
+test('requests that do not wait call no webhook', async () => {
+  const webhook = await startOrigin();
+  const hub = await startHubWith({ onEmpty: `http://127.0.0.1:${webhook.port}/` });
+  expect((await (await asks(tools, hub)).answer()).status).toBe(503);
+  expect(webhook.requests).toHaveLength(0);
 });
