@@ -92,7 +92,7 @@ async function direction(bench, origin, parts) {
           ...options,
           note: other,
         });
-        // Either will do: on two cores five busy processes share what nginx has almost to itself.
+        // Either will do: on two cores four busy processes share what nginx has almost to itself.
         if (check.verdict === 'under' && bothRatio.value <= 2) check.verdict = 'ok';
         finding.checks.push(check);
       }
