@@ -9,7 +9,7 @@ import { proxyFor } from '../schema/egress.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
 import { httpLimits } from '../http/limits.ts';
 import { type TunnelLimits, tunnelLimits } from '../tunnel/limits.ts';
-import { dialHub, type HubConnection } from '../tunnel/native/dial.ts';
+import { dialHub } from '../tunnel/native/dial.ts';
 import { SlotLedger } from '../tunnel/native/slots.ts';
 import type { Hardware } from '../tunnel/session.ts';
 import { Direct } from '../upstream/direct.ts';
@@ -18,14 +18,18 @@ import type { AgentSettings } from '../config/settings.ts';
 import { agentId } from './agent-id.ts';
 import { Gate } from './gate.ts';
 import { readHardware } from './hardware.ts';
+import { Hubs, type Resolve } from './hubs.ts';
+import { SlotsLock } from './slots-lock.ts';
 
 /** A running agent process: one agent per upstream. */
 export interface RunningAgent {
-  /** Resolves when every agent has joined its hub. */
+  /** Resolves when every agent has joined a hub. */
   readonly ready: Promise<void>;
   readonly adminAddress: { readonly host: string; readonly port: number } | null;
   /** Reads the token file again and dials anew where the hub had refused. */
   reload(): void;
+  /** Offers so many slots per upstream from now on; what runs beyond that finishes. */
+  resize(slots: number): void;
   /** Takes no new work, finishes what runs (bounded by `drainTimeoutMs`), leaves. */
   close(): Promise<void>;
   /** Cuts everything at once. */
@@ -37,9 +41,11 @@ export interface AgentDeps {
   readonly log: Log;
   /** Bounds of a session that differ from the usual ones. */
   readonly tunnelLimits?: Partial<TunnelLimits>;
+  /** How names of hubs are resolved, when not by the system. */
+  readonly resolve?: Resolve;
 }
 
-/** `windlass agent run`: dials the hub and serves it from upstreams that nobody else can reach. @throws the error of the admin listener */
+/** `windlass agent run`: dials its hubs and serves them from upstreams that nobody else can reach. @throws the error of the admin listener */
 export async function startAgent(settings: AgentSettings, deps: AgentDeps): Promise<RunningAgent> {
   const loop = createLoop();
   const { log } = deps;
@@ -65,7 +71,9 @@ export async function startAgent(settings: AgentSettings, deps: AgentDeps): Prom
       ...(ca === undefined ? {} : { ca }),
     });
     const gate = new Gate(direct, settings.allow, settings.upgrades);
-    const slots = new SlotLedger(settings.slots);
+    // With a lock, a slot is offered once its lock is held.
+    const slots = new SlotLedger(settings.slotsLock === null ? settings.slots : 0);
+    const lock = settings.slotsLock === null ? null : lockSlots(settings.slotsLock, upstream, slots);
     const identity: { agentId: string; instance: string; name: string; labels: ReadonlyMap<string, string>; hardware: Hardware | null } = {
       agentId: id,
       instance: randomBytes(8).toString('hex'),
@@ -77,24 +85,52 @@ export async function startAgent(settings: AgentSettings, deps: AgentDeps): Prom
     const ready = new Promise<void>((resolve) => {
       joined = resolve;
     });
-    const hub = settings.hubs[0]!;
-    const connection = dialHub({
-      hub,
-      proxy: proxyFor(settings.egress, hub),
-      token: token.current,
-      reloadToken: token.reload,
-      identity,
-      slots,
-      handler: gate,
-      loop,
-      log: log.child?.({ agent: id, upstream: upstream.shown }) ?? log,
-      onState: (state) => {
-        if (state === 'joined') joined();
-      },
-      ...(ca === undefined ? {} : { ca }),
-      ...(deps.tunnelLimits === undefined ? {} : { limits: { ...tunnelLimits, ...deps.tunnelLimits } }),
+    const agentLog = log.child({ agent: id, upstream: upstream.shown });
+    const hubs = new Hubs({
+      hubs: settings.hubs,
+      log: agentLog,
+      joined,
+      resolvable: (hub) => proxyFor(settings.egress, hub) === null,
+      ...(deps.resolve === undefined ? {} : { resolve: deps.resolve }),
+      dial: (hub, address, hooks) =>
+        dialHub({
+          ...hooks,
+          hub,
+          address,
+          proxy: proxyFor(settings.egress, hub),
+          token: token.current,
+          reloadToken: token.reload,
+          identity,
+          slots,
+          handler: gate,
+          loop,
+          log: agentLog,
+          ...(ca === undefined ? {} : { ca }),
+          ...(deps.tunnelLimits === undefined ? {} : { limits: { ...tunnelLimits, ...deps.tunnelLimits } }),
+        }),
     });
-    return { id, direct, gate, slots, connection, ready };
+    return { id, direct, gate, slots, lock, hubs, ready };
+  }
+
+  let wanted = settings.slots;
+  function lockSlots(file: string, upstream: UpstreamUrl, slots: SlotLedger): SlotsLock {
+    const lock = new SlotsLock({ file, upstream: upstream.shown, changed: (held) => slots.resize(Math.min(held, wanted)) });
+    slots.onRelease(() => lock.trim(slots.taken));
+    lock.want(settings.slots, 0);
+    return lock;
+  }
+
+  function resize(number: number): void {
+    if (number === wanted) return;
+    log.info({ slots: number, before: wanted }, 'the number of slots changes');
+    wanted = number;
+    for (const { slots, lock } of agents) {
+      if (lock === null) slots.resize(number);
+      else {
+        slots.resize(Math.min(lock.held, number));
+        lock.want(number, slots.taken);
+      }
+    }
   }
 
   metrics.computed('gauge', 'windlass_agent_slots', 'Slots of this process, by agent and state.', ['agent', 'state'], (emit) => {
@@ -104,10 +140,13 @@ export async function startAgent(settings: AgentSettings, deps: AgentDeps): Prom
     }
   });
   metrics.computedGauge('windlass_buffered_bytes', 'Bytes held in memory for peers that do not take them yet.', () =>
-    agents.reduce((sum, { direct, connection }) => sum + direct.bufferedBytes + connection.bufferedBytes, 0),
+    agents.reduce((sum, { direct, hubs }) => sum + direct.bufferedBytes + hubs.bufferedBytes, 0),
   );
-  metrics.computed('gauge', 'windlass_hub_connected', 'Is the agent joined to its hub?', ['agent'], (emit) => {
-    for (const { id, connection } of agents) emit(connection.state === 'joined' ? 1 : 0, id);
+  metrics.computed('gauge', 'windlass_hub_connected', 'Is the agent joined to a hub?', ['agent'], (emit) => {
+    for (const { id, hubs } of agents) emit(hubs.joined > 0 ? 1 : 0, id);
+  });
+  metrics.computed('gauge', 'windlass_hub_sessions', 'Hubs that the agent is joined to.', ['agent'], (emit) => {
+    for (const { id, hubs } of agents) emit(hubs.joined, id);
   });
   metrics.computed('counter', 'windlass_agent_requests_total', 'Requests taken from the hub.', ['agent'], (emit) => {
     for (const { id, gate } of agents) emit(gate.requests, id);
@@ -128,15 +167,16 @@ export async function startAgent(settings: AgentSettings, deps: AgentDeps): Prom
   let admin: AdminListener | null = null;
   if (settings.adminAddr !== null) {
     admin = await listenForOperators(loop, settings.adminAddr, metrics, () => {
-      const joined = agents.filter(({ connection }) => connection.state === 'joined').length;
+      const joined = agents.filter(({ hubs }) => hubs.joined > 0).length;
       return { ok: joined > 0, detail: { joined, agents: agents.length } };
     });
   }
 
   function finish(): void {
-    for (const { connection, direct } of agents) {
-      connection.destroy();
+    for (const { hubs, direct, lock } of agents) {
+      hubs.destroy();
       direct.close();
+      lock?.close();
     }
     admin?.close();
     processMetrics.close();
@@ -147,14 +187,17 @@ export async function startAgent(settings: AgentSettings, deps: AgentDeps): Prom
     adminAddress: admin?.address ?? null,
     reload: () => {
       token.reload();
-      for (const { connection } of agents) connection.retryNow();
+      for (const { hubs } of agents) hubs.retryNow();
     },
+    resize,
     close: async () => {
       let timer: NodeJS.Timeout | undefined;
       const late = new Promise<void>((resolve) => {
         timer = setTimeout(resolve, settings.drainTimeoutMs);
       });
-      await Promise.race([Promise.all(agents.map(({ connection }) => connection.close())), late]);
+      // From here on, a slot whose request has finished is the next process's.
+      for (const { slots, lock } of agents) lock?.want(0, slots.taken);
+      await Promise.race([Promise.all(agents.map(({ hubs }) => hubs.close())), late]);
       clearTimeout(timer);
       finish();
     },
@@ -167,7 +210,8 @@ interface One {
   readonly direct: Direct;
   readonly gate: Gate;
   readonly slots: SlotLedger;
-  readonly connection: HubConnection;
+  readonly lock: SlotsLock | null;
+  readonly hubs: Hubs;
   readonly ready: Promise<void>;
 }
 

@@ -2,9 +2,10 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { agentSettings, agentTable } from '../config/agent.ts';
 import type { AgentSettings } from '../config/settings.ts';
-import { SettingsError } from '../config/settings-error.ts';
 import { DIRECT, type Egress, egressOf } from '../schema/egress.ts';
 import { Wrong } from '../schema/wrong.ts';
+import { SettingsError } from '../config/settings-error.ts';
+import type { RunningAgent } from '../agent/agent.ts';
 import type { Log } from '../observe/log.ts';
 import { isLoopback } from '../schema/address.ts';
 import type { Invocation } from './command.ts';
@@ -33,7 +34,7 @@ export async function run(invocation: Invocation): Promise<number> {
         'the agent dials out',
       );
       nextStep(['Next, ask the service through the hub:', `curl ${settings.hubs[0]!.shown}/`], settings, world);
-      return agent;
+      return { ...agent, reload: () => void reload(agent, invocation, log) };
     },
     settings,
     log,
@@ -48,6 +49,18 @@ function egressFrom(env: Readonly<Record<string, string | undefined>>): Egress {
   } catch (error) {
     if (!(error instanceof Wrong)) throw error;
     throw new SettingsError([`environment ${error.part} ${error.message}; ${error.fix}`]);
+  }
+}
+
+/** On SIGHUP: the token file anew, and the number of slots from the configuration file. */
+async function reload(agent: RunningAgent, invocation: Invocation, log: Log): Promise<void> {
+  agent.reload();
+  try {
+    const { values } = await settingsOf({ numWorker: agentTable.numWorker }, invocation, agentTable);
+    agent.resize(values.numWorker);
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    for (const line of error.lines) log.error({}, `the configuration was not read anew: ${line}`);
   }
 }
 

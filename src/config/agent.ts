@@ -31,7 +31,13 @@ export const agentTable = {
     secret: 'line',
     slime: true,
   }),
-  hub: setting({ kind: list(upstreamUrl()), group: START, help: 'where the hub is', hint: 'such as https://hub.example.com', slime: true }),
+  hub: setting({
+    kind: list(upstreamUrl()),
+    group: START,
+    help: 'where the hub is; the slots serve all of several',
+    hint: 'such as https://hub.example.com',
+    slime: true,
+  }),
   upstream: setting({
     kind: list(upstreamUrl()),
     group: START,
@@ -46,6 +52,13 @@ export const agentTable = {
     fallback: 1,
     aliases: ['slots'],
     slime: true,
+  }),
+  slotsLock: setting<string | null>({
+    kind: path(),
+    group: 'Identity',
+    help: 'a process that names the same path offers a slot only when no other one does: for restarts while old work runs (Linux)',
+    fallback: null,
+    fallbackText: 'slots are not locked',
   }),
   agentId: setting<string | null>({
     kind: textLike(/^[\w.:-]{1,64}$/, 'ID', 'id', 'use up to 64 letters, digits and . : - _'),
@@ -133,6 +146,7 @@ export function agentSettings(
     hubs: values.hub,
     upstreams: values.upstream,
     slots: values.numWorker,
+    slotsLock: values.slotsLock,
     reportHardware: values.reportHardware,
     agentId: values.agentId,
     stateDir,

@@ -228,6 +228,25 @@ export function allowRules(): Kind<readonly AllowRule[]> {
   return list(scalar('RULE', "methods and path such as 'GET,POST /v1/*'", parseAllowRule), /[;\n]/, 'repeated, or separated by semicolons');
 }
 
+/** `id=address` pairs of hubs. */
+export function siblings(): Kind<ReadonlyMap<string, UpstreamUrl>> {
+  const pairs = list(
+    scalar('ID=URL', 'hub such as hub-b=https://b.example.com', (given): [string, UpstreamUrl] => {
+      const at = given.indexOf('=');
+      if (at < 0) throw new Wrong('has no =', `write ID=${given}`);
+      const id = given.slice(0, at).trim();
+      if (!/^[\w.-]{1,64}$/.test(id)) throw new Wrong('has no hub id', 'use up to 64 letters, digits, dots and dashes before the =');
+      return [id, parseUpstreamUrl(given.slice(at + 1).trim())];
+    }),
+  );
+  return {
+    ...pairs,
+    parse: (texts) => new Map(pairs.parse(texts)),
+    fromToml: (value, folder) => new Map(pairs.fromToml(value, folder)),
+    format: (map) => [...map].map(([id, hub]) => `${id}=${hub.shown}`).join(','),
+  };
+}
+
 /** `k=v` pairs; in TOML also a table. */
 export function labels(): Kind<ReadonlyMap<string, string>> {
   const pairs = list(

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseUpstreamUrl } from '../../src/schema/upstream-url.ts';
 import { expect, test } from 'vitest';
 import { run } from '../../src/cli/run.ts';
 import { agentSettings, agentTable } from '../../src/config/agent.ts';
@@ -74,6 +75,7 @@ test('a file can set everything of a hub', async () => {
     },
     tls: { certFile: join(here, 'valid', 'cert.pem'), keyFile: '/etc/ssl/key.pem' },
     hubId: 'edge-1',
+    siblings: new Map([['edge-2', parseUpstreamUrl('https://edge-2.example.com')]]),
     adminAddr: null,
     logLevel: 'debug',
     logFormat: 'json',
@@ -91,6 +93,7 @@ test('a file can set everything of an agent', async () => {
     hubs: [{ shown: 'https://hub.example.com/prefix', authorization: `Basic ${Buffer.from('user:pw').toString('base64')}` }],
     upstreams: [{ shown: 'http://localhost:3000' }, { shown: 'http://[::1]:8000/v1' }],
     slots: 8,
+    slotsLock: join(here, 'valid', 'slots'),
     agentId: 'agent-1',
     reportHardware: false,
     stateDir: join(here, 'valid', 'state'),

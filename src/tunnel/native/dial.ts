@@ -16,7 +16,7 @@ import { PROTOCOL } from './accept.ts';
 import { connectThrough } from './connect.ts';
 import { AgentSession } from './agent-session.ts';
 import { frameBounds, plainText } from './frames.ts';
-import { type Farewell, VERSION } from './hello.ts';
+import { type Farewell, VERSION, type Welcome } from './hello.ts';
 import type { SlotLedger } from './slots.ts';
 
 /** Who an agent says it is. */
@@ -30,11 +30,14 @@ export interface DialIdentity {
   readonly hardware: Hardware | null;
 }
 
-export type DialState = 'connecting' | 'joined' | 'waiting' | 'leaving' | 'closed';
+/** `parked`: there is a session to that hub by another way, so this one waits until retryNow(). */
+export type DialState = 'connecting' | 'joined' | 'waiting' | 'parked' | 'leaving' | 'closed';
 
 export interface DialOptions {
   /** Its user info is Basic Authorization (for a proxy in front of the hub), its path a prefix. */
   readonly hub: UpstreamUrl;
+  /** The address to connect to, when the hub's name has several; its name stays what is asked for. */
+  readonly address?: string | null;
   token(): string;
   /** Called after a 401. True when token() now says something else, which is then tried without the long wait. */
   reloadToken?(): boolean;
@@ -45,6 +48,9 @@ export interface DialOptions {
   readonly log: Log;
   readonly limits?: TunnelLimits;
   onState?(state: DialState): void;
+  /** Is there a session to the hub of that id already? Then a second one is not begun: it would replace the first. */
+  isTaken?(hubId: string): boolean;
+  welcomed?(welcome: Welcome): void;
   /** An HTTP proxy on the way to the hub. */
   readonly proxy?: UpstreamUrl | null;
   /** PEM of the certificate authorities to trust instead of Node's. */
@@ -55,13 +61,15 @@ export interface DialOptions {
 /** An agent's lasting connection to one hub: dialled again for as long as it is not closed. */
 export interface HubConnection {
   readonly state: DialState;
+  /** Id of the hub at the other end; '' while there is none. */
+  readonly hubId: string;
   /** Bytes held for this hub. */
   readonly bufferedBytes: number;
   /** Requests running for this hub. */
   readonly inFlight: number;
   /** Round trip of the last ping, ms. */
   readonly roundTripMs: number;
-  /** Tries now, when it waits for its next try. */
+  /** Tries now, when it waits for its next try or is parked. */
   retryNow(): void;
   /** Takes nothing new, finishes what runs, leaves. Resolves when the connection is closed; bound it and call destroy(). */
   close(): Promise<void>;
@@ -79,6 +87,7 @@ const DEFAULT_BOUNDS = frameBounds(tunnelLimits);
 
 class Dialer implements HubConnection {
   state: DialState = 'connecting';
+  hubId = '';
   readonly #options: DialOptions;
   readonly #limits: TunnelLimits;
   readonly #backoff: Backoff;
@@ -97,7 +106,8 @@ class Dialer implements HubConnection {
     this.#limits = options.limits ?? tunnelLimits;
     this.#random = options.random ?? Math.random;
     this.#backoff = new Backoff(this.#limits.backoffBaseMs, this.#limits.backoffCapMs, this.#random);
-    this.#shown = options.hub.shown;
+    const { address } = options;
+    this.#shown = address === undefined || address === null ? options.hub.shown : `${options.hub.shown} (${address})`;
     if (options.hub.protocol === 'http' && !isLoopback(options.hub.host))
       options.log.warn({ hub: this.#shown }, 'the connection to this hub is not encrypted: the agent token travels in plain text');
     this.#dial();
@@ -116,8 +126,8 @@ class Dialer implements HubConnection {
   }
 
   retryNow(): void {
-    if (this.#timer === null || this.#stopping) return;
-    clearTimeout(this.#timer);
+    if (this.#stopping || (this.#timer === null && this.state !== 'parked')) return;
+    if (this.#timer !== null) clearTimeout(this.#timer);
     this.#dial();
   }
 
@@ -167,12 +177,20 @@ class Dialer implements HubConnection {
       this.#attempt = null;
       if (this.#stopping) {
         if ('wire' in outcome) outcome.wire.destroy();
-      } else if ('wire' in outcome) this.#upgraded(outcome.wire, outcome.rest);
+      } else if ('wire' in outcome) this.#upgraded(outcome);
       else this.#failed(outcome);
     });
   }
 
-  #upgraded(wire: Wire, rest: Buffer): void {
+  #upgraded({ wire, rest, hubId }: Upgraded): void {
+    if (hubId !== '' && this.#options.isTaken?.(hubId) === true) {
+      wire.destroy();
+      this.#options.log.debug({ hub: this.#shown, hubId }, 'this hub is connected already, by another address');
+      this.#backoff.reset();
+      this.#become('parked');
+      return;
+    }
+    this.hubId = hubId;
     const { identity, slots, handler, loop, log } = this.#options;
     const labels = new Map(identity.labels);
     if (identity.name !== '' && !labels.has('name')) labels.set('name', identity.name);
@@ -190,7 +208,9 @@ class Dialer implements HubConnection {
           joined = true;
           this.#complaint = '';
           log.info({ hub: this.#shown, hubId: welcome.hub, session: welcome.session }, 'joined the hub');
+          this.hubId = welcome.hub;
           this.#become('joined');
+          this.#options.welcomed?.(welcome);
         },
         over: (reason, farewell) => this.#over(session, joined, reason, farewell),
       },
@@ -205,6 +225,7 @@ class Dialer implements HubConnection {
   #over(session: AgentSession, joined: boolean, reason: string, farewell: Farewell | null): void {
     if (this.#session !== session) return;
     this.#session = null;
+    this.hubId = '';
     if (this.#stopping) {
       this.#finish();
       return;
@@ -257,7 +278,14 @@ interface AttemptFailure {
   readonly retryAfterMs: number;
 }
 
-type Outcome = AttemptFailure | { readonly wire: Wire; readonly rest: Buffer };
+interface Upgraded {
+  readonly wire: Wire;
+  readonly rest: Buffer;
+  /** As the hub's answer has it; '' when it does not say. */
+  readonly hubId: string;
+}
+
+type Outcome = AttemptFailure | Upgraded;
 
 /** One try: connect, ask for the upgrade, read the answer. */
 class Attempt implements WireUser {
@@ -298,11 +326,12 @@ class Attempt implements WireUser {
   #ask(through: net.Socket | null): void {
     const { hub, ca, loop } = this.#options;
     const { host, port } = hub;
+    const address = this.#options.address ?? host;
     const secure = hub.protocol === 'https';
     const wire = new Wire(loop, this, (onread) => {
-      if (!secure) return through ?? net.connect({ host, port, allowHalfOpen: true, onread });
+      if (!secure) return through ?? net.connect({ host: address, port, allowHalfOpen: true, onread });
       return tls.connect({
-        ...(through === null ? { host, port } : { socket: through }),
+        ...(through === null ? { host: address, port } : { socket: through }),
         ALPNProtocols: ['http/1.1'],
         minVersion: 'TLSv1.2',
         ...(net.isIP(host) === 0 ? { servername: host } : { host }),
@@ -349,7 +378,7 @@ class Attempt implements WireUser {
     }
     if (head.status === 101) {
       if (head.upgrade !== PROTOCOL) this.#fail({ status: 0, reason: `what answers there speaks another protocol`, retryAfterMs: 0 });
-      else this.#succeed(at);
+      else this.#succeed(at, plainText(head.get('windlass-hub') ?? '', 128));
       return;
     }
     const seconds = Number(head.get('retry-after') ?? '0');
@@ -388,10 +417,10 @@ class Attempt implements WireUser {
     else this.#fail({ status: 0, reason: error === null ? 'the connection was closed' : plainText(error.message, 200), retryAfterMs: 0 });
   }
 
-  #succeed(at: number): void {
+  #succeed(at: number, hubId: string): void {
     this.#over = true;
     this.#loop.sweeper.remove(this);
-    this.#done({ wire: this.#wire!, rest: this.#bytes.subarray(at) });
+    this.#done({ wire: this.#wire!, rest: this.#bytes.subarray(at), hubId });
   }
 
   #fail(failure: AttemptFailure): void {
