@@ -17,7 +17,7 @@ export async function run(invocation: Invocation): Promise<number> {
   const bare = { ...invocation, world: { ...world, env: {} } };
   const role = command.words[0] === 'hub' ? 'hub' : 'agent';
   let port = 0;
-  let unitSettings: { readonly write: string | null; readonly user: boolean; readonly drainTimeout: number };
+  let unitSettings: { readonly write: string | null; readonly user: boolean; readonly drainTimeout: number; readonly drainDelay?: number };
   if (role === 'hub') {
     const { values } = await settingsOf(hubInstallTable, bare, hubTable);
     ({ port } = hubSettings(values, () => 'hub'));
@@ -29,7 +29,7 @@ export async function run(invocation: Invocation): Promise<number> {
     flags: flagsOf(args, role === 'hub' ? hubTable : agentTable, command.words.join(' ')),
     isForUser: unitSettings.user,
     bindsLowPort: port > 0 && port < 1024,
-    stopS: Math.ceil(unitSettings.drainTimeout / 1000) + 10,
+    stopS: Math.ceil((unitSettings.drainTimeout + (unitSettings.drainDelay ?? 0)) / 1000) + 10,
   });
   if (unitSettings.write === null) {
     world.stdout.write(text);

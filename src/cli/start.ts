@@ -40,7 +40,12 @@ export function warnOfArguments(table: Table, sources: ReadonlyMap<string, Sourc
 }
 
 /** Starts something and keeps it running until a signal has ended it. Resolves with the exit code. */
-export async function runUntilSignal(start: () => Promise<Running>, settings: CommonSettings, log: Log, world: World): Promise<number> {
+export async function runUntilSignal(
+  start: () => Promise<Running>,
+  settings: CommonSettings & { readonly drainDelayMs?: number },
+  log: Log,
+  world: World,
+): Promise<number> {
   // From before the start, so that a signal that comes early is not lost (nor kills us with half a start behind us).
   let stop = (): void => {};
   const stopped = new Promise<void>((resolve) => {
@@ -55,7 +60,7 @@ export async function runUntilSignal(start: () => Promise<Running>, settings: Co
     if (firstMs !== null && name === 'SIGINT' && world.stderr.isTTY === true && nowMs - firstMs < SAME_SIGNAL_MS) return;
     if (firstMs === null) {
       firstMs = nowMs;
-      systemd.stopping(settings.drainTimeoutMs + STOP_SLACK_MS);
+      systemd.stopping((settings.drainDelayMs ?? 0) + settings.drainTimeoutMs + STOP_SLACK_MS);
       log.info({ signal: name, drainTimeoutMs: settings.drainTimeoutMs }, 'stopping: what runs may finish; a second signal ends it now');
       stop();
       return;

@@ -90,6 +90,12 @@ export const listenTable = {
     fallback: 'windlass',
   }),
   accessLog: setting<AccessLogTarget>({ kind: ACCESS_LOG, group: OPERATION, help: 'one line per request to stdout or a file', fallback: 'off' }),
+  drainDelay: setting({
+    kind: duration(),
+    group: OPERATION,
+    help: 'after SIGTERM, how long to go on serving while /readyz says 503, for load balancers to notice',
+    fallback: 0,
+  }),
   maxBody: setting({ kind: bytes(), group: LIMITS, help: 'largest request body; 0 = unlimited', fallback: httpLimits.bodyBytes }),
   maxHead: setting({ kind: bytes(), group: LIMITS, help: 'largest request head', fallback: httpLimits.headBytes }),
   maxFields: setting({ kind: integer(1, 10_000), group: LIMITS, help: 'most header fields in a request', fallback: httpLimits.fieldCount }),
@@ -121,7 +127,7 @@ export function commonSettings(values: Values<typeof commonTable> & { readonly a
 
 export function listenSettings(values: Values<typeof listenTable>): Omit<ListenSettings, 'host' | 'port'> {
   const { trustedProxies, accessLog, upgrades, viaName } = values;
-  return { trustedProxies, accessLog, upgrades, viaName, limits: limitsOf(values), tls: tlsOf(values) };
+  return { trustedProxies, accessLog, upgrades, viaName, limits: limitsOf(values), tls: tlsOf(values), drainDelayMs: values.drainDelay };
 }
 
 function tlsOf({ tlsCert, tlsKey }: Values<typeof listenTable>): TlsFiles | null {

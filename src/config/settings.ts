@@ -41,6 +41,8 @@ export interface ListenSettings {
   readonly viaName: string;
   /** Null = plain HTTP. */
   readonly tls: TlsFiles | null;
+  /** After SIGTERM: how long it goes on serving while it says that it is not ready, ms. */
+  readonly drainDelayMs: number;
 }
 
 /** Everything `windlass hub run` needs to know. */

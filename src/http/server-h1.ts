@@ -158,6 +158,11 @@ export class ServerH1 {
     });
   }
 
+  /** Closes the connections on which nothing happens, and the others after their answer. */
+  closeIdle(): void {
+    for (const connection of this.#connections) connection.leaveIfIdle();
+  }
+
   /** Cuts everything. */
   destroy(): void {
     this.draining = true;

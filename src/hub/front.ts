@@ -4,7 +4,8 @@ import { Lines } from '../observe/lines.ts';
 import type { Log } from '../observe/log.ts';
 import { CertFiles } from '../certs/files.ts';
 import { Registry } from '../observe/metrics.ts';
-import { addProcessMetrics } from '../observe/process.ts';
+import { addProcessMetrics, maxDescriptors, openDescriptors } from '../observe/process.ts';
+import type { HttpLimits } from '../http/limits.ts';
 import { ServerH1, type TakeOver } from '../http/server-h1.ts';
 import type { ServerTls } from '../http/tls-listener.ts';
 import type { TunnelLimits } from '../tunnel/limits.ts';
@@ -17,12 +18,15 @@ import type { Readiness } from '../admin/basics.ts';
 import { SettingsError } from '../config/settings-error.ts';
 import type { CommonSettings, ListenSettings } from '../config/settings.ts';
 import { VERSION } from '../observe/version.ts';
+import { connectionsFor, Pressure } from './pressure.ts';
 
 /** What a composition root is given beside its settings. */
 export interface Deps {
   readonly log: Log;
   /** Bounds of a session that differ from the usual ones. */
   readonly tunnelLimits?: Partial<TunnelLimits>;
+  /** Share of the heap that is used, 0 to 1, when it is not V8 that is to be asked. */
+  readonly heapShare?: () => number;
 }
 
 /** A running listener for applications. */
@@ -51,12 +55,15 @@ export class Front {
   #server: ServerH1 | null = null;
   #admin: AdminListener | null = null;
   readonly #certs: CertFiles | null;
+  readonly #heapShare: (() => number) | undefined;
+  #pressure: Pressure | null = null;
   proxy: Proxy | null = null;
   draining = false;
 
   constructor(settings: CommonSettings & ListenSettings, deps: Deps) {
     this.#settings = settings;
     this.log = deps.log;
+    this.#heapShare = deps.heapShare;
     this.#certs = openCertificate(settings, this.loop, deps.log);
     this.#accessLog = openAccessLog(settings, deps.log);
   }
@@ -65,8 +72,21 @@ export class Front {
   async listen(parts: SiteParts, readiness: () => Readiness, takeOver?: TakeOver): Promise<Running> {
     const settings = this.#settings;
     const { loop, metrics } = this;
+    const pressure = new Pressure({
+      loop,
+      log: this.log,
+      refused: () => server.counts.refusedConnections,
+      closeIdle: () => server.closeIdle(),
+      ...(this.#heapShare === undefined ? {} : { heapShare: this.#heapShare }),
+    });
+    this.#pressure = pressure;
     const proxy = new Proxy({
       ...parts,
+      guards: [pressure.guard, ...parts.guards],
+      patienceMs: (head) => (pressure.level === 0 ? parts.patienceMs(head) : 0),
+      get entryQueue() {
+        return pressure.level === 0 ? parts.entryQueue : 0;
+      },
       loop,
       viaName: settings.viaName,
       upgrades: new Set(settings.upgrades),
@@ -82,7 +102,8 @@ export class Front {
     this.proxy = proxy;
     const server = new ServerH1({
       loop,
-      limits: settings.limits,
+      // A hub's upstreams are its agents, few for all; a plain proxy's client may need a connection onward.
+      limits: withinDescriptors(settings.limits, takeOver === undefined ? 2 : 1),
       handler: proxy,
       refuse: proxy.refuse,
       rescue: proxy.rescue,
@@ -140,6 +161,11 @@ export class Front {
     metrics.computedGauge('windlass_buffered_bytes', 'Bytes held in memory for peers that do not take them yet, and of requests that wait.', () => {
       return server.bufferedBytes + this.proxy!.heldBytes + this.endpointBytes(upstream);
     });
+    metrics.computedGauge(
+      'windlass_pressure',
+      'Memory: 0 all is well, 1 nothing new may wait, 2 new requests get 503.',
+      () => this.#pressure?.level ?? 0,
+    );
     metrics.computed('counter', 'windlass_access_log_dropped_total', 'Access log lines given up because the target did not take them.', [], (emit) =>
       emit(this.#accessLog?.dropped ?? 0),
     );
@@ -149,12 +175,24 @@ export class Front {
   endpointBytes: (upstream: Upstream) => number = () => 0;
 
   /** What else is to be done before the end: told sessions, closed pools. Set by the composition root. */
+  #endDelay: () => void = () => {};
   leave: () => Promise<void> = () => Promise.resolve();
   cut: () => void = () => {};
 
   async #close(): Promise<void> {
     this.draining = true;
     const server = this.#server!;
+    const { drainDelayMs } = this.#settings;
+    if (drainDelayMs > 0) {
+      this.log.info({ drainDelayMs }, 'not ready any more, and still serving until those who send have noticed');
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, drainDelayMs);
+        this.#endDelay = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
     const late = new Promise<'late'>((resolve) => setTimeout(resolve, this.#settings.drainTimeoutMs, 'late').unref());
     const outcome = await Promise.race([server.drain(), late]);
     if (outcome === 'late') {
@@ -167,6 +205,7 @@ export class Front {
   }
 
   destroy(): void {
+    this.#endDelay();
     this.#server?.destroy();
     this.#finish();
     void this.#accessLog?.close();
@@ -177,7 +216,13 @@ export class Front {
     this.#admin?.close();
     this.#process.close();
     this.#certs?.close();
+    this.#pressure?.close();
   }
+}
+
+/** Without a number of its own, a listener takes as many connections as there are descriptors for. */
+function withinDescriptors(limits: HttpLimits, perClient: number): HttpLimits {
+  return limits.connections > 0 ? limits : { ...limits, connections: connectionsFor(maxDescriptors(), openDescriptors(), perClient) };
 }
 
 /** @throws SettingsError */

@@ -61,8 +61,8 @@ function excess(nanoseconds: number): number {
   return Math.max(0, nanoseconds * NANO - DELAY_RESOLUTION_MS / 1000);
 }
 
-/** -1 where the system does not tell. The listing itself needs one, which is not counted. */
-function openDescriptors(): number {
+/** How many files and sockets are open. -1 where the system does not tell. The listing itself needs one, which is not counted. */
+export function openDescriptors(): number {
   try {
     return readdirSync('/proc/self/fd').length - 1;
   } catch {
@@ -70,8 +70,8 @@ function openDescriptors(): number {
   }
 }
 
-/** 0 where the system does not tell, or sets no bound. */
-function maxDescriptors(): number {
+/** How many files and sockets may be open. 0 where the system does not tell, or sets no bound. */
+export function maxDescriptors(): number {
   try {
     return Number(/^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1] ?? 0);
   } catch {

@@ -74,6 +74,7 @@ test('a file can set everything of a hub', async () => {
       keepAliveTimeoutMs: 8000,
     },
     tls: { certFile: join(here, 'valid', 'cert.pem'), keyFile: '/etc/ssl/key.pem' },
+    drainDelayMs: 2000,
     hubId: 'edge-1',
     siblings: new Map([['edge-2', parseUpstreamUrl('https://edge-2.example.com')]]),
     adminAddr: null,

@@ -21,6 +21,8 @@ test.runIf(existsSync('/proc/self/stat'))(
       request.on('end', () => setTimeout(() => response.end('ok'), request.url === '/slow' ? 300 : 0));
     });
     const argv = ['proxy', '--from', '127.0.0.1:0', '--to', `127.0.0.1:${origin.port}`, '--admin-addr', '127.0.0.1:0', '--log-format', 'json'];
+    // Without the bound that is kept by itself, so that they do run out.
+    argv.push('--max-connections', '10000');
     const proxy = program.run(argv, 80);
     const port = await proxy.port('the proxy listens');
     const admin = { adminAddress: { port: await proxy.port('/metrics') } };

@@ -10,7 +10,7 @@ import { hubSettings, hubTable } from '../../src/config/hub.ts';
 import { proxySettings, proxyTable } from '../../src/config/proxy.ts';
 import type { AgentSettings, HubSettings, ListenSettings, ProxySettings } from '../../src/config/settings.ts';
 import { startProxy } from '../../src/hub/direct.ts';
-import type { Running } from '../../src/hub/front.ts';
+import type { Deps, Running } from '../../src/hub/front.ts';
 import type { HttpLimits } from '../../src/http/limits.ts';
 import type { Log } from '../../src/observe/log.ts';
 import type { Fields } from '../../src/observe/redact.ts';
@@ -87,7 +87,10 @@ export class Kit {
   };
 
   /** `windlass proxy` in front of the given origins. */
-  readonly startDirect = async (settings: Overrides<Omit<ProxySettings, 'to'>> & { to: Listening | readonly UpstreamUrl[] }): Promise<Served> => {
+  readonly startDirect = async (
+    settings: Overrides<Omit<ProxySettings, 'to'>> & { to: Listening | readonly UpstreamUrl[] },
+    deps: Partial<Deps> = {},
+  ): Promise<Served> => {
     const { to, limits, ...others } = settings;
     const defaults = proxySettings({
       ...defaultsOf(proxyTable),
@@ -97,12 +100,16 @@ export class Kit {
       to: Array.isArray(to) ? (to as UpstreamUrl[]) : [parseUpstreamUrl(`${HOST}:${portOf(to as Listening)}`)],
     });
     const log = new Recorder();
-    const running = await startProxy({ ...defaults, ...others, limits: { ...defaults.limits, ...limits } }, { log });
+    const running = await startProxy({ ...defaults, ...others, limits: { ...defaults.limits, ...limits } }, { log, ...deps });
     return this.#serving({ ...running, log: log.lines });
   };
 
   /** `windlass hub run` with SECRET. */
-  readonly startHubWith = async (settings: Overrides<HubSettings> = {}, tunnelLimits: Partial<TunnelLimits> = {}): Promise<Served> => {
+  readonly startHubWith = async (
+    settings: Overrides<HubSettings> = {},
+    tunnelLimits: Partial<TunnelLimits> = {},
+    deps: Partial<Deps> = {},
+  ): Promise<Served> => {
     const { startHub } = await import('../../src/hub/hub.ts');
     const { limits, ...others } = settings;
     const defaults = hubSettings(
@@ -117,7 +124,7 @@ export class Kit {
       () => 'test-hub',
     );
     const log = new Recorder();
-    const running = await startHub({ ...defaults, ...others, limits: { ...defaults.limits, ...limits } }, { log, tunnelLimits });
+    const running = await startHub({ ...defaults, ...others, limits: { ...defaults.limits, ...limits } }, { log, tunnelLimits, ...deps });
     return this.#serving({ ...running, log: log.lines });
   };
 

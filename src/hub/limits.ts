@@ -1,0 +1,15 @@
+/** When a hub or proxy begins to say no, and how. */
+export const pressureLimits = {
+  /** Share of the heap from which nothing new may wait: a waiting request is what grows without bringing anything to an end. */
+  busyShare: 0.85,
+  /** Share from which new requests get 503: what is left is for those that run. */
+  fullShare: 0.95,
+  /** How far below its mark the heap must be before a measure ends: a minor collection frees about that much. */
+  relief: 0.05,
+  /** Between two closings of idle connections while memory is short, ms. */
+  idleEveryMs: 1_000,
+  /** Between two log lines about the same shortage, ms. */
+  alarmMs: 60_000,
+  /** Share of the descriptors that clients do not get: operators, logs and certificates need some when it matters most. */
+  reservedShare: 0.05,
+} as const;
