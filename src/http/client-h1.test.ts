@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { createLoop } from '../std/loop.ts';
 import type { Wire } from '../std/wire.ts';
-import { ClientConnection, ClientExchange, type ClientOptions, type ConnectionOwner } from './client-h1.ts';
+import { ClientExchange } from './client-exchange.ts';
+import { ClientConnection, type ClientOptions, type ConnectionOwner } from './client-h1.ts';
 import { Notes, type ReplySink } from './exchange.ts';
 import { RequestHead, ResponseHead } from './head.ts';
 import { httpLimits } from './limits.ts';
