@@ -12,11 +12,22 @@ export type Connected = { readonly socket: net.Socket } | { readonly problem: st
 const USER_AGENT = 'windlass';
 
 /** Opens a way through a proxy (HTTP CONNECT). `done` is called once, later, unless the returned function has given it up before. The name is resolved by the proxy. */
-export function connectThrough(proxy: UpstreamUrl, to: UpstreamUrl, ca: string | undefined, done: (outcome: Connected) => void): () => void {
+export function connectThrough(
+  proxy: UpstreamUrl,
+  to: UpstreamUrl,
+  trust: tls.SecureContext | undefined,
+  done: (outcome: Connected) => void,
+): () => void {
   const { host, port } = proxy;
   const socket =
     proxy.protocol === 'https'
-      ? tls.connect({ host, port, ...(net.isIP(host) === 0 ? { servername: host } : {}), ...(ca === undefined ? {} : { ca }) })
+      ? tls.connect({
+          host,
+          port,
+          ...(net.isIP(host) === 0 ? { servername: host } : {}),
+          minVersion: 'TLSv1.2',
+          ...(trust === undefined ? {} : { secureContext: trust }),
+        })
       : net.connect({ host, port, allowHalfOpen: true });
   let bytes: Buffer = Buffer.alloc(0);
   let over = false;

@@ -53,8 +53,8 @@ export interface DialOptions {
   welcomed?(welcome: Welcome): void;
   /** An HTTP proxy on the way to the hub. */
   readonly proxy?: UpstreamUrl | null;
-  /** PEM of the certificate authorities to trust instead of Node's. */
-  readonly ca?: string;
+  /** What to trust instead of what Node believes. */
+  readonly trust?: tls.SecureContext;
   readonly random?: () => number;
 }
 
@@ -310,12 +310,12 @@ class Attempt implements WireUser {
     this.#done = done;
     this.due = options.loop.clock.now() + limits.handshakeTimeoutMs;
     options.loop.sweeper.add(this);
-    const { proxy, hub, ca } = options;
+    const { proxy, hub, trust } = options;
     if (proxy === undefined || proxy === null) {
       this.#ask(null);
       return;
     }
-    this.#giveUp = connectThrough(proxy, hub, ca, (outcome) => {
+    this.#giveUp = connectThrough(proxy, hub, trust, (outcome) => {
       this.#giveUp = null;
       if ('problem' in outcome) this.#fail({ status: 0, reason: outcome.problem, retryAfterMs: 0 });
       else this.#ask(outcome.socket);
@@ -324,7 +324,7 @@ class Attempt implements WireUser {
 
   /** Asks for the upgrade, over a connection that a proxy has opened or over one of our own. */
   #ask(through: net.Socket | null): void {
-    const { hub, ca, loop } = this.#options;
+    const { hub, trust, loop } = this.#options;
     const { host, port } = hub;
     const address = this.#options.address ?? host;
     const secure = hub.protocol === 'https';
@@ -335,7 +335,7 @@ class Attempt implements WireUser {
         ALPNProtocols: ['http/1.1'],
         minVersion: 'TLSv1.2',
         ...(net.isIP(host) === 0 ? { servername: host } : { host }),
-        ...(ca === undefined ? {} : { ca }),
+        ...(trust === undefined ? {} : { secureContext: trust }),
       });
     });
     this.#wire = wire;

@@ -128,6 +128,29 @@ describe('flow control', () => {
     for (const heard of stalled) expect(heard.settledCount).toBe(0);
   });
 
+  test('[threat 50] windows that readers have grown and left standing are given to those that read', async () => {
+    p = await pair(21, { limits: { tickMs: 20, sessionBytes: 4 * 1024 * 1024 } });
+    const growth = () => (p.session as unknown as { grownBytes: number }).grownBytes;
+    p.serving.onOpen = (served) => answerWith(served, 64 * 1024 * 1024);
+    const stalled = Array.from({ length: 20 }, () => p.hub.open().heard);
+    for (const heard of stalled) stopAfter(heard, 2_000_000);
+    await until(() => stalled.every(({ bytes }) => bytes >= 2_000_000), 'all read for a while, and then stop');
+    await until(() => growth() === 0, 'their growth is given back');
+    const free = p.hub.open().heard;
+    free.keepBytes = false;
+    let most = 0;
+    const write = free.write.bind(free);
+    free.write = (chunk) => {
+      most = Math.max(most, growth());
+      return write(chunk);
+    };
+    await until(() => free.bytes > 30_000_000, 'the one that reads');
+    expect(most).toBeGreaterThanOrEqual(900 * 1024);
+    for (const heard of stalled) goOn(heard);
+    await until(() => stalled.every(({ settledCount }) => settledCount === 1), 'the others read on');
+    for (const heard of stalled) expect(heard).toMatchObject({ bytes: 64 * 1024 * 1024, ended: 1 });
+  });
+
   test('a session over its bytes grants stalled streams little, and none of them starves', async () => {
     const sessionBytes = 1024 * 1024;
     p = await pair(40, { limits: { sessionBytes } });

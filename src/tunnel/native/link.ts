@@ -357,6 +357,7 @@ export abstract class Link<S extends Stream> implements WireUser, FrameUser, Out
       this.overdueChanged();
     }
     for (const stream of this.streams.values()) {
+      stream.yieldWindow();
       if (stream.pendingBytes > 0 && stream.credit === 0) {
         if (stream.stalledSinceMs === 0) stream.stalledSinceMs = now;
         else if (now - stream.stalledSinceMs >= limits.stallTimeoutMs) stream.stalled();

@@ -60,6 +60,8 @@ export abstract class Stream implements Sender, Writer {
   #grantedBytes: number;
   #unconsumedBytes = 0;
   #grantedMs = 0;
+  /** Its sink had not accepted everything at the last tick, and has not taken more since. */
+  #standsStill = false;
   /** Body bytes still to come; -1 when their number is not known. */
   receiveLeft = -1;
   /** The peer's body is complete. */
@@ -159,8 +161,25 @@ export abstract class Stream implements Sender, Writer {
     this.finished(flags, trailers);
   }
 
+  /**
+   * Once a second: a window that has grown and whose sink has stood still since the last time goes back to where it began, so that streams which move may
+   * grow instead. What was granted stays granted; nothing more is until that has been consumed.
+   */
+  yieldWindow(): void {
+    if (!this.#standsStill) {
+      this.#standsStill = this.#unconsumedBytes > 0;
+      return;
+    }
+    const { session } = this;
+    const { windowBytes } = session.limits;
+    if (this.#windowBytes <= windowBytes) return;
+    session.grownBytes -= this.#windowBytes - windowBytes;
+    this.#windowBytes = windowBytes;
+  }
+
   /** Our sink, which had enough, takes more. */
   drained(): void {
+    this.#standsStill = false;
     const n = this.#unconsumedBytes;
     if (n === 0 || this.gone) return;
     this.#unconsumedBytes = 0;
