@@ -4,7 +4,7 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach } from 'vitest';
-import type { RunningAgent } from '../../src/agent/agent.ts';
+import type { AgentDeps, RunningAgent } from '../../src/agent/agent.ts';
 import { agentSettings, agentTable } from '../../src/config/agent.ts';
 import { hubSettings, hubTable } from '../../src/config/hub.ts';
 import { proxySettings, proxyTable } from '../../src/config/proxy.ts';
@@ -134,8 +134,9 @@ export class Kit {
     origin: Listening,
     settings: Partial<AgentSettings> = {},
     tunnelLimits: Partial<TunnelLimits> = {},
+    deps: Partial<AgentDeps> = {},
   ): Promise<ServedAgent> => {
-    const agent = await this.dialHub(hub, origin, settings, tunnelLimits);
+    const agent = await this.dialHub(hub, origin, settings, tunnelLimits, deps);
     await agent.ready;
     return agent;
   };
@@ -146,6 +147,7 @@ export class Kit {
     origin: Listening,
     settings: Partial<AgentSettings> = {},
     tunnelLimits: Partial<TunnelLimits> = {},
+    deps: Partial<AgentDeps> = {},
   ): Promise<ServedAgent> => {
     const { startAgent } = await import('../../src/agent/agent.ts');
     const defaults = agentSettings(
@@ -161,7 +163,7 @@ export class Kit {
       null,
     );
     const log = new Recorder();
-    const running = await startAgent({ ...defaults, ...settings }, { log, tunnelLimits });
+    const running = await startAgent({ ...defaults, ...settings }, { log, tunnelLimits, ...deps });
     this.later(() => running.destroy());
     return { ...running, log: log.lines };
   };
