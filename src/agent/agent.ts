@@ -14,6 +14,7 @@ import { SlotLedger } from '../tunnel/native/slots.ts';
 import type { Hardware } from '../tunnel/session.ts';
 import { Direct } from '../upstream/direct.ts';
 import { type AdminListener, listenForOperators } from '../admin/listen.ts';
+import { authorities } from '../config/authorities.ts';
 import type { AgentSettings } from '../config/settings.ts';
 import { agentId } from './agent-id.ts';
 import { Gate } from './gate.ts';
@@ -52,7 +53,7 @@ export async function startAgent(settings: AgentSettings, deps: AgentDeps): Prom
   const metrics = new Registry();
   const processMetrics = addProcessMetrics(metrics, VERSION);
   const token = tokenSource(settings, log);
-  const ca = settings.caFile === null ? undefined : readFileSync(settings.caFile, 'utf8');
+  const trust = authorities(settings.caFile);
   const baseId = agentId(settings.agentId, settings.stateDir, log);
   const hardware = settings.reportHardware ? await readHardware() : null;
   const agents = settings.upstreams.map((upstream, i) => startOne(upstream, i === 0 ? baseId : `${baseId}-${i + 1}`));
@@ -68,7 +69,7 @@ export async function startAgent(settings: AgentSettings, deps: AgentDeps): Prom
       cancelGraceMs: settings.cancelGraceMs,
       drainTimeoutMs: settings.drainTimeoutMs,
       hostHeader: settings.hostHeader,
-      ...(ca === undefined ? {} : { ca }),
+      ...(trust === undefined ? {} : { trust }),
     });
     const gate = new Gate(direct, settings.allow, settings.upgrades);
     // With a lock, a slot is offered once its lock is held.
@@ -105,7 +106,7 @@ export async function startAgent(settings: AgentSettings, deps: AgentDeps): Prom
           handler: gate,
           loop,
           log: agentLog,
-          ...(ca === undefined ? {} : { ca }),
+          ...(trust === undefined ? {} : { trust }),
           ...(deps.tunnelLimits === undefined ? {} : { limits: { ...tunnelLimits, ...deps.tunnelLimits } }),
         }),
     });

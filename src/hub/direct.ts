@@ -1,13 +1,13 @@
-import { readFileSync } from 'node:fs';
 import { Direct } from '../upstream/direct.ts';
 import { FixedUpstream } from '../upstream/fixed.ts';
+import { authorities } from '../config/authorities.ts';
 import type { ProxySettings } from '../config/settings.ts';
 import { type Deps, Front, type Running } from './front.ts';
 
 /** `windlass proxy`: the core in front of plain addresses. @throws the listen error */
 export async function startProxy(settings: ProxySettings, deps: Deps): Promise<Running> {
   const front = new Front(settings, deps);
-  const ca = settings.caFile === null ? undefined : readFileSync(settings.caFile, 'utf8');
+  const trust = authorities(settings.caFile);
   const endpoints = settings.to.map(
     (target) =>
       new Direct(target, {
@@ -20,7 +20,7 @@ export async function startProxy(settings: ProxySettings, deps: Deps): Promise<R
         cancelGraceMs: 5_000,
         drainTimeoutMs: 0,
         hostHeader: settings.hostHeader,
-        ...(ca === undefined ? {} : { ca }),
+        ...(trust === undefined ? {} : { trust }),
       }),
   );
   front.endpointBytes = () => endpoints.reduce((sum, endpoint) => sum + endpoint.bufferedBytes, 0);

@@ -13,8 +13,8 @@ import { FRESH_MS, IDLE_CONNECTIONS, IDLE_MS, KEEP_ALIVE_MARGIN_MS } from './lim
 export interface DirectOptions extends ClientOptions {
   /** `keep` the client's Host, or write the target's own. */
   readonly hostHeader: 'keep' | 'upstream';
-  /** PEM of the authorities to trust for https targets; undefined = the system's. */
-  readonly ca?: string;
+  /** What to trust of https targets; undefined = what Node believes. */
+  readonly trust?: tls.SecureContext;
 }
 
 /** Numbers a direct endpoint counts. */
@@ -85,7 +85,7 @@ export class Direct implements Endpoint, ConnectionOwner {
     if (protocol === 'https') {
       const options: tls.ConnectionOptions = { host, port, ALPNProtocols: ['http/1.1'], minVersion: 'TLSv1.2' };
       if (net.isIP(host) === 0) options.servername = host;
-      if (this.#options.ca !== undefined) options.ca = this.#options.ca;
+      if (this.#options.trust !== undefined) options.secureContext = this.#options.trust;
       const socket = tls.connect(options);
       connection.attach(new Wire(loop, connection, () => socket).listenToData());
       socket.once('secureConnect', () => connection.opened());

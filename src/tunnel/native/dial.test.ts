@@ -207,7 +207,9 @@ test.skipIf(pem === null)('[threat 47] an https hub is reached with its own auth
   open.push(front);
   const { port } = front.address() as net.AddressInfo;
   const serving = new Serving();
-  const good = dialled(dial(port, serving, new SlotLedger(1), { hub: parseUpstreamUrl(`https://localhost:${port}`), ca: pem!.cert }));
+  const good = dialled(
+    dial(port, serving, new SlotLedger(1), { hub: parseUpstreamUrl(`https://localhost:${port}`), trust: tls.createSecureContext({ ca: pem!.cert }) }),
+  );
   await until(() => good.state === 'joined', 'joined over TLS');
   const { heard } = hub.open();
   await until(() => serving.all.length === 1, 'a request over TLS');
@@ -216,7 +218,7 @@ test.skipIf(pem === null)('[threat 47] an https hub is reached with its own auth
   expect(heard.bytes).toBe(300_000);
   for (const more of [
     { hub: parseUpstreamUrl(`https://localhost:${port}`) },
-    { hub: parseUpstreamUrl(`https://127.0.0.1:${port}`), ca: pem!.cert },
+    { hub: parseUpstreamUrl(`https://127.0.0.1:${port}`), trust: tls.createSecureContext({ ca: pem!.cert }) },
   ]) {
     const log = new MemoryLog();
     dialled(dial(port, new Serving(), new SlotLedger(1), { log, ...more }));

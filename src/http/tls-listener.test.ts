@@ -1,0 +1,61 @@
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import net from 'node:net';
+import { afterEach, expect, test } from 'vitest';
+import { TlsListener } from './tls-listener.ts';
+
+const FIXTURES = new URL('../../test/fixtures/', import.meta.url);
+const pair = { cert: readFileSync(new URL('one.pem', FIXTURES)), key: readFileSync(new URL('one.key', FIXTURES)) };
+
+let listener: TlsListener | null = null;
+afterEach(() => {
+  listener?.destroy();
+  listener?.server.close();
+});
+
+async function start(handshakeTimeoutMs?: number): Promise<{ connect: () => Promise<net.Socket>; failure: Promise<string> }> {
+  let fail!: (reason: string) => void;
+  const failure = new Promise<string>((resolve) => {
+    fail = resolve;
+  });
+  const of = { pair: () => pair, failed: fail, ...(handshakeTimeoutMs === undefined ? {} : { handshakeTimeoutMs }) };
+  listener = new TlsListener(
+    of,
+    { allowHalfOpen: true },
+    () => true,
+    () => {},
+  );
+  listener.server.listen(0, '127.0.0.1');
+  await once(listener.server, 'listening');
+  const { port } = listener.server.address() as net.AddressInfo;
+  const connect = async (): Promise<net.Socket> => {
+    const socket = net.connect(port, '127.0.0.1').on('error', () => {});
+    await once(socket, 'connect');
+    return socket.resume();
+  };
+  return { connect, failure };
+}
+
+test('a handshake that does not end in time is closed [threat 52]', async () => {
+  const { connect, failure } = await start(50);
+  const socket = await connect();
+  const closed = once(socket, 'close');
+  expect(await failure).toBe('the handshake took too long');
+  await closed;
+});
+
+test('a peer that leaves during the handshake is no more than that', async () => {
+  const { connect, failure } = await start();
+  (await connect()).resetAndDestroy();
+  expect(await failure).toBe('the peer left during the handshake');
+});
+
+test('destroy() cuts who is in a handshake', async () => {
+  const { connect } = await start();
+  const accepted = once(listener!.server, 'connection');
+  const socket = await connect();
+  await accepted;
+  const closed = once(socket, 'close');
+  listener!.destroy();
+  await closed;
+});
