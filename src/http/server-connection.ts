@@ -284,6 +284,11 @@ export class ServerConnection implements WireUser, Timed {
     return i;
   }
 
+  /** May there be more of the request to come than is drained after an early answer? */
+  get muchUnread(): boolean {
+    return this.state === CHUNKS || (this.state === BODY && this.#remaining > this.options.limits.drainBytes);
+  }
+
   /** The exchange is over on the wire: on to the next request, or to the end of this one's body, or close. Called once per exchange. */
   replied(exchange: ServerExchange): void {
     if (this.exchange === exchange) this.exchange = null;

@@ -96,6 +96,8 @@ export class ServerExchange implements ReplySink, Writer {
     }
     // The client may or may not send its body now: only closing makes that certain (RFC 9110 10.1.1).
     if (this.#awaitsContinue) this.keepAlive = false;
+    // Who answers before the upload is through may not read all of it, and says so: else the client's next request meets a connection that closes.
+    if (this.#by === BY_LENGTH && connection.muchUnread) this.keepAlive = false;
     head.upgrade = '';
     const closing: Closing = !this.keepAlive ? 'close' : this.#minor === 0 ? 'keep-alive' : 'keep';
     this.#writeHead(head, this.#by === BY_CHUNKS, closing);

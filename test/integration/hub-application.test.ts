@@ -339,3 +339,27 @@ test('an agent leaves and joins while requests come: the metrics page counts slo
   expect(await metric(hub, 'windlass_agent_sessions')).toBe(0);
   await until('the log to say so', () => hub.log.some(({ message }) => message === 'agent left'));
 });
+
+test.each([
+  ['a length', `Content-Length: ${300 * 1024}\r\n\r\n`],
+  ['chunks', 'Transfer-Encoding: chunked\r\n\r\n4b000\r\n'],
+])('an early refusal of an upload by %s says that its connection closes, so that no next request is sent on it', async (_what, rest) => {
+  const hub = await startHubWith();
+  const client = await rawClient(hub);
+  client.send(`POST / HTTP/1.1\r\nHost: a\r\n${rest}`).send(Buffer.alloc(300 * 1024, 'x'));
+  const answer = await client.answer('POST');
+  expect(answer.status).toBe(503);
+  expect(field(answer, 'connection')).toBe('close');
+  expect(await client.ended()).toBe('fin');
+});
+
+test('an early refusal of a small body keeps its connection', async () => {
+  const hub = await startHubWith();
+  const client = await rawClient(hub);
+  for (let i = 0; i < 3; i++) {
+    client.send(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4000\r\n\r\n${'x'.repeat(4000)}`);
+    const answer = await client.answer('POST');
+    expect(answer.status).toBe(503);
+    expect(field(answer, 'connection')).toBeUndefined();
+  }
+});
