@@ -36,6 +36,8 @@ export class Hubs {
   readonly #timer: NodeJS.Timeout;
   #soon: NodeJS.Timeout | null = null;
   #resolving = false;
+  /** Something has changed since the round that runs began. */
+  #outdated = false;
   #stopping = false;
   #complained = new Set<string>();
 
@@ -94,7 +96,11 @@ export class Hubs {
 
   /** Looks who is to be dialled, and dials whoever is not yet. */
   async #refresh(): Promise<void> {
-    if (this.#resolving || this.#stopping) return;
+    if (this.#stopping) return;
+    if (this.#resolving) {
+      this.#outdated = true;
+      return;
+    }
     this.#resolving = true;
     try {
       const wanted = new Set<string>();
@@ -117,6 +123,9 @@ export class Hubs {
     } finally {
       this.#resolving = false;
     }
+    if (!this.#outdated) return;
+    this.#outdated = false;
+    await this.#refresh();
   }
 
   /** The addresses to dial for a hub; null is "by its name". */
