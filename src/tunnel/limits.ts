@@ -35,8 +35,10 @@ export interface TunnelLimits {
   windowQuickMs: number;
   /** Half the window consumed slower than this means that the window is larger than its use. */
   windowSlowMs: number;
-  /** Body bytes held for all streams of a session, beyond which stalled streams are granted no more than `stalledWindowBytes`; half of it is what windows may grow by. */
+  /** Body bytes held for all streams of a session, beyond which stalled streams are granted no more than `stalledWindowBytes`. */
   sessionBytes: number;
+  /** What all windows of a session may grow by, together: a path of 300 Mbit/s and 100 ms is filled with it, and fifty readers that stall hold 16 MiB and no more. */
+  growthBytes: number;
   stalledWindowBytes: number;
   /** Credit one stream may pile up, bytes: more is an attack on arithmetic. */
   creditBytes: number;
@@ -102,6 +104,7 @@ export const tunnelLimits: TunnelLimits = {
   windowQuickMs: 50,
   windowSlowMs: 2_000,
   sessionBytes: 16 * 1024 * 1024,
+  growthBytes: 4 * 1024 * 1024,
   stalledWindowBytes: 16 * 1024,
   creditBytes: 0x7fff_ffff,
   unsentBytes: 4 * 1024 * 1024,

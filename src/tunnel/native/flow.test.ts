@@ -118,7 +118,7 @@ describe('flow control', () => {
     for (const heard of stalled) stopAfter(heard, 500_000);
     await until(() => stalled.every(({ bytes }) => bytes >= 500_000), 'all fifty read a little');
     await standstill(stalled);
-    // Windows grow by at most half of sessionBytes (16 MiB) together, each began with 64 KiB, and each sender holds one chunk.
+    // Windows grow by at most 4 MiB together, each began with 64 KiB, and each sender holds one chunk.
     expect(held()).toBeLessThanOrEqual(16 * 1024 * 1024);
     p.serving.onOpen = (served) => answerWith(served, 10_000_000);
     const free = p.hub.open().heard;
@@ -129,7 +129,7 @@ describe('flow control', () => {
   });
 
   test('[threat 50] windows that readers have grown and left standing are given to those that read', async () => {
-    p = await pair(21, { limits: { tickMs: 20, sessionBytes: 4 * 1024 * 1024 } });
+    p = await pair(21, { limits: { tickMs: 20, growthBytes: 2 * 1024 * 1024 } });
     const growth = () => (p.session as unknown as { grownBytes: number }).grownBytes;
     p.serving.onOpen = (served) => answerWith(served, 64 * 1024 * 1024);
     const stalled = Array.from({ length: 20 }, () => p.hub.open().heard);
@@ -153,7 +153,7 @@ describe('flow control', () => {
 
   test('a session over its bytes grants stalled streams little, and none of them starves', async () => {
     const sessionBytes = 1024 * 1024;
-    p = await pair(40, { limits: { sessionBytes } });
+    p = await pair(40, { limits: { sessionBytes, growthBytes: sessionBytes / 2 } });
     p.serving.onOpen = (served) => answerWith(served, 1_000_000);
     const all = Array.from({ length: 40 }, () => p.hub.open().heard);
     for (const heard of all) stopAfter(heard, 1);

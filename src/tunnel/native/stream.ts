@@ -200,7 +200,7 @@ export abstract class Stream implements Sender, Writer {
     const took = this.#grantedMs === 0 ? Infinity : now - this.#grantedMs;
     this.#grantedMs = now;
     if (took <= Math.max(limits.windowQuickMs, 2 * session.roundTripMs)) {
-      if (!pressed && target < limits.windowMaxBytes && session.grownBytes + target <= limits.sessionBytes / 2) {
+      if (!pressed && target < limits.windowMaxBytes && session.grownBytes + target <= limits.growthBytes) {
         session.grownBytes += target;
         this.#windowBytes = target = target * 2;
       }
