@@ -7,7 +7,7 @@ import { Wrong } from '../schema/wrong.ts';
 import { SettingsError } from '../config/settings-error.ts';
 import type { RunningAgent } from '../agent/agent.ts';
 import type { Log } from '../observe/log.ts';
-import { isLoopback } from '../schema/address.ts';
+import { formatAddress, isLoopback } from '../schema/address.ts';
 import type { Invocation } from './command.ts';
 import { settingsOf } from './settings.ts';
 import { logFor, nextStep, runUntilSignal, warnOfArguments } from './start.ts';
@@ -33,6 +33,8 @@ export async function run(invocation: Invocation): Promise<number> {
         },
         'the agent dials out',
       );
+      if (agent.adminAddress !== null)
+        log.info({ address: `http://${formatAddress(agent.adminAddress)}` }, 'health and metrics are at /healthz, /readyz, /metrics');
       nextStep(['Next, ask the service through the hub:', `curl ${settings.hubs[0]!.shown}/`], settings, world);
       return { ...agent, reload: () => void reload(agent, invocation, log) };
     },
