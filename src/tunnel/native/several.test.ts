@@ -3,6 +3,7 @@ import {
   dial,
   frame,
   helloPayload,
+  Heard,
   pair,
   requestHead,
   GET,
