@@ -133,9 +133,15 @@ export class ClientConnection implements WireUser, Timed {
   requestSent(): void {
     if (this.state !== HEAD) return;
     const ms = this.#options.firstByteTimeoutMs;
-    this.#firstByteDue = this.#in(ms);
+    const { dueMs } = this.exchange!.notes;
+    this.#firstByteDue = dueMs === 0 ? this.#in(ms) : Math.min(this.#in(ms), dueMs);
     // A request that waits longer than this keeps a copy of its head instead of its slab, of which it uses a fraction.
-    this.due = this.exchange!.pinsSlab && (ms === 0 || ms > PIN_MS) ? this.#in(PIN_MS) : this.#firstByteDue;
+    this.due = this.exchange!.pinsSlab && (ms === 0 || ms > PIN_MS) ? Math.min(this.#in(PIN_MS), this.#firstByteDue) : this.#firstByteDue;
+  }
+
+  get #pastDeadline(): boolean {
+    const { dueMs } = this.exchange!.notes;
+    return dueMs > 0 && this.#options.loop.sweeper.coarse >= dueMs;
   }
 
   #in(ms: number): number {
@@ -484,7 +490,8 @@ export class ClientConnection implements WireUser, Timed {
         else if (this.state === HEAD && this.exchange!.pinsSlab) {
           this.exchange!.unpin();
           this.due = this.#firstByteDue;
-        } else if (this.state === HEAD) this.fail('first_byte_timeout', `no answer from the upstream within ${this.#options.firstByteTimeoutMs} ms`);
+        } else if (this.state === HEAD && this.#pastDeadline) this.fail('deadline', 'no answer from the upstream before the deadline of the request');
+        else if (this.state === HEAD) this.fail('first_byte_timeout', `no answer from the upstream within ${this.#options.firstByteTimeoutMs} ms`);
         else this.fail('upstream_stalled', `no byte of the answer for ${this.#options.idleTimeoutMs} ms`);
     }
   }

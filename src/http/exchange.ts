@@ -69,6 +69,8 @@ export type Began = 'no' | 'maybe' | 'yes';
 export class Notes {
   /** When the first byte of the request was read. */
   startMs: number;
+  /** When the head of the answer must be there, over all attempts; 0 = no limit. Agents are told what is left of it. */
+  dueMs = 0;
   /** When it was given to an endpoint. */
   dispatchedMs = 0;
   /** When the final head of the answer came. */

@@ -145,7 +145,7 @@ export class ServerConnection implements WireUser, Timed {
 
   #takenOver(head: RequestHead, bytes: Buffer, from: number, end: number): boolean {
     const { takeOver, loop } = this.options;
-    if (takeOver === undefined || head.upgrade !== takeOver.token) return false;
+    if (takeOver === undefined || head.upgrade === '' || (head.upgrade !== takeOver.token && takeOver.wants?.(head) !== true)) return false;
     this.state = CLOSED;
     loop.sweeper.remove(this);
     this.#server.left(this);

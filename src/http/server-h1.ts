@@ -32,6 +32,8 @@ export interface ServerOptions {
 
 export interface TakeOver {
   readonly token: string;
+  /** Another kind of upgrade that it takes. */
+  wants?(head: RequestHead): boolean;
   accept(head: RequestHead, wire: Wire, rest: Buffer): void;
 }
 

@@ -68,6 +68,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
     this.arrival = arrival;
     this.#html = prefersHtml(head);
     this.#minor = head.minor;
+    if (proxy.site.timeoutMs > 0) notes.dueMs = notes.startMs + proxy.site.timeoutMs;
     if (proxy.site.accessLog !== null) {
       this.method = head.method;
       this.target = head.target;

@@ -178,6 +178,8 @@ export class AgentSession extends Link<AgentStream> implements AgentStreamOwner,
       return true;
     }
     const notes = new Notes(this.loop.sweeper.coarse);
+    const leftMs = readU32(bytes, start);
+    if (leftMs > 0) notes.dueMs = this.loop.clock.now() + leftMs;
     const stream = new AgentStream(this, id, head, notes);
     this.streams.add(stream);
     const bodyAt = head.end;

@@ -111,7 +111,8 @@ export class HubSession extends Link<HubStream> implements Session, HubStreamOwn
     const from = slab.at;
     const id = this.lastId + 1;
     const flags = openFlags(head);
-    const end = writeOpen(head, flags, id, 0, slab.bytes, from);
+    const leftMs = notes.dueMs === 0 ? 0 : Math.max(1, Math.ceil(notes.dueMs - this.loop.clock.now()));
+    const end = writeOpen(head, flags, id, leftMs, slab.bytes, from);
     if (end - from > HEADER_BYTES + OPEN_FIXED + this.limits.headBytes)
       return new Refusal(reply, new Failure('head_too_large', 'the head is too large for the tunnel'), this.loop.turn);
     this.lastId = id;
