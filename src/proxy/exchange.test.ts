@@ -1,0 +1,285 @@
+import { expect, test } from 'vitest';
+import { Heard, requestHead } from '../../test/kit/tunnel.ts';
+import { turns } from '../../test/kit/until.ts';
+import { Notes, type ReplySink, type RequestSink, type Writer } from '../http/exchange.ts';
+import { Failure, type FailureCode } from '../http/failure.ts';
+import { type RequestHead, ResponseHead } from '../http/head.ts';
+import { Registry } from '../observe/metrics.ts';
+import { createLoop } from '../std/loop.ts';
+import type { Waiter } from '../upstream/queue.ts';
+import type { Candidate, Upstream } from '../upstream/upstream.ts';
+import { Proxy } from './handle.ts';
+import { ProxyMetrics } from './metrics.ts';
+
+/** An endpoint whose sink keeps what it gets and can give it back, as a tunnel's does. */
+class FakeSink implements RequestSink {
+  writer: Writer | null = null;
+  readonly head: RequestHead;
+  readonly reply: ReplySink;
+  readonly body: Uint8Array[] = [];
+  complete = false;
+  aborted: Failure | null = null;
+  /** What write() answers. */
+  room = true;
+
+  constructor(head: RequestHead, reply: ReplySink) {
+    this.head = head.keep();
+    this.reply = reply;
+  }
+
+  write(chunk: Uint8Array): boolean {
+    this.body.push(chunk);
+    return this.room;
+  }
+
+  end(): void {
+    this.complete = true;
+  }
+
+  abort(failure: Failure): void {
+    this.aborted = failure;
+  }
+
+  settled(): void {}
+
+  reclaim(): { head: RequestHead; body: Uint8Array[]; complete: boolean } {
+    return { head: this.head, body: this.body, complete: this.complete };
+  }
+
+  get text(): string {
+    return Buffer.concat(this.body).toString();
+  }
+}
+
+/** One endpoint with as many slots as the test says, and a queue. */
+class FakeUpstream implements Upstream {
+  readonly keepsHeads = false;
+  readonly opened: FakeSink[] = [];
+  readonly queue: Waiter[] = [];
+  readonly letGone: boolean[] = [];
+  slots = 1;
+  /** Is a kept slot still there? */
+  stillThere = true;
+  readonly candidate: Candidate = {
+    endpoint: {
+      id: 'e',
+      open: (head, reply) => {
+        if (this.broken) throw new Error('a defect');
+        this.slots--;
+        const sink = new FakeSink(head, reply);
+        sink.room = this.room;
+        this.opened.push(sink);
+        return sink;
+      },
+    },
+    replyFields: 'Slime-Agent-Id: e\r\n',
+    agentId: 'e',
+  };
+  room = true;
+  broken = false;
+
+  pick(_head: RequestHead, not?: string): Candidate | null {
+    return this.slots > 0 && not !== 'e' ? this.candidate : null;
+  }
+
+  lacking(): Failure {
+    return new Failure('no_free_slot', 'none', 1);
+  }
+
+  wait(waiter: Waiter): null {
+    waiter.line = {} as never;
+    this.queue.push(waiter);
+    return null;
+  }
+
+  leave(waiter: Waiter): void {
+    waiter.line = null;
+    this.queue.splice(this.queue.indexOf(waiter), 1);
+  }
+
+  letGo(_candidate: Candidate, wanted: boolean): boolean {
+    this.letGone.push(wanted);
+    return wanted && this.stillThere;
+  }
+
+  /** A slot for the first who waits. */
+  grant(): boolean {
+    const waiter = this.queue[0]!;
+    this.leave(waiter);
+    return waiter.granted(this.candidate);
+  }
+}
+
+interface Asked {
+  readonly sink: RequestSink;
+  readonly heard: Heard;
+  /** How often the sink has said that it can take more. */
+  drained: number;
+}
+
+function proxyFor(upstream: FakeUpstream, patience = 60_000, concurrent = 0) {
+  const defects: unknown[] = [];
+  const proxy = new Proxy({
+    loop: createLoop(),
+    viaName: 'test',
+    guards: [],
+    upstream,
+    patienceMs: () => patience,
+    concurrent,
+    entryWaitMs: 60_000,
+    entryQueue: 10,
+    timeoutMs: 0,
+    upgrades: new Set(),
+    waitingBytes: 10,
+    queueBytes: 1_000_000,
+    metrics: new ProxyMetrics(new Registry()),
+    defect: (error) => defects.push(error),
+    accessLog: null,
+  });
+  const ask = (method = 'POST'): Asked => {
+    const heard = new Heard();
+    const length = method === 'POST' ? 'Content-Length: 30\r\n' : '';
+    const sink = proxy.open(requestHead(`${method} /x HTTP/1.1\r\nHost: a\r\n${length}\r\n`), heard, new Notes(0));
+    const asked: Asked = { sink, heard, drained: 0 };
+    sink.writer = { drained: () => asked.drained++ };
+    return asked;
+  };
+  return { proxy, ask, defects };
+}
+
+const BYTES = Buffer.from('0123456789');
+
+test.each(['refused', 'tunnel_lost_unsent'] as const)(
+  'a request that comes back as %s is sent again with all of its body, and its writer goes on',
+  (code: FailureCode) => {
+    const upstream = new FakeUpstream();
+    const { ask } = proxyFor(upstream);
+    upstream.room = false;
+    const asked = ask();
+    expect(asked.sink.write(BYTES)).toBe(false);
+    upstream.slots = 1;
+    upstream.room = true;
+    upstream.opened[0]!.reply.abort(new Failure(code, 'no'));
+    expect(upstream.opened.length).toBe(2);
+    // The sink that said stop is gone: who else would say go on?
+    expect(asked.drained).toBe(1);
+    expect(asked.sink.write(BYTES)).toBe(true);
+    asked.sink.write(BYTES);
+    asked.sink.end();
+    expect(upstream.opened[1]).toMatchObject({ text: '012345678901234567890123456789', complete: true });
+  },
+);
+
+test('a refused request keeps its place in the queue: its arrival number', () => {
+  const upstream = new FakeUpstream();
+  const { ask } = proxyFor(upstream);
+  const first = ask('GET');
+  first.sink.end();
+  ask('GET');
+  upstream.opened[0]!.reply.abort(new Failure('refused', 'no'));
+  const [second, again] = upstream.queue;
+  expect(again!.arrival).toBeLessThan(second!.arrival);
+});
+
+test('what a refused attempt still says is heard by nobody', () => {
+  const upstream = new FakeUpstream();
+  const { ask } = proxyFor(upstream);
+  const asked = ask('GET');
+  asked.sink.end();
+  upstream.slots = 1;
+  const late = upstream.opened[0]!.reply;
+  late.abort(new Failure('refused', 'no'));
+  late.head(ResponseHead.make(200, [], 0));
+  late.end();
+  late.abort(new Failure('upstream_reset', 'late'));
+  expect(asked.heard).toMatchObject({ heads: 0, ended: 0, aborts: 0 });
+  upstream.opened[1]!.reply.head(ResponseHead.make(204, [], -1));
+  upstream.opened[1]!.reply.end();
+  expect(asked.heard).toMatchObject({ status: 204, ended: 1 });
+});
+
+test('a request that is refused for ever is answered in the end', () => {
+  const upstream = new FakeUpstream();
+  upstream.slots = 1_000;
+  const { ask } = proxyFor(upstream);
+  const asked = ask('GET');
+  asked.sink.end();
+  for (let i = 0; asked.heard.heads === 0; i++) {
+    expect(i).toBeLessThan(100);
+    upstream.opened.at(-1)!.reply.abort(new Failure('refused', 'no'));
+  }
+  expect(asked.heard.status).toBe(502);
+});
+
+test('once an answer has begun a failure breaks it off, whatever the failure', () => {
+  for (const code of ['refused', 'tunnel_lost', 'upstream_reset'] as const) {
+    const upstream = new FakeUpstream();
+    upstream.slots = 5;
+    const { ask } = proxyFor(upstream);
+    const asked = ask('GET');
+    asked.sink.end();
+    upstream.opened[0]!.reply.head(ResponseHead.make(200, [], 10));
+    upstream.opened[0]!.reply.abort(new Failure(code, 'gone'));
+    expect(asked.heard).toMatchObject({ heads: 1, ended: 0, aborts: 1 });
+    expect(upstream.opened.length).toBe(1);
+  }
+});
+
+test('a waiting body is read up to its bound, and its slot is kept until it is known that its client is there', async () => {
+  const upstream = new FakeUpstream();
+  upstream.slots = 0;
+  const { ask, proxy } = proxyFor(upstream);
+  const asked = ask();
+  expect(asked.sink.write(BYTES)).toBe(false);
+  expect(proxy.heldBytes).toBe(10);
+  expect(upstream.grant()).toBe(false);
+  expect(asked.drained).toBe(1);
+  expect(upstream.opened.length).toBe(0);
+  await turns(6);
+  expect(upstream.letGone).toEqual([true]);
+  expect(upstream.opened[0]!.text).toBe('0123456789');
+  expect(proxy.heldBytes).toBe(0);
+});
+
+test('a client that turns out to have left gives the kept slot back', async () => {
+  const upstream = new FakeUpstream();
+  upstream.slots = 0;
+  const { ask, proxy } = proxyFor(upstream);
+  const asked = ask();
+  asked.sink.write(BYTES);
+  upstream.grant();
+  asked.sink.abort(new Failure('client_gone', 'left'));
+  asked.sink.settled();
+  await turns(6);
+  expect(upstream.letGone).toEqual([false]);
+  expect(upstream.opened.length).toBe(0);
+  expect(proxy.heldBytes).toBe(0);
+});
+
+test('a kept slot that is gone puts the request back, with a deadline', async () => {
+  const upstream = new FakeUpstream();
+  upstream.slots = 0;
+  upstream.stillThere = false;
+  const { ask } = proxyFor(upstream);
+  const asked = ask();
+  asked.sink.write(BYTES);
+  upstream.grant();
+  await turns(6);
+  expect(upstream.queue.length).toBe(1);
+  expect((upstream.queue[0] as unknown as { due: number }).due).toBeLessThan(Number.POSITIVE_INFINITY);
+});
+
+test('an endpoint that throws costs its request a 500, and nothing else', () => {
+  const upstream = new FakeUpstream();
+  upstream.slots = 5;
+  const { ask, proxy, defects } = proxyFor(upstream, 0, 1);
+  upstream.broken = true;
+  const asked = ask('GET');
+  expect(asked.heard.status).toBe(500);
+  expect(defects.length).toBe(1);
+  asked.sink.settled();
+  expect(proxy.site.metrics.inFlight).toBe(0);
+  upstream.broken = false;
+  ask('GET');
+  expect(upstream.opened.length).toBe(1);
+});
