@@ -99,6 +99,7 @@ export async function startAgent(settings: AgentSettings, deps: AgentDeps): Prom
           hub,
           address,
           proxy: proxyFor(settings.egress, hub),
+          transport: settings.transport,
           token: token.current,
           reloadToken: token.reload,
           identity,

@@ -3,7 +3,7 @@ import { DIRECT, type Egress } from '../schema/egress.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
 import { setting, type Values } from '../schema/setting.ts';
 import { adminAddr, commonSettings, commonTable, listenTable } from './common.ts';
-import type { AgentSettings, OnAbort, Wire } from './settings.ts';
+import type { AgentSettings, OnAbort, Transport, Wire } from './settings.ts';
 
 const START = 'To start';
 const UPSTREAM = 'The upstream';
@@ -117,6 +117,12 @@ export const agentTable = {
     fallbackText: 'the built-in ones',
   }),
   wire: setting<Wire>({ kind: choice(['native']), group: 'The hub', help: 'how to speak to the hub', fallback: 'native' }),
+  transport: setting<Transport>({
+    kind: choice(['upgrade', 'websocket']),
+    group: 'The hub',
+    help: 'how the connection to the hub is opened; websocket: where a front proxy lets nothing else pass',
+    fallback: 'upgrade',
+  }),
   proxy: setting<'environment' | 'off' | UpstreamUrl>({
     kind: PROXY,
     group: 'The hub',
@@ -158,6 +164,7 @@ export function agentSettings(
     caFile: values.caFile,
     upgrades: values.upgrades,
     wire: values.wire,
+    transport: values.transport,
     // Who names a proxy means it, whatever NO_PROXY says.
     egress: proxy === 'environment' ? environment : proxy === 'off' ? DIRECT : { http: proxy, https: proxy, except: [] },
     connectTimeoutMs: values.connectTimeout,

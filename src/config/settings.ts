@@ -73,6 +73,8 @@ export interface HubSettings extends CommonSettings, ListenSettings {
 
 /** How an agent reaches its hub. Chosen, never probed: a probe would leak the token. */
 export type Wire = 'native';
+/** `upgrade`: one of our own. `websocket`: for networks that let nothing else pass. */
+export type Transport = 'upgrade' | 'websocket';
 /** What happens to the upstream's work when the client has left. */
 export type OnAbort = 'cancel' | 'drain' | 'drain_capped';
 
@@ -116,6 +118,8 @@ export interface AgentSettings extends CommonSettings, UpstreamTimeouts {
   /** Upgrade tokens that pass, lower case. */
   readonly upgrades: readonly string[];
   readonly wire: Wire;
+  /** How the connection to the hub is opened. */
+  readonly transport: Transport;
   /** Proxies on the way to the hub. */
   readonly egress: Egress;
 }

@@ -14,6 +14,7 @@ import {
 } from '../http/names.ts';
 import { tunnelLimits } from '../tunnel/limits.ts';
 import { acceptAgent, type AgentClaims } from '../tunnel/native/accept.ts';
+import { asksForWebSocket } from '../tunnel/native/websocket.ts';
 import { createKeyring, openToken } from '../tunnel/token.ts';
 import { AgentPool } from '../upstream/agents.ts';
 import type { Guard } from '../proxy/site.ts';
@@ -83,6 +84,7 @@ export async function startHub(settings: HubSettings, deps: Deps): Promise<Runni
     () => ({ ok: true, detail: { state: 'serving', agents: pool.size, waiting: pool.waiting } }),
     {
       token: 'windlass/1',
+      wants: asksForWebSocket,
       accept: (head, wire, rest) =>
         acceptAgent(head, wire, rest, {
           loop,

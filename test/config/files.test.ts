@@ -115,6 +115,7 @@ test('a file can set everything of an agent', async () => {
     upgrades: [],
     caFile: '/etc/ssl/ca.pem',
     wire: 'native',
+    transport: 'websocket',
     egress: { http: { shown: 'http://proxy:3128' }, https: { shown: 'http://proxy:3128' }, except: [] },
     adminAddr: { host: '127.0.0.1', port: 9081 },
     logLevel: 'warn',

@@ -11,6 +11,7 @@ import type { AgentIdentity, Session } from '../session.ts';
 import { frameBounds } from './frames.ts';
 import type { Hello, Sibling } from './hello.ts';
 import { HubSession } from './hub-session.ts';
+import { acceptLines, asksForWebSocket, handshakeProblem, overWebSocket } from './websocket.ts';
 
 /** What a valid token proves. */
 export interface AgentClaims {
@@ -48,9 +49,11 @@ export function acceptAgent(head: RequestHead, wire: Wire, rest: Buffer, options
   const { address } = head.peer;
   const limits = options.limits ?? tunnelLimits;
   const asked = head.value(WINDLASS_HUB);
+  const isFramed = asksForWebSocket(head);
+  const problem = isFramed ? handshakeProblem(head) : head.upgrade === PROTOCOL ? '' : `the protocol spoken here is ${PROTOCOL}`;
   const claims =
-    head.upgrade !== PROTOCOL
-      ? new Failure('bad_request', `the protocol spoken here is ${PROTOCOL}`)
+    problem !== ''
+      ? new Failure('bad_request', problem)
       : asked !== '' && asked !== options.hubId
         ? new Failure('overload', 'this is another hub', 1)
         : options.authenticate(head.value(WINDLASS_TOKEN), address);
@@ -61,7 +64,9 @@ export function acceptAgent(head: RequestHead, wire: Wire, rest: Buffer, options
   }
   // The id lets an agent that has come by two ways see it before its HELLO would replace its first session.
   const id = fieldLine('Windlass-Hub', options.hubId);
-  wire.write(Buffer.from(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${PROTOCOL}\r\n${id}\r\n`, 'latin1'));
+  const lines = isFramed ? `Upgrade: websocket\r\n${acceptLines(head)}` : `Upgrade: ${PROTOCOL}\r\n`;
+  wire.write(Buffer.from(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n${lines}${id}\r\n`, 'latin1'));
+  const stream = isFramed ? overWebSocket(options.loop, wire, rest, 'hub') : wire;
   const session = new HubSession(
     {
       loop: options.loop,
@@ -75,10 +80,10 @@ export function acceptAgent(head: RequestHead, wire: Wire, rest: Buffer, options
       identify: (hello) => identityOf(hello, claims, address),
       joined: (session) => options.joined(session),
     },
-    wire,
+    stream,
   );
-  wire.user = session;
-  if (rest.length > 0) session.received(rest, 0, rest.length);
+  stream.user = session;
+  if (!isFramed && rest.length > 0) session.received(rest, 0, rest.length);
 }
 
 function identityOf(hello: Hello, claims: AgentClaims, address: string): AgentIdentity {

@@ -18,6 +18,9 @@ import { AgentSession } from './agent-session.ts';
 import { frameBounds, plainText } from './frames.ts';
 import { type Farewell, VERSION, type Welcome } from './hello.ts';
 import type { SlotLedger } from './slots.ts';
+import { askLines, isGranted, newKey, overWebSocket } from './websocket.ts';
+
+export type Transport = 'upgrade' | 'websocket';
 
 /** Who an agent says it is. */
 export interface DialIdentity {
@@ -53,6 +56,8 @@ export interface DialOptions {
   welcomed?(welcome: Welcome): void;
   /** An HTTP proxy on the way to the hub. */
   readonly proxy?: UpstreamUrl | null;
+  /** `websocket`: the WebSocket form of the wire, for networks that let nothing else pass. */
+  readonly transport?: Transport;
   /** What to trust instead of what Node believes. */
   readonly trust?: tls.SecureContext;
   readonly random?: () => number;
@@ -81,6 +86,7 @@ export function dialHub(options: DialOptions): HubConnection {
   return new Dialer(options);
 }
 
+const NOTHING = Buffer.alloc(0);
 /** Bytes of a hub's refusal that are read for its reason. */
 const REFUSAL_BYTES = 64 * 1024;
 const DEFAULT_BOUNDS = frameBounds(tunnelLimits);
@@ -299,6 +305,8 @@ class Attempt implements WireUser {
   readonly #done: (outcome: Outcome) => void;
   #bytes: Buffer = Buffer.alloc(0);
   #over = false;
+  /** The key of a WebSocket handshake; '' without one. */
+  readonly #key: string;
   /** The hub's refusal, whose body explains it. */
   #refusal: AttemptFailure | null = null;
   #bodyFrom = 0;
@@ -308,6 +316,7 @@ class Attempt implements WireUser {
     this.#loop = options.loop;
     this.#options = options;
     this.#done = done;
+    this.#key = options.transport === 'websocket' ? newKey() : '';
     this.due = options.loop.clock.now() + limits.handshakeTimeoutMs;
     options.loop.sweeper.add(this);
     const { proxy, hub, trust } = options;
@@ -343,7 +352,7 @@ class Attempt implements WireUser {
     if (!secure && through !== null) wire.resume();
     let text: string;
     try {
-      text = requestText(hub, this.#options.token());
+      text = requestText(hub, this.#options.token(), this.#key);
     } catch {
       this.#fail({ status: 0, reason: 'the token has characters that no token has', retryAfterMs: 0 });
       return;
@@ -377,7 +386,8 @@ class Attempt implements WireUser {
       return;
     }
     if (head.status === 101) {
-      if (head.upgrade !== PROTOCOL) this.#fail({ status: 0, reason: `what answers there speaks another protocol`, retryAfterMs: 0 });
+      const isGood = this.#key === '' ? head.upgrade === PROTOCOL : isGranted(head, this.#key);
+      if (!isGood) this.#fail({ status: 0, reason: `what answers there speaks another protocol`, retryAfterMs: 0 });
       else this.#succeed(at, plainText(head.get('windlass-hub') ?? '', 128));
       return;
     }
@@ -420,7 +430,9 @@ class Attempt implements WireUser {
   #succeed(at: number, hubId: string): void {
     this.#over = true;
     this.#loop.sweeper.remove(this);
-    this.#done({ wire: this.#wire!, rest: this.#bytes.subarray(at), hubId });
+    const rest = this.#bytes.subarray(at);
+    if (this.#key === '') this.#done({ wire: this.#wire!, rest, hubId });
+    else this.#done({ wire: overWebSocket(this.#loop, this.#wire!, rest, 'agent'), rest: NOTHING, hubId });
   }
 
   #fail(failure: AttemptFailure): void {
@@ -432,8 +444,9 @@ class Attempt implements WireUser {
 }
 
 /** @throws RangeError when the token cannot stand in a field */
-function requestText(hub: UpstreamUrl, token: string): string {
-  let text = `GET ${hub.path}/windlass/agent HTTP/1.1\r\n${fieldLine('Host', hub.authority)}Connection: Upgrade\r\nUpgrade: ${PROTOCOL}\r\n`;
+function requestText(hub: UpstreamUrl, token: string, key: string): string {
+  const upgrade = key === '' ? `Upgrade: ${PROTOCOL}\r\n` : `Upgrade: websocket\r\n${askLines(key)}`;
+  let text = `GET ${hub.path}/windlass/agent HTTP/1.1\r\n${fieldLine('Host', hub.authority)}Connection: Upgrade\r\n${upgrade}`;
   text += fieldLine('Windlass-Token', token);
   if (hub.authorization !== null) text += fieldLine('Authorization', hub.authorization);
   return `${text}\r\n`;
