@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import { fieldLine, RequestHead, ResponseHead } from './head.ts';
 import { httpLimits } from './limits.ts';
 import { USER_AGENT, X_FORWARDED_FOR } from './names.ts';
@@ -62,4 +62,36 @@ test('a kept head stays what it was when its bytes and the scratch are used agai
   expect(kept.value(X_FORWARDED_FOR)).toBe('f');
   kept.removeName('x-one');
   expect(kept.keep().list()).toEqual(['x-forwarded-for', 'f', 'content-length', '3', 'x-two', '2']);
+});
+
+describe('a copy of a head', () => {
+  const parsed = (text: string): RequestHead => {
+    const bytes = Buffer.from(`pad${text}`, 'latin1');
+    const head = new RequestHead();
+    expect(parseRequest(head, bytes, 3, bytes.length, httpLimits)).toBe(bytes.length);
+    return head;
+  };
+
+  it('says the same when what it was made from is gone', () => {
+    const head = parsed('POST /a?b=c HTTP/1.1\r\nHost: example.org:8080\r\nAccept: x\r\nContent-Length: 5\r\n\r\n');
+    head.add('X-Added', 'yes');
+    const copy = head.keep();
+    const said = [copy.method, copy.target, copy.authority, copy.length, copy.list()];
+    head.bytes.fill(0);
+    expect([copy.method, copy.target, copy.authority, copy.length, copy.list()]).toEqual(said);
+    expect(said).toEqual(['POST', '/a?b=c', 'example.org:8080', 5, ['accept', 'x', 'content-length', '5', 'x-added', 'yes']]);
+  });
+
+  it('can be made again in the memory of an older one, whatever their sizes', () => {
+    let copy = parsed('GET /short HTTP/1.1\r\nHost: a\r\n\r\n').keep();
+    for (const length of [10, 5000, 3, 20_000, 100]) {
+      const fields = Array.from({ length: 1 + (length % 37) }, (_, i) => `F${i}: ${'v'.repeat(length / 10)}\r\n`).join('');
+      const head = parsed(`PUT /${'p'.repeat(length % 1000)} HTTP/1.1\r\nHost: h${length}\r\n${fields}\r\n`);
+      const wanted = [head.method, head.target, head.authority, head.length, head.upgrade, head.list()];
+      copy = head.keep(copy);
+      head.bytes.fill(0);
+      expect([copy.method, copy.target, copy.authority, copy.length, copy.upgrade, copy.list()]).toEqual(wanted);
+      expect(copy.isCopy).toBe(true);
+    }
+  });
 });

@@ -15,6 +15,8 @@ export const REMOVED = 0x10000;
 const ID_MASK = 0xffff;
 
 const EMPTY = Buffer.alloc(0);
+/** Memory of a copy: most heads fit. */
+const STORE_BYTES = 2048;
 const NAME_SHAPE = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /** Flat list of names and values: [name, value, name, value …]. */
@@ -59,6 +61,8 @@ export abstract class Head {
   /** Set by the parser when the head is refused. */
   problem: FailureCode | null = null;
   problemDetail = '';
+  /** Memory of a head that is a copy. */
+  #store: Buffer = EMPTY;
 
   constructor(fieldCapacity: number) {
     this.fields = new Int32Array(fieldCapacity * STRIDE);
@@ -175,13 +179,32 @@ export abstract class Head {
     this.problem = null;
   }
 
+  /** Is it a copy, in memory of its own? */
+  get isCopy(): boolean {
+    return this.#store.length > 0 && this.bytes === this.#store;
+  }
+
   protected keepInto(copy: Head): void {
-    copy.bytes = Buffer.from(this.bytes.subarray(this.start, this.end));
+    const { start, count } = this;
+    const length = this.end - start;
+    // A copy that has been one before brings its memory along.
+    if (copy.#store.length < length) copy.#store = Buffer.allocUnsafeSlow(Math.max(length, STORE_BYTES));
+    if (copy.fields.length < count * STRIDE) copy.fields = new Int32Array(count * STRIDE);
+    copy.#store.set(this.bytes.subarray(start, this.end));
+    copy.bytes = copy.#store;
     copy.start = 0;
-    copy.end = copy.bytes.length;
+    copy.end = length;
     copy.minor = this.minor;
-    copy.count = this.count;
-    for (let i = 0; i < this.count * STRIDE; i++) copy.fields[i] = (i % STRIDE === 4 ? 0 : -this.start) + this.fields[i]!;
+    copy.count = count;
+    const from = this.fields;
+    const to = copy.fields;
+    for (let f = 0, last = count * STRIDE; f < last; f += STRIDE) {
+      to[f] = from[f]! - start;
+      to[f + 1] = from[f + 1]! - start;
+      to[f + 2] = from[f + 2]! - start;
+      to[f + 3] = from[f + 3]! - start;
+      to[f + 4] = from[f + 4]!;
+    }
     copy.first.set(this.first);
     copy.tail = this.tail;
     copy.length = this.length;
@@ -274,9 +297,8 @@ export class RequestHead extends Head {
     this.trailers = false;
   }
 
-  /** A copy that may be held: for requests that wait or may be sent again. */
-  keep(): RequestHead {
-    const copy = new RequestHead(this.count);
+  /** A copy that may be held: for requests that wait or may be sent again. `copy`: one that nobody holds any more. */
+  keep(copy: RequestHead = new RequestHead(this.count)): RequestHead {
     this.keepInto(copy);
     copy.method = this.method;
     copy.targetStart = this.targetStart - this.start;

@@ -136,7 +136,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
   }
 
   #hold(head: RequestHead): void {
-    this.head = this.head === head ? head : head.keep();
+    this.head = this.head === head ? head : this.#proxy.keep(head);
     this.#waitingSinceMs = this.#proxy.site.loop.clock.now();
     this.#body ??= [];
   }
@@ -209,7 +209,10 @@ export class Exchange implements RequestSink, Waiter, Timed {
     sink.writer = this.#writer;
     const body = this.#body;
     if (body === null) return;
-    if (!this.#proxy.site.upstream.keepsHeads) this.head = null;
+    if (!this.#proxy.site.upstream.keepsHeads && this.head !== null) {
+      this.#proxy.giveBack(this.head);
+      this.head = null;
+    }
     this.#forgetBody();
     let room = true;
     for (const chunk of body) room = sink.write(chunk);

@@ -5,7 +5,7 @@ import { Failure } from '../http/failure.ts';
 import { tellForwarding } from '../http/forwarded.ts';
 import type { Peer, RequestHead } from '../http/head.ts';
 import { Exchange } from './exchange.ts';
-import { RETRIES_AT_START, RETRIES_SAVED, RETRY_SHARE } from './limits.ts';
+import { RETRIES_AT_START, RETRIES_SAVED, RETRY_SHARE, SPARE_HEADS } from './limits.ts';
 import { prefersHtml, rescue } from './rescue.ts';
 import type { Site } from './site.ts';
 
@@ -19,6 +19,7 @@ export class Proxy implements Handler {
   /** Bytes of request bodies held for waiting requests now. */
   heldBytes = 0;
   readonly #record: AccessRecord;
+  readonly #spareHeads: RequestHead[] = [];
   /** Further attempts that may be made now. */
   #retries = RETRIES_AT_START;
 
@@ -85,6 +86,16 @@ export class Proxy implements Handler {
         next.enter();
       }
     }
+  }
+
+  /** A copy of a head, for a request that waits. */
+  keep(head: RequestHead): RequestHead {
+    return head.keep(this.#spareHeads.pop());
+  }
+
+  /** A copy that nobody needs any more: under load every request waits, and a new copy for each is work for the collector. */
+  giveBack(copy: RequestHead): void {
+    if (copy.isCopy && this.#spareHeads.length < SPARE_HEADS) this.#spareHeads.push(copy);
   }
 
   /** May one more request be tried again? Takes from the budget when it may. */

@@ -9,3 +9,5 @@ export const RETRY_SHARE = 0.2;
 /** Further attempts that may be saved up, and how many are there at the start. */
 export const RETRIES_SAVED = 100;
 export const RETRIES_AT_START = 10;
+/** Copies of heads kept for requests that will wait: some 3 KiB each. */
+export const SPARE_HEADS = 256;
