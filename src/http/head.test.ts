@@ -85,7 +85,7 @@ describe('a copy of a head', () => {
   it('can be made again in the memory of an older one, whatever their sizes', () => {
     let copy = parsed('GET /short HTTP/1.1\r\nHost: a\r\n\r\n').keep();
     for (const length of [10, 5000, 3, 20_000, 100]) {
-      const fields = Array.from({ length: 1 + (length % 37) }, (_, i) => `F${i}: ${'v'.repeat(length / 10)}\r\n`).join('');
+      const fields = Array.from({ length: 1 + (length % 37) }, (_, i) => `F${i}: ${'v'.repeat(length / 20)}\r\n`).join('');
       const head = parsed(`PUT /${'p'.repeat(length % 1000)} HTTP/1.1\r\nHost: h${length}\r\n${fields}\r\n`);
       const wanted = [head.method, head.target, head.authority, head.length, head.upgrade, head.list()];
       copy = head.keep(copy);
