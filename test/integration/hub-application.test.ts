@@ -1,9 +1,11 @@
 import type http from 'node:http';
 import { expect, test } from 'vitest';
+import { HELLO } from '../../src/tunnel/native/frames.ts';
 import { parseAllowRule } from '../../src/schema/allow.ts';
 import { parseUpstreamUrl } from '../../src/schema/upstream-url.ts';
 import { kit, metric, metricBecomes, tokenFor } from '../kit/kit.ts';
 import { asks, field, get, startHolding } from '../kit/stage.ts';
+import { frame, helloPayload } from '../kit/tunnel.ts';
 import { until } from '../kit/until.ts';
 
 const tools = kit();
@@ -362,4 +364,15 @@ test('an early refusal of a small body keeps its connection', async () => {
     expect(answer.status).toBe(503);
     expect(field(answer, 'connection')).toBeUndefined();
   }
+});
+
+test('an agent never gets to see the app password, nor what else is between an application and its hub', async () => {
+  const hub = await startHubWith({ appPassword: 'open-sesame' });
+  const agent = await rawClient(hub);
+  agent.send(`GET /windlass/agent HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: windlass/1\r\nWindlass-Token: ${tokenFor()}\r\n\r\n`);
+  agent.send(frame(HELLO, 0, 0, helloPayload()));
+  await metricBecomes(hub, 'windlass_agent_sessions', (value) => value === 1);
+  await asks(tools, hub, '/marker', ['Slime-App-Password: open-sesame', 'Windlass-Token: aaa', 'Slime-Agent-Token: bbb', 'Slime-Connection-Id: ccc']);
+  await agent.until((one) => one.text.includes('/marker'), 'the request');
+  expect(agent.text).not.toMatch(/open-sesame|aaa|bbb|ccc/);
 });
