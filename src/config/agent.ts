@@ -1,4 +1,19 @@
-import { allowRules, choice, duration, integer, labels, list, orOff, path, text, textLike, toggle, upstreamUrl, type Kind } from '../schema/kind.ts';
+import {
+  allowRules,
+  choice,
+  duration,
+  hubUrl,
+  integer,
+  labels,
+  list,
+  orOff,
+  path,
+  text,
+  textLike,
+  toggle,
+  upstreamUrl,
+  type Kind,
+} from '../schema/kind.ts';
 import { DIRECT, type Egress } from '../schema/egress.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
 import { setting, type Values } from '../schema/setting.ts';
@@ -32,7 +47,7 @@ export const agentTable = {
     slime: true,
   }),
   hub: setting({
-    kind: list(upstreamUrl()),
+    kind: list(hubUrl()),
     group: START,
     help: 'where the hub is; the slots serve all of several',
     hint: 'such as https://hub.example.com',
@@ -120,7 +135,7 @@ export const agentTable = {
   transport: setting<Transport>({
     kind: choice(['upgrade', 'websocket']),
     group: 'The hub',
-    help: 'how the connection to the hub is opened; websocket: where a front proxy lets nothing else pass',
+    help: 'how the connection to the hub is opened; websocket (also by a ws:// or wss:// hub): where nothing else may pass',
     fallback: 'upgrade',
   }),
   proxy: setting<'environment' | 'off' | UpstreamUrl>({
@@ -164,7 +179,7 @@ export function agentSettings(
     caFile: values.caFile,
     upgrades: values.upgrades,
     wire: values.wire,
-    transport: values.transport,
+    transport: values.hub.some(({ webSocket }) => webSocket === true) ? 'websocket' : values.transport,
     // Who names a proxy means it, whatever NO_PROXY says.
     egress: proxy === 'environment' ? environment : proxy === 'off' ? DIRECT : { http: proxy, https: proxy, except: [] },
     connectTimeoutMs: values.connectTimeout,

@@ -5,7 +5,7 @@ import { formatBytes, parseBytes } from './bytes.ts';
 import { Cidrs, parseCidr } from './cidrs.ts';
 import { formatDuration, parseDuration } from './duration.ts';
 import { nearest } from './nearest.ts';
-import { parseUpstreamUrl, type UpstreamUrl } from './upstream-url.ts';
+import { parseHubUrl, parseUpstreamUrl, type UpstreamUrl } from './upstream-url.ts';
 import { Wrong } from './wrong.ts';
 
 /** A kind of value: how it is read from text and from TOML, and how it is written. Everything that cannot be used throws Wrong. */
@@ -160,6 +160,13 @@ export function orOff<T>(kind: Kind<T>): Kind<T | null> {
 
 export function upstreamUrl(): Kind<UpstreamUrl> {
   return scalar('URL', 'host:port (http) or http(s)://[user[:pass]@]host[:port][/path]', parseUpstreamUrl, {
+    format: (url) => url.shown,
+    redact: withoutUserInfo,
+  });
+}
+
+export function hubUrl(): Kind<UpstreamUrl> {
+  return scalar('URL', 'host:port (http), http(s):// or ws(s)://[user[:pass]@]host[:port][/path]', parseHubUrl, {
     format: (url) => url.shown,
     redact: withoutUserInfo,
   });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseUpstreamUrl } from './upstream-url.ts';
+import { parseHubUrl, parseUpstreamUrl } from './upstream-url.ts';
 
 test.each([
   [
@@ -66,4 +66,14 @@ test.each([
   'http://-a',
 ])('%j is nothing to dial', (text) => {
   expect(() => parseUpstreamUrl(text)).toThrow();
+});
+
+test.each([
+  ['ws://hub:8080/prefix', 'http://hub:8080/prefix', true],
+  ['WSS://me:pw@hub.example.com', 'https://hub.example.com', true],
+  ['https://hub.example.com', 'https://hub.example.com', undefined],
+  ['wss:8080', 'http://wss:8080', undefined],
+])('a hub at %s is dialled at %s; as a WebSocket: %s', (text, shown, webSocket) => {
+  const url = parseHubUrl(text);
+  expect([url.shown, url.webSocket]).toEqual([shown, webSocket]);
 });

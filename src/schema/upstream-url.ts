@@ -16,6 +16,13 @@ export interface UpstreamUrl {
   readonly authorization: string | null;
   /** For logs and answers: the address without user info. */
   readonly shown: string;
+  /** A hub that is to be reached as a WebSocket. */
+  readonly webSocket?: true;
+}
+
+/** Where a hub is: as for upstreams, or `ws(s)://…` for the WebSocket form of the tunnel. */
+export function parseHubUrl(text: string): UpstreamUrl {
+  return /^wss?:\/\//i.test(text) ? { ...parseUpstreamUrl(text.replace(/^ws/i, 'http')), webSocket: true } : parseUpstreamUrl(text);
 }
 
 /** `host:port` (http), or `http(s)://[user[:pass]@]host[:port][/path]`. */

@@ -202,3 +202,13 @@ test('the files of this folder use every key there is', () => {
     ).toEqual([]);
   }
 });
+
+test('a hub at a ws:// address makes the transport a WebSocket', async () => {
+  const flags = new Map([
+    ['token', ['t']],
+    ['hub', ['wss://hub.example.com']],
+    ['upstream', ['u:1']],
+  ]);
+  const { values } = await resolveSettings(agentTable, { command: 'test', env: {}, sectionName: null, section: null, readText: () => '', flags });
+  expect(agentSettings(values, null, null)).toMatchObject({ transport: 'websocket', hubs: [{ shown: 'https://hub.example.com' }] });
+});

@@ -1,8 +1,9 @@
 import { Buffer } from 'node:buffer';
 import { createHash, randomBytes } from 'node:crypto';
+import { createRequire } from 'node:module';
 import type net from 'node:net';
 import { Duplex } from 'node:stream';
-import { Receiver, Sender } from 'ws';
+import type * as ws from 'ws';
 import type { RequestHead, ResponseHead } from '../../http/head.ts';
 import { SEC_WEBSOCKET_KEY } from '../../http/names.ts';
 import type { Loop } from '../../std/loop.ts';
@@ -79,8 +80,8 @@ const NOBODY: WireUser = { received() {}, finished() {}, drained() {}, closed() 
 /** What a Wire needs of a socket, made of WebSocket messages on another wire. Not for speed: those who want that dial without it. */
 class FramedSocket extends Duplex {
   readonly #inner: Wire;
-  readonly #receiver: Receiver;
-  readonly #sender: Sender;
+  readonly #receiver: ws.Receiver;
+  readonly #sender: ws.Sender;
   /** Clients mask what they send. */
   readonly #masks: boolean;
   #hasEnded = false;
@@ -89,8 +90,10 @@ class FramedSocket extends Duplex {
     super();
     this.#inner = inner;
     this.#masks = role === 'agent';
-    this.#receiver = new Receiver({ isServer: role === 'hub', maxPayload: MESSAGE_BYTES });
-    this.#sender = new Sender({
+    // Loading it takes as long as the rest of a hub: only those pay for it who need it.
+    const framing = createRequire(import.meta.url)('ws') as typeof ws;
+    this.#receiver = new framing.Receiver({ isServer: role === 'hub', maxPayload: MESSAGE_BYTES });
+    this.#sender = new framing.Sender({
       cork: () => inner.cork(),
       uncork: () => inner.uncork(),
       write: (bytes, done) => {
