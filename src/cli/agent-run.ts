@@ -18,6 +18,8 @@ export async function run(invocation: Invocation): Promise<number> {
   const path = sources.get('token')!.path;
   const stateDir = sources.get('stateDir')!.level === 'default' ? defaultStateDir(world.env) : values.stateDir;
   const settings = agentSettings(values, path === '-' ? null : path, stateDir, values.proxy === 'environment' ? egressFrom(world.env) : DIRECT);
+  if (settings.slotsLock !== null && process.platform !== 'linux')
+    throw new SettingsError(['--slots-lock needs Linux, whose kernel keeps the locks; leave it out here']);
   const log = logFor(settings, world);
   warnOfArguments(agentTable, sources, log);
   warnOfRisks(settings, log);
