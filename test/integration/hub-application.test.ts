@@ -88,7 +88,7 @@ test('Connection cannot hide the app password, nor take our own fields away [thr
   }
 });
 
-test('a request that names a scope goes only to agents whose token carries it', async () => {
+test('[fault 1] a request that names a scope goes only to agents whose token carries it, and to nobody when there is none', async () => {
   const cpu = await startOrigin((_request, response) => response.end('cpu'));
   const gpu = await startOrigin((_request, response) => response.end('gpu'));
   const hub = await startHubWith();
