@@ -6,6 +6,8 @@ export const pressureLimits = {
   fullShare: 0.95,
   /** How far below its mark the heap must be before a measure ends: a minor collection frees about that much. */
   relief: 0.05,
+  /** V8's young generation at its largest, which its heap limit includes: three semi-spaces of 16 MiB. */
+  youngBytes: 48 * 1024 * 1024,
   /** Between two closings of idle connections while memory is short, ms. */
   idleEveryMs: 1_000,
   /** Between two log lines about the same shortage, ms. */

@@ -1,4 +1,4 @@
-import { getHeapStatistics } from 'node:v8';
+import { getHeapSpaceStatistics, getHeapStatistics } from 'node:v8';
 import type { Timed } from '../std/sweeper.ts';
 import type { Loop } from '../std/loop.ts';
 import type { Log } from '../observe/log.ts';
@@ -81,9 +81,12 @@ export class Pressure implements Timed {
   }
 }
 
+/** What dies of memory is the old generation: V8 gives up when that is full, whatever the young one has left; its limit is the heap's without the young generation's. */
 function usedHeapShare(): number {
-  const { used_heap_size, heap_size_limit } = getHeapStatistics();
-  return used_heap_size / heap_size_limit;
+  let used = 0;
+  for (const space of getHeapSpaceStatistics()) if (!space.space_name.startsWith('new_')) used += space.space_used_size;
+  const { heap_size_limit } = getHeapStatistics();
+  return used / Math.max(heap_size_limit - pressureLimits.youngBytes, heap_size_limit / 4);
 }
 
 /** How many client connections the descriptors allow; 0 = the system does not tell. `perClient`: descriptors that one may need, its upstream's included. */
