@@ -58,6 +58,8 @@ export class ServerH1 {
   readonly head: RequestHead;
   readonly counts: ServerCounts = { connections: 0, accepted: 0, refusedConnections: 0, failedHandshakes: 0, requests: 0 };
   draining = false;
+  /** New connections are closed at once, whatever their number. */
+  full = false;
   #drained: (() => void) | null = null;
 
   constructor(options: ServerOptions) {
@@ -78,7 +80,7 @@ export class ServerH1 {
   #createTls(tls: ServerTls, options: net.ServerOpts): net.Server {
     const hasRoom = (shaking: number): boolean => {
       const { connections } = this.#options.limits;
-      if (!this.draining && (connections === 0 || this.#connections.size + shaking < connections)) return true;
+      if (!this.draining && !this.full && (connections === 0 || this.#connections.size + shaking < connections)) return true;
       this.counts.refusedConnections++;
       return false;
     };
@@ -112,7 +114,7 @@ export class ServerH1 {
 
   #accepted(socket: net.Socket): void {
     const { loop, limits } = this.#options;
-    if (limits.connections > 0 && this.#connections.size >= limits.connections) {
+    if (this.full || (limits.connections > 0 && this.#connections.size >= limits.connections)) {
       this.counts.refusedConnections++;
       socket.destroy();
       return;

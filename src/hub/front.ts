@@ -77,6 +77,9 @@ export class Front {
       log: this.log,
       refused: () => server.counts.refusedConnections,
       closeIdle: () => server.closeIdle(),
+      setFull: (isFull) => {
+        server.full = isFull;
+      },
       ...(this.#heapShare === undefined ? {} : { heapShare: this.#heapShare }),
     });
     this.#pressure = pressure;

@@ -9,7 +9,7 @@ export const pressureLimits = {
   /** V8's young generation at its largest, which its heap limit includes: three semi-spaces of 16 MiB. */
   youngBytes: 48 * 1024 * 1024,
   /** Between two closings of idle connections while memory is short, ms. */
-  idleEveryMs: 1_000,
+  idleEveryMs: 200,
   /** Between two log lines about the same shortage, ms. */
   alarmMs: 60_000,
   /** Share of the descriptors that clients do not get: operators, logs and certificates need some when it matters most. */

@@ -15,6 +15,8 @@ export interface PressureOptions {
   refused(): number;
   /** Closes client connections on which nothing happens. */
   closeIdle(): void;
+  /** Are new connections to be closed at once? Each costs memory before it has said a word. */
+  setFull(isFull: boolean): void;
 }
 
 /** 0: all is well. 1: nothing new may wait, idle connections are closed. 2: new requests get 503. */
@@ -54,10 +56,11 @@ export class Pressure implements Timed {
     if (share >= fullShare || (before === 2 && share >= fullShare - relief)) this.level = 2;
     else if (share >= busyShare || (before > 0 && share >= busyShare - relief)) this.level = 1;
     else this.level = 0;
+    if ((this.level === 2) !== (before === 2)) this.#options.setFull(this.level === 2);
     if (this.level === 0) return;
     if (this.level > before && now - this.#heapToldMs >= pressureLimits.alarmMs) {
       this.#heapToldMs = now;
-      const does = this.level === 2 ? 'new requests get 503' : 'no request may wait, idle connections are closed';
+      const does = this.level === 2 ? 'new requests get 503, new connections are closed' : 'no request may wait, idle connections are closed';
       this.#options.log.warn({ heapPercent: Math.round(share * 100) }, `memory runs short: ${does}`);
     }
     if (now - this.#idleClosedMs < pressureLimits.idleEveryMs) return;
