@@ -398,7 +398,11 @@ test.each([
     { all_proxy: 'http://canary@:1' },
     'windlass: environment all_proxy has no host; write it as http://host:port, or go past it with --proxy off',
   ],
-  ['--transport websockets', {}, 'windlass: --transport "websockets" is not one of the choices; did you mean websocket? (choose upgrade or websocket)'],
+  [
+    '--transport websockets',
+    {},
+    'windlass: --transport "websockets" is not one of the choices; did you mean websocket? (choose upgrade or websocket)',
+  ],
   ['', { WINDLASS_PROXY: 'ftp://p' }, 'windlass: environment WINDLASS_PROXY "ftp://p" has a scheme that is not supported; use http:// or https://'],
 ])('a way to the hub that cannot be used is one line: %s %o', async (flags, env, said) => {
   expect(await complaint(`agent run --token-file t --hub h:1 --upstream u:1 ${flags}`, env, { t: 'wl1.x' })).toBe(said);
