@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer';
 import type { BodySink } from './exchange.ts';
 import type { HeaderList } from './head.ts';
 import type { HttpLimits } from './limits.ts';
-import { lookUp, TOKEN, VALUE } from './names.ts';
+import { lookUp, TCHAR, VALUE } from './names.ts';
 
 const SIZE = 0;
 const EXTENSION = 1;
@@ -144,8 +144,7 @@ export class ChunkedDecoder {
         return from + (i + 2 - before);
       }
       const nameStart = i;
-      let hash = 0;
-      while (i < all.length && TOKEN[all[i]!] !== 0) hash = (Math.imul(hash, 31) + TOKEN[all[i++]!]!) | 0;
+      while (i < all.length && TCHAR[all[i]!] !== 0) i++;
       if (i >= all.length) break;
       if (all[i] !== 58 || i === nameStart) return this.#refuse('a trailer that is not a field', from);
       const nameEnd = i++;
@@ -157,7 +156,7 @@ export class ChunkedDecoder {
       }
       if (all[i] !== CR || all[i + 1] !== LF) return this.#refuse('a control character in a trailer', from);
       // Names we have an opinion on are about framing, routing or identity: never from a trailer (threat row 8). Nor what looks like them (row 23).
-      if (lookUp(hash, all, nameStart, nameEnd) === 0 && list.length < 2 * this.#limits.fieldCount) {
+      if (lookUp(all, nameStart, nameEnd) === 0 && list.length < 2 * this.#limits.fieldCount) {
         const name = all.latin1Slice(nameStart, nameEnd);
         // Not trim(): that would take a byte of UTF-8 text for a space.
         if (!name.includes('_')) list.push(name, all.latin1Slice(valueStart, i).replace(/^[ \t]+|[ \t]+$/g, ''));

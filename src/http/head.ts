@@ -249,6 +249,9 @@ const NOBODY: Peer = makePeer('', 0, 0, 'http', false);
 
 export class RequestHead extends Head {
   method = 'GET';
+  /** The method as the text has it, and where the request line begins. */
+  textMethod = '';
+  lineStart = 0;
   targetStart = 0;
   targetEnd = 0;
   /** The target when it is not the text's own: resolved dot segments, an absolute form's path, a rewrite. */
@@ -301,6 +304,8 @@ export class RequestHead extends Head {
   keep(copy: RequestHead = new RequestHead(this.count)): RequestHead {
     this.keepInto(copy);
     copy.method = this.method;
+    copy.textMethod = this.textMethod;
+    copy.lineStart = this.lineStart - this.start;
     copy.targetStart = this.targetStart - this.start;
     copy.targetEnd = this.targetEnd - this.start;
     copy.newTarget = this.newTarget;
@@ -316,6 +321,8 @@ export class RequestHead extends Head {
 
 export class ResponseHead extends Head {
   status = 0;
+  /** The status as the text has it. */
+  textStatus = 0;
   reasonStart = 0;
   reasonEnd = 0;
   /** The body came in chunks (so its end is certain). */
@@ -350,6 +357,7 @@ export class ResponseHead extends Head {
     const copy = new ResponseHead(this.count);
     this.keepInto(copy);
     copy.status = this.status;
+    copy.textStatus = this.textStatus;
     copy.reasonStart = this.reasonStart - this.start;
     copy.reasonEnd = this.reasonEnd - this.start;
     return copy;

@@ -118,9 +118,13 @@ export const VALUE: Uint8Array = (() => {
   return table;
 })();
 
-/** The hash that the parser computes while it scans a name, so that looking the name up costs no second pass. */
-export function hashStep(hash: number, lower: number): number {
-  return (Math.imul(hash, 31) + lower) | 0;
+/** 1 for every tchar, 0 for all others: unlike TOKEN's bytes these can be combined with `&`. */
+export const TCHAR: Uint8Array = TOKEN.map((lower) => (lower === 0 ? 0 : 1));
+
+/** Length, first, middle and last byte tell nearly all names apart that we know; lookUp() compares the rest. */
+function hashOf(bytes: Uint8Array, start: number, end: number): number {
+  const length = end - start;
+  return ((length * 31 + TOKEN[bytes[start]!]!) * 31 + TOKEN[bytes[start + (length >> 1)]!]!) * 31 + TOKEN[bytes[end - 1]!]!;
 }
 
 const SLOTS = 512;
@@ -134,16 +138,14 @@ for (let id = 1; id < ID_COUNT; id++) {
   spelled.push(Buffer.from(name, 'latin1'));
   strings.push(name);
   byString.set(name, id);
-  let hash = 0;
-  for (let i = 0; i < name.length; i++) hash = hashStep(hash, name.charCodeAt(i));
-  let slot = hash & (SLOTS - 1);
+  let slot = hashOf(spelled[id]!, 0, name.length) & (SLOTS - 1);
   while (byHash[slot] !== 0) slot = (slot + 1) & (SLOTS - 1);
   byHash[slot] = id;
 }
 
-/** The id of the name at `bytes[start..end)`, whose hash the caller has; 0 when it is none of ours. */
-export function lookUp(hash: number, bytes: Uint8Array, start: number, end: number): number {
-  let slot = hash & (SLOTS - 1);
+/** The id of the name at `bytes[start..end)`, which is not empty; 0 when it is none of ours. */
+export function lookUp(bytes: Uint8Array, start: number, end: number): number {
+  let slot = hashOf(bytes, start, end) & (SLOTS - 1);
   let id = byHash[slot]!;
   outer: while (id !== 0) {
     const name = spelled[id]!;

@@ -4,7 +4,7 @@ import type { FailureCode } from './failure.ts';
 import { type Head, NO_BODY, REMOVED, type RequestHead, type ResponseHead, STRIDE, UNKNOWN_LENGTH } from './head.ts';
 import { removeHopByHop } from './hop.ts';
 import type { HttpLimits } from './limits.ts';
-import { CONTENT_LENGTH, EXPECT, HOST, lookUp, TOKEN, TRANSFER_ENCODING, VALUE } from './names.ts';
+import { CONTENT_LENGTH, EXPECT, HOST, lookUp, TCHAR, TOKEN, TRANSFER_ENCODING, VALUE } from './names.ts';
 import { resolveTarget } from './target.ts';
 
 const CR = 13;
@@ -37,7 +37,8 @@ export function parseRequest(head: RequestHead, bytes: Buffer, start: number, en
   if (i >= end) return i - methodStart > 32 ? refuse(head, 'bad_request', 'method longer than 32 bytes') : INCOMPLETE;
   if (bytes[i] !== SP || i === methodStart) return refuse(head, 'bad_request', 'the request line does not begin with a method and one space');
   if (i - methodStart > 32) return refuse(head, 'bad_request', 'method longer than 32 bytes');
-  head.method = methodOf(bytes, methodStart, i);
+  head.method = head.textMethod = methodOf(bytes, methodStart, i);
+  head.lineStart = methodStart;
   if (head.method === 'CONNECT' || head.method === 'TRACE') return refuse(head, 'method_not_allowed', `${head.method} is not served here`);
   const targetStart = ++i;
   const targetMax = targetStart + limits.targetBytes;
@@ -97,7 +98,7 @@ export function parseResponse(head: ResponseHead, bytes: Buffer, start: number, 
   const b = bytes[i + 1]! - 48;
   const c = bytes[i + 2]! - 48;
   if (a < 1 || a > 9 || b < 0 || b > 9 || c < 0 || c > 9) return refuse(head, 'bad_response', 'the status is not three digits from 100');
-  head.status = a * 100 + b * 10 + c;
+  head.status = head.textStatus = a * 100 + b * 10 + c;
   i += 3;
   if (i >= end) return INCOMPLETE;
   if (bytes[i] === SP) i++;
@@ -120,6 +121,7 @@ function parseFields(head: Head, bytes: Buffer, from: number, end: number, limit
   const { fields, first } = head;
   const cap = Math.min(limits.fieldCount, fields.length / STRIDE);
   const max = head.start + limits.headBytes;
+  // Names and values are scanned four bytes per step: they are nearly all of a head.
   const quads = end - 3;
   let count = 0;
   for (;;) {
@@ -134,18 +136,13 @@ function parseFields(head: Head, bytes: Buffer, from: number, end: number, limit
       return i;
     }
     const nameStart = i;
-    let hash = 0;
-    let c = 0;
-    while (i < end && (c = TOKEN[bytes[i]!]!) !== 0) {
-      hash = (Math.imul(hash, 31) + c) | 0;
-      i++;
-    }
+    while (i < quads && (TCHAR[bytes[i]!]! & TCHAR[bytes[i + 1]!]! & TCHAR[bytes[i + 2]!]! & TCHAR[bytes[i + 3]!]!) !== 0) i += 4;
+    while (i < end && TCHAR[bytes[i]!] !== 0) i++;
     if (i >= end) break;
     if (bytes[i] !== COLON || i === nameStart) return refuse(head, 'bad_request', badName(bytes, nameStart, i));
     const nameEnd = i++;
     while (i < end && (bytes[i] === SP || bytes[i] === TAB)) i++;
     const valueStart = i;
-    // Values are most of a head: four bytes per step.
     while (i < quads && (VALUE[bytes[i]!]! & VALUE[bytes[i + 1]!]! & VALUE[bytes[i + 2]!]! & VALUE[bytes[i + 3]!]!) !== 0) i += 4;
     while (i < end && VALUE[bytes[i]!] !== 0) i++;
     if (i + 1 >= end) {
@@ -158,7 +155,7 @@ function parseFields(head: Head, bytes: Buffer, from: number, end: number, limit
     while (valueEnd > valueStart && (bytes[valueEnd - 1] === SP || bytes[valueEnd - 1] === TAB)) valueEnd--;
     i += 2;
     if (count === cap) return refuse(head, 'head_too_large', `more than ${cap} fields`);
-    let id = lookUp(hash, bytes, nameStart, nameEnd);
+    let id = lookUp(bytes, nameStart, nameEnd);
     if (id !== 0) {
       if (first[id] === 0) first[id] = count + 1;
       else if (id === HOST || id === CONTENT_LENGTH || id === TRANSFER_ENCODING || id === EXPECT)

@@ -1,6 +1,6 @@
 // HOT: every head that leaves the process is written here.
 import type { Buffer } from 'node:buffer';
-import { CONTENT_LENGTH } from './names.ts';
+import { CONTENT_LENGTH, HOST } from './names.ts';
 import { fieldLine, type Head, type HeaderList, REMOVED, type RequestHead, type ResponseHead, STRIDE, UNKNOWN_LENGTH } from './head.ts';
 
 /** Room for what a writer may add beside fields, tail, target and authority. */
@@ -27,17 +27,35 @@ export function requestRoom(head: RequestHead, authority: string): number {
  */
 export function writeRequest(head: RequestHead, authority: string, framed: boolean, out: Buffer, from: number): number {
   let at = from;
-  at += out.latin1Write(head.method, at);
-  out[at++] = 32;
-  if (head.newTarget !== null) at += out.latin1Write(head.newTarget, at);
-  else at = copyRun(head.bytes, head.targetStart, head.targetEnd, out, at);
-  at += out.latin1Write(' HTTP/1.1\r\nHost: ', at);
-  if (authority !== '') at += out.latin1Write(authority, at);
-  else if (head.newAuthority !== null) at += out.latin1Write(head.newAuthority, at);
-  else at = copyRun(head.bytes, head.authorityStart, head.authorityEnd, out, at);
-  out[at++] = 13;
-  out[at++] = 10;
-  at = writeFields(head, out, at);
+  const { bytes, fields } = head;
+  if (
+    head.newTarget === null &&
+    head.newAuthority === null &&
+    head.minor === 1 &&
+    head.method === head.textMethod &&
+    head.count > 0 &&
+    fields[4] === (HOST | REMOVED)
+  ) {
+    // As received, and Host first already (as most clients and all hubs write it): the request line is part of the first run, and so is Host.
+    if (authority === '') at = writeFields(head, out, at, head.lineStart, 1);
+    else {
+      at = copyRun(bytes, head.lineStart, fields[2]!, out, at);
+      at += out.latin1Write(authority, at);
+      at = writeFields(head, out, at, fields[3]!, 1);
+    }
+  } else {
+    at += out.latin1Write(head.method, at);
+    out[at++] = 32;
+    if (head.newTarget !== null) at += out.latin1Write(head.newTarget, at);
+    else at = copyRun(bytes, head.targetStart, head.targetEnd, out, at);
+    at += out.latin1Write(' HTTP/1.1\r\nHost: ', at);
+    if (authority !== '') at += out.latin1Write(authority, at);
+    else if (head.newAuthority !== null) at += out.latin1Write(head.newAuthority, at);
+    else at = copyRun(bytes, head.authorityStart, head.authorityEnd, out, at);
+    out[at++] = 13;
+    out[at++] = 10;
+    at = writeFields(head, out, at, -1, 0);
+  }
   if (head.upgrade !== '') at += out.latin1Write(`Connection: Upgrade\r\nUpgrade: ${head.upgrade}\r\n`, at);
   else if (head.trailers) at += out.latin1Write('Connection: TE\r\nTE: trailers\r\n', at);
   if (framed && head.length === UNKNOWN_LENGTH) at += out.latin1Write('Transfer-Encoding: chunked\r\n', at);
@@ -58,13 +76,16 @@ export type Closing = 'keep' | 'close' | 'keep-alive';
 export function writeResponse(head: ResponseHead, chunked: boolean, closing: Closing, out: Buffer, from: number): number {
   let at = from;
   const { status } = head;
-  if (head.reasonEnd > head.reasonStart) {
-    at += out.latin1Write(status === 200 ? 'HTTP/1.1 200 ' : `HTTP/1.1 ${status} `, at);
-    at = copyRun(head.bytes, head.reasonStart, head.reasonEnd, out, at);
-    out[at++] = 13;
-    out[at++] = 10;
-  } else at += out.latin1Write(`HTTP/1.1 ${status} ${REASONS[status] ?? ''}\r\n`, at);
-  at = writeFields(head, out, at);
+  if (head.reasonEnd > head.reasonStart && head.minor === 1 && status === head.textStatus) at = writeFields(head, out, at, head.start, 0);
+  else {
+    if (head.reasonEnd > head.reasonStart && status === head.textStatus) {
+      at += out.latin1Write(`HTTP/1.1 ${status} `, at);
+      at = copyRun(head.bytes, head.reasonStart, head.reasonEnd, out, at);
+      out[at++] = 13;
+      out[at++] = 10;
+    } else at += out.latin1Write(`HTTP/1.1 ${status} ${REASONS[status] ?? ''}\r\n`, at);
+    at = writeFields(head, out, at, -1, 0);
+  }
   if (chunked) at += out.latin1Write('Transfer-Encoding: chunked\r\n', at);
   if (head.upgrade !== '') at += out.latin1Write(`Connection: Upgrade\r\nUpgrade: ${head.upgrade}\r\n`, at);
   else if (closing === 'close') at += out.latin1Write('Connection: close\r\n', at);
@@ -81,13 +102,16 @@ export function trailerLines(trailers: HeaderList): string {
   return text;
 }
 
-/** The fields that are passed on, in runs as long as they go, then what was added. */
-function writeFields(head: Head, out: Buffer, from: number): number {
+/**
+ * The fields that are passed on, from number `first`, in runs as long as they go, then what was added.
+ * `lead`: where the first run begins when what stands before the fields goes with them; else -1.
+ */
+function writeFields(head: Head, out: Buffer, from: number, lead: number, first: number): number {
   const { fields, count, bytes } = head;
   let at = from;
-  let runStart = -1;
+  let runStart = lead;
   let lengthWritten = false;
-  for (let f = 0, last = count * STRIDE; f < last; f += STRIDE) {
+  for (let f = first * STRIDE, last = count * STRIDE; f < last; f += STRIDE) {
     const id = fields[f + 4]!;
     if ((id & REMOVED) !== 0) {
       if (runStart >= 0) {
