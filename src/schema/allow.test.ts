@@ -34,6 +34,12 @@ test.each([
   '/v1/..\\admin',
   '/v1\\../x',
   '/v1/..;/admin',
+  '/v1/..%3b/admin',
+  '/v1/%2e%2e%3B/admin',
+  '/v1/..%09/admin',
+  '/v1/..%20/admin',
+  '/v1/%252e%252e/admin',
+  '/v1/..%252fadmin',
   '/v1/%2E%2E',
 ])('a rule cannot be climbed out of: %s', (path) => {
   expect(allowed(['/v1/*', '*'], 'GET', path)).toBe(false);

@@ -36,8 +36,8 @@ export function isAllowed(rules: readonly AllowRule[], method: string, path: str
   return false;
 }
 
-/** `..` as a segment, however its dots and slashes are written. */
-const DOTS = /(?:\/|%2f|\\|%5c)(?:\.|%2e){2}(?:\/|%2f|\\|%5c|;|$)/i;
+/** `..` as a segment, however its dots and slashes are written, for upstreams that decode before they look (parameters, blanks), or decode twice. */
+const DOTS = /(?:\/|%2f|\\|%5c)(?:\.|%2e){2}(?:\/|%2f|\\|%5c|;|%3b|%09|%20|$)|%25(?:2e|2f|5c)/i;
 
 function parseMethods(text: string): ReadonlySet<string> {
   const methods = text.split(',').map((method) => method.trim());
