@@ -425,6 +425,7 @@ export class ClientConnection implements WireUser, Timed {
   }
 
   drained(): void {
+    this.out.drained();
     const { exchange } = this;
     if (exchange === null || this.#discarding) return;
     if (this.state === HEAD && !exchange.requestEnded) this.due = NEVER;

@@ -18,6 +18,9 @@ export class Outbox implements Flushable {
   #slab: Slab | null = null;
   #from = 0;
   #to = 0;
+  /** By slab: bytes that were handed to a socket which had not taken everything. */
+  readonly #owed: Slab[] = [];
+  readonly #owedBytes: number[] = [];
   /** Of the pending bytes, those that somebody else may want to send again, and will give back. */
   #retained = 0;
 
@@ -101,19 +104,13 @@ export class Outbox implements Flushable {
       wire.writeBorrowed(chunk);
       return;
     }
-    const slab = this.#slab;
-    const bytes = this.#to - this.#from - this.#retained;
     wire.cork();
     this.send();
     wire.writeBorrowed(chunk, true);
     if (behind !== '') this.text(behind);
-    const tail = this.#slab;
-    const tailBytes = this.#to - this.#from;
     this.send();
     wire.uncork();
-    if (wire.buffered > 0) return;
-    if (slab !== null) this.#loop.slabs.release(slab, bytes);
-    if (tail !== null) this.#loop.slabs.release(tail, tailBytes);
+    this.drained();
   }
 
   /** Hands what is pending to the socket now. */
@@ -126,7 +123,26 @@ export class Outbox implements Flushable {
     this.#retained = 0;
     if (bytes === 0) return;
     this.#wire.write(slab.bytes.subarray(this.#from, this.#to));
-    if (this.#wire.buffered === 0) this.#loop.slabs.release(slab, bytes - retained);
+    this.#owe(slab, bytes - retained);
+  }
+
+  /** Bytes of a slab that may be used again once the kernel has taken them: now, or when the socket is empty again. */
+  #owe(slab: Slab, bytes: number): void {
+    if (this.#wire.buffered === 0) {
+      if (this.#owed.length > 0) this.drained();
+      this.#loop.slabs.release(slab, bytes);
+    } else {
+      this.#owed.push(slab);
+      this.#owedBytes.push(bytes);
+    }
+  }
+
+  /** The socket is empty: what a slow reader had kept from reuse is free. Without this its slabs would be left to the collector. */
+  drained(): void {
+    if (this.#wire.buffered > 0) return;
+    for (let i = 0; i < this.#owed.length; i++) this.#loop.slabs.release(this.#owed[i]!, this.#owedBytes[i]!);
+    this.#owed.length = 0;
+    this.#owedBytes.length = 0;
   }
 
   /** Forgets what is pending. */

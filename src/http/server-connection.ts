@@ -398,6 +398,7 @@ export class ServerConnection implements WireUser, Timed {
   }
 
   drained(): void {
+    this.out.drained();
     if (this.state === REPLYING || this.state === RAW) this.due = WAITS_MS;
     const { exchange } = this;
     if (exchange === null) return;
