@@ -6,10 +6,9 @@ import type { ClientConnection } from './client-h1.ts';
 import type { Notes, ReplySink, RequestSink, Writer } from './exchange.ts';
 import { Failure } from './failure.ts';
 import { type HeaderList, type RequestHead, UNKNOWN_LENGTH } from './head.ts';
+import { IDEMPOTENT } from './methods.ts';
 import { COPY_BYTES } from './outbox.ts';
 import { requestRoom, trailerLines, writeRequest } from './write.ts';
-
-const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
 
 /** Request bytes kept for a second try on a fresh connection (rule R1). */
 const KEPT_BYTES = 64 * 1024;

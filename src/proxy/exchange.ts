@@ -4,6 +4,7 @@ import type { Timed } from '../std/sweeper.ts';
 import type { Notes, ReplySink, RequestSink, Writer } from '../http/exchange.ts';
 import { Failure } from '../http/failure.ts';
 import { type HeaderList, type RequestHead, ResponseHead } from '../http/head.ts';
+import { IDEMPOTENT } from '../http/methods.ts';
 import { SLIME_AGENT_ID } from '../http/names.ts';
 import type { Waiter, WaitingLine } from '../upstream/queue.ts';
 import type { Candidate } from '../upstream/upstream.ts';
@@ -17,8 +18,6 @@ interface Reclaimable {
   reclaim(): { head: RequestHead | null; body: Uint8Array[]; complete: boolean } | null;
 }
 
-/** Methods that may be sent twice (RFC 9110 9.2.2); the others only while provably nothing of them began. */
-const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** One request and its answer inside the core: the sink of its body, and whatever it takes until somebody answers it. */
