@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { constantTimeEqual, secretCheck } from './secret.ts';
+import { secretCheck } from './secret.ts';
 
 test('secrets are equal only when every character is, whatever their length [threat 64]', () => {
   const long = 'x'.repeat(1_000_000);
@@ -12,7 +12,6 @@ test('secrets are equal only when every character is, whatever their length [thr
     [long, long, true],
     [long, `${long}y`, false],
   ] as const) {
-    expect(constantTimeEqual(a, b)).toBe(same);
     expect(secretCheck(b)(a)).toBe(same);
   }
 });

@@ -1,12 +1,8 @@
 import { createHash, hash, timingSafeEqual } from 'node:crypto';
 
-/** Are two secrets the same? Takes the same time wherever they differ, and for whatever length of `a` (digests are compared). */
-export function constantTimeEqual(a: string, b: string): boolean {
-  return timingSafeEqual(digest(a), digest(b));
-}
-
 /**
- * The same with the expected secret digested once: for checks that run per request.
+ * Is what was given the secret? Takes the same time wherever they differ, and for whatever length (digests are compared). The expected secret is digested
+ * once: for checks that run per request.
  * A header field's text is its bytes read as latin1: say so, and a password beyond ASCII is compared as the UTF-8 it was sent as.
  */
 export function secretCheck(expected: string, encoding: 'utf8' | 'latin1' = 'utf8'): (given: string) => boolean {
