@@ -264,6 +264,8 @@ export class RequestHead extends Head {
   /** The client takes trailers (`TE: trailers`). */
   trailers = false;
   peer: Peer = NOBODY;
+  /** Address of the client as far as we believe it; '' = that of the peer (see `client`). */
+  claimedClient = '';
 
   constructor(fieldCapacity = 128) {
     super(fieldCapacity);
@@ -286,6 +288,11 @@ export class RequestHead extends Head {
     return this.newAuthority ?? this.bytes.latin1Slice(this.authorityStart, this.authorityEnd);
   }
 
+  /** Address of the client: the peer's, or what trusted proxies in front of us say. */
+  get client(): string {
+    return this.claimedClient === '' ? this.peer.address : this.claimedClient;
+  }
+
   /** Is the body nothing at all, or of zero bytes? */
   get bodiless(): boolean {
     return this.length === NO_BODY || this.length === 0;
@@ -298,6 +305,7 @@ export class RequestHead extends Head {
     this.authorityStart = this.authorityEnd = 0;
     this.expectContinue = false;
     this.trailers = false;
+    this.claimedClient = '';
   }
 
   /** A copy that may be held: for requests that wait or may be sent again. `copy`: one that nobody holds any more. */
@@ -315,6 +323,7 @@ export class RequestHead extends Head {
     copy.expectContinue = this.expectContinue;
     copy.trailers = this.trailers;
     copy.peer = this.peer;
+    copy.claimedClient = this.claimedClient;
     return copy;
   }
 }

@@ -74,6 +74,7 @@ class FakeUpstream implements Upstream {
     },
     replyFields: 'Slime-Agent-Id: e\r\n',
     agentId: 'e',
+    watch: null,
   };
   room = true;
   broken = false;

@@ -271,6 +271,8 @@ class Member implements Candidate, SessionOwner {
   readonly endpoint: Session;
   readonly replyFields: string;
   readonly agentId: string;
+  /** The agent counts its slots by itself. */
+  readonly watch = null;
   readonly lanes: Lane[] = [];
   /** By lane: position in its list of those with a free slot, -1 when not in it. */
   readonly listed: number[] = [];

@@ -11,7 +11,7 @@ export class FixedUpstream implements Upstream {
   #next = 0;
 
   constructor(endpoints: readonly Direct[]) {
-    this.#candidates = endpoints.map((endpoint) => ({ endpoint, replyFields: '', agentId: '' }));
+    this.#candidates = endpoints.map((endpoint) => ({ endpoint, replyFields: '', agentId: '', watch: null }));
     this.keepsHeads = endpoints.length > 1;
   }
 

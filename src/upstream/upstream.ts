@@ -10,6 +10,18 @@ export interface Candidate {
   readonly replyFields: string;
   /** Id of the agent behind it; '' when it is an address. */
   readonly agentId: string;
+  /** Who counts what becomes of attempts there; null = nobody. */
+  readonly watch: AttemptWatch | null;
+}
+
+/** Told of every attempt at a place: what its health, its breaker and its load are reckoned from. */
+export interface AttemptWatch {
+  /** A request goes out. */
+  began(): void;
+  /** The head of its answer came. At most once per began(). */
+  answered(status: number): void;
+  /** Nothing of it runs there any more. Once per began(). `failure`: why there is no whole answer; null when there is one, or when the client left. */
+  ended(failure: Failure | null): void;
 }
 
 /** A named group of endpoints that can stand in for each other. */
