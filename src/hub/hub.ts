@@ -31,6 +31,8 @@ export async function startHub(settings: HubSettings, deps: Deps): Promise<Runni
   const front = new Front(settings, deps);
   const { loop, log, metrics } = front;
   const wake = settings.onEmpty === null ? null : new WakeCall(settings.onEmpty, settings.hubId, log, loop.clock);
+  /** Of sessions that are over. */
+  const pastFrames = { sent: 0, received: 0 };
   const pool = new AgentPool({
     queueSize: settings.queueSize,
     starved: ({ head }) => wake?.call({ waiting: pool.waiting, scope: head?.value(SLIME_SCOPE) ?? '' }),
@@ -42,11 +44,25 @@ export async function startHub(settings: HubSettings, deps: Deps): Promise<Runni
           'another process has the same id: both get work; give each its own --agent-id or --state-dir',
         );
     },
-    left: ({ agent }, reason) => log.info({ agent: agent.id, name: agent.name, reason }, 'agent left'),
+    left: (session, reason) => {
+      const { agent } = session;
+      pastFrames.sent += session.framesSent ?? 0;
+      pastFrames.received += session.framesReceived ?? 0;
+      log.info({ agent: agent.id, name: agent.name, reason }, 'agent left');
+    },
   });
   const expiry = new Expiry(loop, () => pool.sessions);
   const authenticate = authenticator(settings, () => loop.clock.wall());
   countAgents(front, pool);
+  metrics.computed('counter', 'windlass_tunnel_frames_total', 'Frames exchanged with agents, by direction.', ['direction'], (emit) => {
+    let { sent, received } = pastFrames;
+    for (const session of pool.sessions) {
+      sent += session.framesSent ?? 0;
+      received += session.framesReceived ?? 0;
+    }
+    emit(sent, 'sent');
+    emit(received, 'received');
+  });
   front.endpointBytes = () => {
     let sum = 0;
     for (const session of pool.sessions) sum += session.bufferedBytes;

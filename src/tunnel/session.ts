@@ -68,6 +68,9 @@ export interface Session extends Endpoint {
   readonly sinceMs: number;
   /** Bytes held by this session: unsent output and unconsumed input of all streams. */
   readonly bufferedBytes: number;
+  /** Frames so far, where the wire has frames. */
+  readonly framesSent?: number;
+  readonly framesReceived?: number;
   owner: SessionOwner | null;
   /** The agent has other hubs as well, so it is told who waits here. Absent where the wire cannot say so. */
   readonly shared?: boolean;

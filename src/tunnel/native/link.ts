@@ -74,6 +74,8 @@ export abstract class Link<S extends Stream> implements WireUser, FrameUser, Out
   /** Monotonic ms of the handshake. */
   sinceMs: number;
   roundTripMs = 0;
+  /** Frames that came so far. */
+  framesReceived = 0;
   unconsumedBytes = 0;
   grownBytes = 0;
   due: number;
@@ -127,6 +129,10 @@ export abstract class Link<S extends Stream> implements WireUser, FrameUser, Out
   abstract beforeFlush(): void;
   abstract handed(): void;
 
+  get framesSent(): number {
+    return this.out.frames;
+  }
+
   /** Bytes held for this session: unsent, unconsumed, half received. */
   get bufferedBytes(): number {
     return this.out.bufferedBytes + this.unconsumedBytes + this.#reader.bufferedBytes;
@@ -168,6 +174,7 @@ export abstract class Link<S extends Stream> implements WireUser, FrameUser, Out
   }
 
   frame(type: number, flags: number, id: number, bytes: Buffer, start: number, end: number): void {
+    this.framesReceived++;
     if ((this.#budget -= COST[type]!) < 0 && !this.#refill()) return;
     switch (type) {
       case CREDIT: {
@@ -218,6 +225,7 @@ export abstract class Link<S extends Stream> implements WireUser, FrameUser, Out
   data(flags: number, id: number, bytes: Buffer, start: number, end: number, left: number, first: boolean): void {
     const n = end - start;
     if (first) {
+      this.framesReceived++;
       const length = n + left;
       const cost = length >= TINY_BYTES ? COST[DATA]! : length > 0 ? TINY_COST : (flags & F_END) !== 0 ? COST[END]! : EMPTY_COST;
       if ((this.#budget -= cost) < 0 && !this.#refill()) return;

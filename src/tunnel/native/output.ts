@@ -75,6 +75,8 @@ export class Output implements Flushable {
   blocked = false;
   /** Body bytes that wait, of all streams. */
   pendingBytes = 0;
+  /** Frames written so far. */
+  frames = 0;
   readonly #loop: Loop;
   readonly #wire: Wire;
   readonly #owner: OutputOwner;
@@ -130,6 +132,7 @@ export class Output implements Flushable {
   /** The reserved slab has been written up to `at`. */
   commit(at: number): void {
     this.#slab!.at = this.#to = at;
+    this.frames++;
     this.#last = null;
     if (!this.queued && !this.#closed) this.#loop.turn.later(this);
     if (this.blocked && this.batchBytes > this.#limits.unsentBytes) this.#owner.overflowed();
@@ -473,6 +476,7 @@ export class Output implements Flushable {
     slab.at = writeHeader(slab.bytes, from, n, DATA, last ? F_END : 0, stream.id);
     const wire = this.#wire;
     wire.write(slab.bytes.subarray(from, slab.at));
+    this.frames++;
     stream.credit -= n;
     stream.pendingBytes -= n;
     this.pendingBytes -= n;
