@@ -11,6 +11,7 @@ import type { ServerTls } from '../http/tls-listener.ts';
 import type { TunnelLimits } from '../tunnel/limits.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { Proxy } from '../proxy/handle.ts';
+import { AccessJournal } from '../proxy/journal.ts';
 import { ProxyMetrics } from '../proxy/metrics.ts';
 import type { Site } from '../proxy/site.ts';
 import { type AdminListener, listenForOperators } from '../admin/listen.ts';
@@ -95,7 +96,7 @@ export class Front {
       upgrades: new Set(settings.upgrades),
       waitingBytes: settings.limits.waitingBytes,
       metrics: new ProxyMetrics(metrics),
-      accessLog: this.#accessLog,
+      journal: this.#accessLog === null ? null : new AccessJournal(this.#accessLog, () => loop.clock.wall()),
       defect: (error) =>
         this.log.error(
           { error: error instanceof Error ? (error.stack ?? error.message) : String(error) },

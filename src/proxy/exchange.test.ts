@@ -135,7 +135,7 @@ function proxyFor(upstream: FakeUpstream, patience = 60_000, concurrent = 0) {
     queueBytes: 1_000_000,
     metrics: new ProxyMetrics(new Registry()),
     defect: (error) => defects.push(error),
-    accessLog: null,
+    journal: null,
   });
   const ask = (method = 'POST'): Asked => {
     const heard = new Heard();

@@ -9,6 +9,7 @@ import { SLIME_AGENT_ID } from '../http/names.ts';
 import type { Waiter, WaitingLine } from '../upstream/queue.ts';
 import type { Candidate } from '../upstream/upstream.ts';
 import type { Proxy } from './handle.ts';
+import type { Entry } from './journal.ts';
 import { ATTEMPTS, REDISPATCHES } from './limits.ts';
 import { prefersHtml, rescue } from './rescue.ts';
 
@@ -32,12 +33,8 @@ export class Exchange implements RequestSink, Waiter, Timed {
   #over = false;
   #redispatches = 0;
   readonly #html: boolean;
-  readonly #minor: number;
-  /** For the access log; '' when it is off. */
-  method = '';
-  target = '';
-  host = '';
-  client = '';
+  /** Its line in the journal; null when none is kept. */
+  readonly entry: Entry | null;
 
   // While it waits.
   readonly rank = 0;
@@ -66,18 +63,8 @@ export class Exchange implements RequestSink, Waiter, Timed {
     this.notes = notes;
     this.arrival = arrival;
     this.#html = prefersHtml(head);
-    this.#minor = head.minor;
+    this.entry = proxy.site.journal === null ? null : proxy.site.journal.begin(head, notes, head.peer);
     if (proxy.site.timeoutMs > 0) notes.dueMs = notes.startMs + proxy.site.timeoutMs;
-    if (proxy.site.accessLog !== null) {
-      this.method = head.method;
-      this.target = head.target;
-      this.host = head.authority;
-      this.client = head.peer.address;
-    }
-  }
-
-  get minor(): number {
-    return this.#minor;
   }
 
   get writer(): Writer | null {
@@ -355,7 +342,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
     this.#forgetBody();
     this.head = null;
     this.notes.failure = failure;
-    rescue(failure, this.reply, this.#html, this.#proxy.site.viaName);
+    rescue(failure, this.reply, this.#html, this.#proxy.site.viaName, this.entry);
   }
 }
 
@@ -391,6 +378,7 @@ class Attempt implements ReplySink {
       if (head.has(SLIME_AGENT_ID)) head.remove(SLIME_AGENT_ID);
       head.tail = head.tail === '' ? replyFields : head.tail + replyFields;
     }
+    exchange.entry?.answered(head);
     exchange.reply.head(head);
   }
 

@@ -1,5 +1,4 @@
 // HOT: open() and finished() run per request. Read this file first: it is the whole way of a request, in order.
-import type { AccessRecord } from '../observe/access-log.ts';
 import type { Handler, Notes, ReplySink, RequestSink } from '../http/exchange.ts';
 import { Failure } from '../http/failure.ts';
 import { tellForwarding } from '../http/forwarded.ts';
@@ -18,14 +17,12 @@ export class Proxy implements Handler {
   readonly #entry: Exchange[] = [];
   /** Bytes of request bodies held for waiting requests now. */
   heldBytes = 0;
-  readonly #record: AccessRecord;
   readonly #spareHeads: RequestHead[] = [];
   /** Further attempts that may be made now. */
   #retries = RETRIES_AT_START;
 
   constructor(site: Site) {
     this.site = site;
-    this.#record = emptyRecord();
   }
 
   open(head: RequestHead, reply: ReplySink, notes: Notes): RequestSink {
@@ -75,7 +72,7 @@ export class Proxy implements Handler {
     site.metrics.inFlight--;
     site.metrics.finished(notes, status, now);
     if (notes.failure === null && notes.dispatchedMs > 0) site.upstream.served?.(now - notes.dispatchedMs);
-    if (site.accessLog !== null) this.#log(exchange, status, now);
+    exchange.entry?.finished(status, now, '', '');
     if (exchange.inside) {
       exchange.inside = false;
       this.#inside--;
@@ -116,36 +113,12 @@ export class Proxy implements Handler {
     return this.#entry.length;
   }
 
-  #log(exchange: Exchange, status: number, nowMs: number): void {
-    const { notes } = exchange;
-    const record = this.#record;
-    record.wallMs = this.site.loop.clock.wall();
-    record.client = exchange.client;
-    record.method = exchange.method;
-    record.target = exchange.target;
-    record.minor = exchange.minor;
-    record.status = status;
-    record.replyBytes = notes.replyBytes;
-    record.requestBytes = notes.requestBytes;
-    record.totalMs = nowMs - notes.startMs;
-    record.waitMs = notes.waitedMs;
-    record.agent = notes.agent;
-    record.endpoint = notes.endpoint;
-    record.attempts = notes.attempts;
-    record.failure = notes.failure?.code ?? '';
-    record.host = exchange.host;
-    record.tries = notes.tries;
-    this.site.accessLog!.write(record);
-  }
-
   /** For a server: answers what never became an exchange, and logs it. */
   readonly refuse = (failure: Failure, peer: Peer, head: RequestHead | null, reply: ReplySink, notes: Notes): RequestSink => {
     const { site } = this;
     notes.failure = failure;
-    const method = head?.method ?? '-';
-    const target = head?.target ?? '-';
-    const host = head?.authority ?? '-';
-    rescue(failure, reply, head !== null && prefersHtml(head), site.viaName);
+    const entry = site.journal?.begin(head, notes, peer) ?? null;
+    rescue(failure, reply, head !== null && prefersHtml(head), site.viaName, entry);
     return {
       writer: null,
       write: () => true,
@@ -154,43 +127,11 @@ export class Proxy implements Handler {
       settled: () => {
         const now = site.loop.clock.now();
         site.metrics.finished(notes, failure.status, now);
-        site.accessLog?.write({
-          ...emptyRecord(),
-          wallMs: site.loop.clock.wall(),
-          client: peer.address,
-          method,
-          target,
-          host,
-          status: failure.status,
-          failure: failure.code,
-          totalMs: now - notes.startMs,
-          replyBytes: notes.replyBytes,
-        });
+        entry?.finished(failure.status, now, '', '');
       },
     };
   };
 
   /** For a server: answers an exchange that has been told to give up. */
-  readonly rescue = (failure: Failure, reply: ReplySink): void => rescue(failure, reply, false, this.site.viaName);
-}
-
-function emptyRecord(): AccessRecord {
-  return {
-    wallMs: 0,
-    client: '',
-    method: '',
-    target: '',
-    minor: 1,
-    status: 0,
-    replyBytes: 0,
-    requestBytes: 0,
-    totalMs: 0,
-    waitMs: 0,
-    agent: '',
-    endpoint: '',
-    attempts: 0,
-    failure: '',
-    host: '',
-    tries: '',
-  };
+  readonly rescue = (failure: Failure, reply: ReplySink): void => rescue(failure, reply, false, this.site.viaName, null);
 }

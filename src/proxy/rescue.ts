@@ -4,9 +4,10 @@ import type { Failure } from '../http/failure.ts';
 import { type RequestHead, ResponseHead, STRIDE } from '../http/head.ts';
 import { ACCEPT } from '../http/names.ts';
 import { REASONS } from '../http/write.ts';
+import type { Entry } from './journal.ts';
 
 /** The only place where a failure becomes an answer: `application/problem+json` (RFC 9457), or HTML for those who ask for it first. */
-export function rescue(failure: Failure, reply: ReplySink, html: boolean, server: string): void {
+export function rescue(failure: Failure, reply: ReplySink, html: boolean, server: string, entry: Entry | null): void {
   // 499 is for logs only.
   const status = failure.status === 499 ? 400 : failure.status;
   const title = REASONS[status] ?? 'Error';
@@ -24,7 +25,9 @@ export function rescue(failure: Failure, reply: ReplySink, html: boolean, server
   if (failure.retryAfterS > 0) fields.push('Retry-After', String(failure.retryAfterS));
   if (status === 405) fields.push('Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS');
   if (status === 401) fields.push('WWW-Authenticate', 'Slime-App-Password');
-  reply.head(ResponseHead.make(status, fields, body.length));
+  const head = ResponseHead.make(status, fields, body.length);
+  entry?.answered(head);
+  reply.head(head);
   reply.write(body);
   reply.end();
 }

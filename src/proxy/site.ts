@@ -1,8 +1,8 @@
 import type { Loop } from '../std/loop.ts';
-import type { AccessLog } from '../observe/access-log.ts';
 import type { Failure } from '../http/failure.ts';
 import type { RequestHead } from '../http/head.ts';
 import type { Upstream } from '../upstream/upstream.ts';
+import type { Journal } from './journal.ts';
 import type { ProxyMetrics } from './metrics.ts';
 
 /** Looks at a request before anything else is done with it, and may change its head. @returns why it is not served, or null */
@@ -33,5 +33,6 @@ export interface Site {
   readonly metrics: ProxyMetrics;
   /** Something threw that must not: said once per occurrence, the request is answered 500. */
   defect(error: unknown): void;
-  readonly accessLog: AccessLog | null;
+  /** Null: no line is written per request, and nothing is spent. */
+  readonly journal: Journal | null;
 }
