@@ -18,6 +18,8 @@ export interface Kind<T> {
   readonly many: boolean;
   /** What may be written, when there are only so many. */
   readonly choices: readonly string[];
+  /** JSON Schema of what may stand in a file, for editors. */
+  readonly json: JsonSchema;
   /** From flags (one text per time given) and the environment (one text). */
   parse(texts: readonly string[]): T;
   /** `folder` is where the file is: relative paths in a file start there. */
@@ -26,6 +28,9 @@ export interface Kind<T> {
   /** The text with whatever may be secret in it taken out. */
   redact(text: string): string;
 }
+
+/** A piece of JSON Schema, draft 7. */
+export type JsonSchema = { readonly [keyword: string]: unknown };
 
 /** Any text without control characters. */
 export function text(word = 'TEXT', says = 'text'): Kind<string> {
@@ -60,6 +65,7 @@ export function secrets(): Kind<readonly string[]> {
     fromToml: (value, folder) =>
       Array.isArray(value) && value.length > 0 ? value.map((item) => one.fromToml(item, folder)) : [one.fromToml(value, folder)],
     format: () => '***',
+    json: { type: ['string', 'array'], items: { type: 'string' } },
   };
 }
 
@@ -73,7 +79,7 @@ export function integer(min: number, max: number): Kind<number> {
       if (n < min || n > max) throw new Wrong('is out of range', `give a number from ${min} to ${max}`);
       return n;
     },
-    { types: ['number'] },
+    { types: ['number'], json: { type: ['integer', 'string'], minimum: min, maximum: max } },
   );
 }
 
@@ -155,6 +161,7 @@ export function orOff<T>(kind: Kind<T>): Kind<T | null> {
     parse: (texts) => (isOff(texts.at(-1)) ? null : kind.parse(texts)),
     fromToml: (value, folder) => (isOff(value) ? null : kind.fromToml(value, folder)),
     format: (value) => (value === null ? 'off' : kind.format(value)),
+    json: { anyOf: [kind.json, { enum: ['off', 'none', false] }] },
   };
 }
 
@@ -206,6 +213,7 @@ export function list<T>(kind: Kind<T>, separator: RegExp = /,/, says = 'comma-se
     },
     format: (values) => values.map((value) => kind.format(value)).join(','),
     redact: (given) => kind.redact(given),
+    json: { anyOf: [{ type: 'array', items: kind.json }, kind.json, { type: 'string' }] },
   };
 }
 
@@ -271,6 +279,7 @@ export function labels(): Kind<ReadonlyMap<string, string>> {
       return new Map(Object.entries(value).map(([key, of]) => labelOf(key, text().fromToml(of, folder))));
     },
     format: (map) => [...map].map(([key, value]) => `${key}=${value}`).join(','),
+    json: { anyOf: [pairs.json, { type: 'object', additionalProperties: { type: 'string' } }] },
   };
 }
 
@@ -287,6 +296,8 @@ interface ScalarOptions<T> {
   readonly choices?: readonly string[];
   /** TOML types beside string that mean what their text means. */
   readonly types?: readonly ('number' | 'boolean')[];
+  /** When the types and choices do not say enough. */
+  readonly json?: JsonSchema;
 }
 
 /** A kind made of one text; given several times, the last counts. */
@@ -304,7 +315,15 @@ export function scalar<T>(word: string, says: string, read: (text: string) => T,
     },
     format: options.format ?? String,
     redact: options.redact ?? ((given) => given),
+    json: options.json ?? schemaOf(types, options.choices ?? []),
   };
+}
+
+/** Of a choice also what the environment is to say: `"${LEVEL}"`. */
+function schemaOf(types: readonly string[], choices: readonly string[]): JsonSchema {
+  const type = types.length === 1 ? types[0] : types;
+  if (choices.length === 0 || types.length > 1) return { type };
+  return { anyOf: [{ enum: choices }, { type: 'string', pattern: '\\$\\{' }] };
 }
 
 const TYPE_WORDS: ReadonlyMap<string, string> = new Map([
