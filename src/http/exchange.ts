@@ -15,6 +15,7 @@
  * - Both sides say `settled` once, last: the caller when its last byte is with the kernel or the exchange died (the log phase runs there), the
  *   endpoint when nothing of the exchange runs on its side any more (an agent's slot is returned there). Either may come first.
  */
+import type { OnAbort } from './client-h1.ts';
 import type { Failure } from './failure.ts';
 import type { HeaderList, RequestHead, ResponseHead } from './head.ts';
 
@@ -94,6 +95,8 @@ export class Notes {
   /** Bytes of the request body and of the answer's body, as carried on this side's wire. */
   requestBytes = 0;
   replyBytes = 0;
+  /** What is to become of the endpoint's work when the client leaves; null = as the endpoint was told. */
+  onAbort: OnAbort | null = null;
   /** Why it ended badly; null when it did not. */
   failure: Failure | null = null;
 

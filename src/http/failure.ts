@@ -32,6 +32,7 @@ export const failures = {
   client_stalled: [499, 1, 'connection_write_timeout', 'client', 'no'],
   // where to send it
   no_location: [404, 12, 'destination_not_found', 'hub', 'no'],
+  unknown_agent: [404, 12, 'destination_not_found', 'hub', 'no'],
   no_agent: [503, 14, 'destination_unavailable', 'hub', 'no'],
   no_free_slot: [503, 14, 'connection_limit_reached', 'hub', 'no'],
   queue_full: [503, 8, 'connection_limit_reached', 'hub', 'no'],
@@ -70,15 +71,14 @@ export class Failure {
   readonly detail: string;
   /** Seconds for Retry-After, or 0. */
   readonly retryAfterS: number;
+  /** HTTP status: that of the table, unless an operator chose another for this case. */
+  readonly status: number;
 
-  constructor(code: FailureCode, detail: string, retryAfterS = 0) {
+  constructor(code: FailureCode, detail: string, retryAfterS = 0, status: number = failures[code][0]) {
     this.code = code;
     this.detail = detail;
     this.retryAfterS = retryAfterS;
-  }
-
-  get status(): number {
-    return failures[this.code][0];
+    this.status = status;
   }
 
   get grpcStatus(): number {

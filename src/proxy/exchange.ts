@@ -7,7 +7,7 @@ import { type HeaderList, type RequestHead, ResponseHead } from '../http/head.ts
 import { IDEMPOTENT } from '../http/methods.ts';
 import { SLIME_AGENT_ID } from '../http/names.ts';
 import type { Waiter, WaitingLine } from '../upstream/queue.ts';
-import type { Candidate } from '../upstream/upstream.ts';
+import type { Candidate, Captures } from '../upstream/upstream.ts';
 import type { Proxy } from './handle.ts';
 import type { Entry } from './journal.ts';
 import { ATTEMPTS, REDISPATCHES } from './limits.ts';
@@ -40,6 +40,8 @@ export class Exchange implements RequestSink, Waiter, Timed {
   readonly rank = 0;
   readonly arrival: number;
   head: RequestHead | null = null;
+  /** What its location's patterns found; set before proceed(), and never after. */
+  captures: Captures = null;
   line: WaitingLine | null = null;
   before: Waiter | null = null;
   behind: Waiter | null = null;
@@ -80,7 +82,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
   proceed(head: RequestHead): void {
     const { site } = this.#proxy;
     if (site.timeoutMs > 0 && this.due === NEVER) this.#dueAt(this.#timeoutDue());
-    const candidate = site.upstream.pick(head);
+    const candidate = site.upstream.pick(head, undefined, this.captures);
     if (candidate !== null) this.#dispatch(candidate, head);
     else this.#wait(head);
   }
@@ -91,7 +93,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
     if (this.#patienceDue === 0) {
       const patienceMs = site.patienceMs(head);
       if (patienceMs <= 0) {
-        this.fail(site.upstream.lacking(head));
+        this.fail(site.upstream.lacking(head, this.captures));
         return;
       }
       this.#patienceDue = site.loop.clock.now() + patienceMs;
@@ -179,6 +181,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
     notes.endpoint = candidate.endpoint.id;
     notes.agent = candidate.agentId;
     notes.began = 'no';
+    notes.onAbort = this.#proxy.site.upstream.onAbort ?? null;
     if (head.expectContinue) this.reply.informational(ResponseHead.make(100, [], -1));
     if (this.#proxy.site.upstream.keepsHeads && this.head === null) this.head = head.keep();
     let sink: RequestSink;
@@ -212,14 +215,17 @@ export class Exchange implements RequestSink, Waiter, Timed {
   write(chunk: Uint8Array): boolean {
     if (this.#sink !== null) return this.#sink.write(chunk);
     if (this.#over) return true;
-    if (this.#proxy.heldBytes + chunk.length > this.#proxy.site.queueBytes) {
+    const { queueRoom } = this.#proxy.site.upstream;
+    if (
+      this.#proxy.heldBytes + chunk.length > this.#proxy.site.queueBytes ||
+      (queueRoom !== undefined && queueRoom.bytes + chunk.length > queueRoom.maxBytes)
+    ) {
       this.#leaveLine();
       this.fail(new Failure('queue_full', 'the bodies of waiting requests fill the memory that they may use', 1));
       return true;
     }
     this.#body!.push(Buffer.from(chunk));
-    this.#bodyBytes += chunk.length;
-    this.#proxy.heldBytes += chunk.length;
+    this.#holdBytes(chunk.length);
     if (!this.#outside && this.#bodyBytes < this.#proxy.site.waitingBytes) return true;
     this.#blocked = true;
     return false;
@@ -255,9 +261,15 @@ export class Exchange implements RequestSink, Waiter, Timed {
   }
 
   #forgetBody(): void {
-    this.#proxy.heldBytes -= this.#bodyBytes;
-    this.#bodyBytes = 0;
+    if (this.#bodyBytes > 0) this.#holdBytes(-this.#bodyBytes);
     this.#body = null;
+  }
+
+  #holdBytes(more: number): void {
+    this.#bodyBytes += more;
+    this.#proxy.heldBytes += more;
+    const { queueRoom } = this.#proxy.site.upstream;
+    if (queueRoom !== undefined) queueRoom.bytes += more;
   }
 
   #leaveLine(): void {
@@ -315,7 +327,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
     }
     // Whoever failed is not asked again. A refused request takes its place in the queue; one whose agent is gone may wait if it was ready to.
     const { site } = this.#proxy;
-    const other = refused ? null : site.upstream.pick(head, notes.endpoint);
+    const other = refused ? null : site.upstream.pick(head, notes.endpoint, this.captures);
     if (!refused && other === null && !(failure.code === 'tunnel_lost' && site.patienceMs(head) > 0)) return false;
     if (!refused && !this.#proxy.mayRetry()) return false;
     site.metrics.redispatches.value++;
@@ -325,8 +337,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
     if (refused) notes.attempts--;
     this.head = head;
     this.#body = kept.body;
-    for (const chunk of kept.body) this.#bodyBytes += chunk.length;
-    this.#proxy.heldBytes += this.#bodyBytes;
+    for (const chunk of kept.body) this.#holdBytes(chunk.length);
     this.#complete = kept.complete;
     // Whoever writes the body may have been told to stop by the sink that is gone.
     this.#blocked = !kept.complete;

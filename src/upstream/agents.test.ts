@@ -7,7 +7,7 @@ import type { AgentIdentity, Session, SessionOwner } from '../tunnel/session.ts'
 import { AgentPool } from './agents.ts';
 import { LANES } from './limits.ts';
 import type { Waiter, WaitingLine } from './queue.ts';
-import type { Candidate } from './upstream.ts';
+import type { Candidate, Captures } from './upstream.ts';
 
 /** A session whose slots the test sets. */
 class FakeSession implements Session {
@@ -74,6 +74,7 @@ class FakeWaiter implements Waiter {
   readonly arrival: number;
   readonly notes = { startMs: 0 };
   readonly head: RequestHead;
+  captures: Captures = null;
   line: WaitingLine | null = null;
   before: Waiter | null = null;
   behind: Waiter | null = null;

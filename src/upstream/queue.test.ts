@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { goesFirst, type Waiter, WaitingLine } from './queue.ts';
 
 function waiter(arrival: number, rank = 0): Waiter {
-  return { rank, arrival, notes: { startMs: 0 }, head: null, line: null, before: null, behind: null, granted: () => true };
+  return { rank, arrival, notes: { startMs: 0 }, head: null, captures: null, line: null, before: null, behind: null, granted: () => true };
 }
 
 function standing(line: WaitingLine): Waiter[] {

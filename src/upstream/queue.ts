@@ -1,6 +1,6 @@
 // HOT under load: one add and one remove per request that waits.
 import type { RequestHead } from '../http/head.ts';
-import type { Candidate } from './upstream.ts';
+import type { Candidate, Captures } from './upstream.ts';
 
 /** A request that waits for a slot. It is the node of the list it stands in. */
 export interface Waiter {
@@ -12,6 +12,8 @@ export interface Waiter {
   readonly notes: { readonly startMs: number };
   /** The request, held. */
   readonly head: RequestHead | null;
+  /** What its location's patterns found, as given to `Upstream.pick`: together with the head it decides which agents may serve it. Stays the same. */
+  readonly captures: Captures;
   /** The line it stands in; null when it does not wait. Kept by WaitingLine. */
   line: WaitingLine | null;
   before: Waiter | null;

@@ -1,3 +1,4 @@
+import type { OnAbort } from '../http/client-h1.ts';
 import type { Endpoint } from '../http/exchange.ts';
 import type { Failure } from '../http/failure.ts';
 import type { RequestHead } from '../http/head.ts';
@@ -24,14 +25,34 @@ export interface AttemptWatch {
   ended(failure: Failure | null): void;
 }
 
+/** What the patterns of a request's location found in its host and path, by name or number; null = nothing. Never changed once made: it may be held. */
+export type Captures = ReadonlyMap<string, string> | null;
+
+/** Memory for the bodies of requests that wait at one upstream. The core keeps `bytes`. */
+export interface QueueRoom {
+  /** Held now. */
+  bytes: number;
+  /** At most. */
+  readonly maxBytes: number;
+}
+
 /** A named group of endpoints that can stand in for each other. */
 export interface Upstream {
   /** Must the core hold every request's head, since its endpoints cannot give it back for another attempt elsewhere? */
   readonly keepsHeads: boolean;
-  /** Somebody who can take this request now, but for the endpoint of id `not`; null when all are busy or nobody is there. */
-  pick(head: RequestHead, not?: string): Candidate | null;
+  /**
+   * Somebody who can take this request now, but for the endpoint of id `not`; null when all are busy or nobody is there. `captures` are those of
+   * the request's location: an upstream of agents may choose by them (`agents = "route=$1"`).
+   */
+  pick(head: RequestHead, not?: string, captures?: Captures): Candidate | null;
   /** Why pick() found nobody. */
-  lacking(head: RequestHead): Failure;
+  lacking(head: RequestHead, captures?: Captures): Failure;
+  /** How long this request may wait for a slot, ms; 0 = not at all. Absent: as the location (or hub) says. */
+  patienceMs?(head: RequestHead): number;
+  /** Its own bound for the bodies of waiting requests, beside that of the whole process. Absent: none. */
+  readonly queueRoom?: QueueRoom;
+  /** What an agent is to do with its service's work when the client has left. Absent or null: as the agent was told. */
+  readonly onAbort?: OnAbort | null;
   /** Puts a request that found nobody into the queue, at the place of its arrival. @returns null, or why it may not wait */
   wait(waiter: Waiter): Failure | null;
   /** Takes it out again (its client left, its time is over). */
