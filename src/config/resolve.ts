@@ -2,8 +2,8 @@ import { path as pathKind } from '../schema/kind.ts';
 import { envNames, fileTwin, flagName, tomlName, type Setting, type Table, type Values } from '../schema/setting.ts';
 import { Wrong } from '../schema/wrong.ts';
 import type { ReadText, Section } from './file.ts';
-import { configLimits } from './limits.ts';
-import { positionOf } from './position.ts';
+import { Positions } from './position.ts';
+import { readSecretFile } from './secret-file.ts';
 import { SettingsError } from './settings-error.ts';
 
 /** Everything that settings may come from. */
@@ -66,7 +66,10 @@ export async function resolveSettings<T extends Table>(table: T, given: Given): 
       problems.push({ at: found.at, source: found.source.name, message: describe(setting, found, error) });
     }
   }
-  if (problems.length > 0) throw new SettingsError(await Promise.all(problems.map((problem) => lineOf(problem, given.section))));
+  if (problems.length > 0) {
+    const positions = given.section === null ? null : new Positions(given.section.file.text);
+    throw new SettingsError(problems.map((problem) => lineOf(problem, given.section, positions)));
+  }
   return { values: values as Values<T>, sources };
 }
 
@@ -124,26 +127,8 @@ function fromFile(key: string, name: string, given: Given): Found | null {
 }
 
 function read(setting: Setting<unknown>, found: Found, readText: ReadText): unknown {
-  if (found.isFile) return readSecret(setting, found, readText);
+  if (found.isFile) return readSecretFile(setting, pathOf(found), readText);
   return found.texts === null ? setting.kind.fromToml(found.value, found.folder) : setting.kind.parse(found.texts);
-}
-
-function readSecret(setting: Setting<unknown>, found: Found, readText: ReadText): unknown {
-  const path = pathOf(found);
-  let text: string;
-  try {
-    text = readText(path, configLimits.secretFileBytes);
-  } catch (error) {
-    throw new Wrong((error as Error).message, 'give the path of a file that holds the secret');
-  }
-  const lines = text
-    .replace(/^\ufeff/, '')
-    .split(/\r?\n/)
-    .map((line) => line.trim())
-    .filter((line) => line !== '');
-  if (lines.length === 0) throw new Wrong('holds nothing', 'write the secret into it');
-  if (setting.secret === 'line' && lines.length > 1) throw new Wrong(`holds ${lines.length} lines`, 'it must hold one');
-  return setting.kind.parse(lines);
 }
 
 function pathOf(found: Found): string {
@@ -166,11 +151,12 @@ function shownOf(setting: Setting<unknown>, found: Found, wrong: Wrong): string 
 }
 
 /** A TOML value as text; null for lists, tables and dates. */
-function scalarText(value: unknown): string | null {
+export function scalarText(value: unknown): string | null {
   return typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean' ? String(value) : null;
 }
 
-function quoted(text: string): string {
+/** A value as it may be shown: of bounded length, without anything that a terminal would obey. */
+export function quoted(text: string): string {
   return JSON.stringify(text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}…` : text).replace(
     /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
     '?',
@@ -189,10 +175,10 @@ function missing(name: string, setting: Setting<unknown>, section: string | null
   return `needs ${flag} (or ${twins.join(', or ')})${hint}`;
 }
 
-async function lineOf(problem: Problem, section: Section | null): Promise<string> {
+function lineOf(problem: Problem, section: Section | null, positions: Positions | null): string {
   let place = '';
   if (problem.at !== null && section !== null) {
-    const position = await positionOf(section.file.text, problem.at);
+    const position = positions?.of(problem.at) ?? null;
     place = `${section.file.path}${position === null ? '' : `:${position.line}:${position.column}`} `;
   }
   return `${place}${problem.source === '' ? '' : `${problem.source} `}${problem.message}`;
