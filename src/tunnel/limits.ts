@@ -52,11 +52,13 @@ export interface TunnelLimits {
   costBurst: number;
   /** Interim answers (1xx) to one request. */
   informationalCount: number;
-  /** OPENs refused within a second before the agent gives the hub up; twice the slots ever offered when that is more. */
+  /** OPENs refused within a second before the agent gives the hub up; ten times the slots ever offered when that is more. */
   refusalsPerSecond: number;
   /** How long a slot that was granted to a hub may lie unused before it moves on: ms at least, and round trips (there and back, and some work). */
   grantMinMs: number;
   grantRoundTrips: number;
+  /** How long nobody must have waited at any hub before every hub is promised every free slot again, ms at least; `grantRoundTrips` when that is more. */
+  calmAfterMs: number;
   /** Shortest time between two WAITING to one agent, ms: an agent cannot use news that come faster than a request takes. */
   waitingEveryMs: number;
   /** How often a session looks at its deadlines, ms. */
@@ -114,6 +116,7 @@ export const tunnelLimits: TunnelLimits = {
   refusalsPerSecond: 16,
   grantMinMs: 20,
   grantRoundTrips: 2.2,
+  calmAfterMs: 50,
   waitingEveryMs: 5,
   tickMs: 1_000,
   pingAfterMs: 5_000,

@@ -201,8 +201,8 @@ export class AgentSession extends Link<AgentStream> implements AgentStreamOwner,
     this.out.empty(REFUSED, 0, id);
     this.#owesSlots = true;
     this.#refusals++;
-    // A hub with an old level may be wrong by as many slots as it was ever offered; one that goes on is not looking.
-    if (this.#refusals > Math.max(this.limits.refusalsPerSecond, 2 * this.#offered)) this.violated('streams opened without a slot');
+    // A hub with an old level may be wrong by as many slots as it was ever offered, several times a second; one that goes on is not looking.
+    if (this.#refusals > Math.max(this.limits.refusalsPerSecond, REFUSALS_PER_SLOT * this.#offered)) this.violated('streams opened without a slot');
   }
 
   /** RESET for a stream that never was. */
@@ -279,4 +279,6 @@ export class AgentSession extends Link<AgentStream> implements AgentStreamOwner,
   }
 }
 
+/** OPENs refused within a second, per slot offered, before the hub is given up (measured: an honest hub whose clients all come at once was over 2). */
+const REFUSALS_PER_SLOT = 10;
 const LEAVING: Farewell = { code: 'leaving', reason: 'the agent is going away', retryAfterMs: 0 };
