@@ -1,36 +1,26 @@
 // HOT: tellForwarding() runs per request.
 import type { Peer, RequestHead } from './head.ts';
-import { FORWARDED, VIA, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO, X_REAL_IP } from './names.ts';
+import { addressOf, forOf, MAX_HOPS } from './client-address.ts';
+import { FORWARDED, LAST_CLAIM, VIA, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REAL_IP } from './names.ts';
 
 /** A request that came by as often as this is going in circles (threat row 30). */
 export const MAX_VISITS = 10;
 
 /**
  * Tells the next hop who the client is (`Forwarded`, RFC 7239, and the `X-Forwarded-*` family) and that it came through us (`Via`).
- * What the client says of itself is dropped, unless it is a trusted proxy: then ours is appended.
+ * What the client says of itself, and of the certificate that it showed, is dropped, unless it is a trusted proxy: then ours is appended.
  * @returns false when the request has come through `pseudonym` too often
  */
 export function tellForwarding(head: RequestHead, pseudonym: string): boolean {
   const { peer, first } = head;
   if (first[VIA] !== 0 && visits(head, pseudonym) >= MAX_VISITS) return false;
-  if (
-    first[X_FORWARDED_FOR] !== 0 ||
-    first[FORWARDED] !== 0 ||
-    first[X_FORWARDED_PROTO] !== 0 ||
-    first[X_FORWARDED_HOST] !== 0 ||
-    first[X_FORWARDED_PORT] !== 0 ||
-    first[X_REAL_IP] !== 0
-  ) {
+  for (let id = FORWARDED; id <= LAST_CLAIM; id++) {
+    if (first[id] === 0) continue;
     if (peer.trusted) {
       appendForwarding(head, pseudonym);
       return true;
     }
-    head.remove(X_FORWARDED_FOR);
-    head.remove(FORWARDED);
-    head.remove(X_FORWARDED_PROTO);
-    head.remove(X_FORWARDED_HOST);
-    head.remove(X_FORWARDED_PORT);
-    head.remove(X_REAL_IP);
+    head.remove(id);
   }
   if (!sameAuthority(head, peer)) {
     peer.forwardedFor = head.authority;
@@ -61,20 +51,48 @@ function element(address: string, authority: string, scheme: string): string {
   return `for=${node}${host};proto=${scheme}`;
 }
 
-/** A trusted proxy in front of us: keep what it says, append what we see. */
+/** A trusted proxy in front of us: keep what it says, append what we see. If it says it in one of both ways only, the other is told the same. */
 function appendForwarding(head: RequestHead, pseudonym: string): void {
-  const { peer } = head;
-  const chain = head.get('x-forwarded-for');
-  const forwarded = head.get('forwarded');
+  const { peer, first } = head;
   const { scheme, authority } = { scheme: peer.scheme, authority: head.authority };
-  head.set('X-Forwarded-For', chain === undefined ? peer.address : `${chain}, ${peer.address}`);
-  head.set(
-    'Forwarded',
-    forwarded === undefined ? element(peer.address, authority, scheme) : `${forwarded}, ${element(peer.address, authority, scheme)}`,
-  );
-  if (head.first[X_FORWARDED_PROTO] === 0) head.add('X-Forwarded-Proto', scheme);
-  if (head.first[X_FORWARDED_HOST] === 0 && authority !== '') head.add('X-Forwarded-Host', authority);
+  const chain = first[X_FORWARDED_FOR] === 0 ? undefined : head.get('x-forwarded-for')!;
+  const forwarded = first[FORWARDED] === 0 ? undefined : head.get('forwarded')!;
+  const ours = element(peer.address, authority, scheme);
+  const addresses = chain ?? (forwarded === undefined ? undefined : addressesOf(forwarded));
+  const elements = forwarded ?? (chain === undefined ? undefined : elementsOf(chain));
+  head.set('X-Forwarded-For', addresses === undefined ? peer.address : `${addresses}, ${peer.address}`);
+  head.set('Forwarded', elements === undefined ? ours : `${elements}, ${ours}`);
+  // A proxy may have passed on what a client wrote here; what the walk found is certain.
+  if (first[X_REAL_IP] !== 0) head.set('X-Real-IP', head.client);
+  if (first[X_FORWARDED_PROTO] === 0) head.add('X-Forwarded-Proto', scheme);
+  if (first[X_FORWARDED_HOST] === 0 && authority !== '') head.add('X-Forwarded-Host', authority);
   head.add('Via', `1.1 ${pseudonym}`);
+}
+
+/** `Forwarded` as `X-Forwarded-For`. */
+function addressesOf(forwarded: string): string {
+  return nearestOf(forwarded)
+    .map((one) => addressOf(forOf(one)) ?? 'unknown')
+    .join(', ');
+}
+
+/** `X-Forwarded-For` as `Forwarded`. */
+function elementsOf(chain: string): string {
+  return nearestOf(chain)
+    .map((one) => {
+      const address = addressOf(one);
+      return address === null ? 'for=unknown' : address.includes(':') ? `for="[${address}]"` : `for=${address}`;
+    })
+    .join(', ');
+}
+
+/** The last entries of a list: as many as are believed. */
+function nearestOf(list: string): string[] {
+  return list
+    .split(',')
+    .map((one) => one.trim())
+    .filter((one) => one !== '')
+    .slice(-MAX_HOPS);
 }
 
 function visits(head: RequestHead, pseudonym: string): number {

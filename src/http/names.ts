@@ -25,6 +25,38 @@ const KNOWN = [
   'x-forwarded-host',
   'x-forwarded-port',
   'x-real-ip',
+  'x-forwarded-server',
+  'x-forwarded-scheme',
+  'x-forwarded-ssl',
+  'x-forwarded-prefix',
+  'x-client-ip',
+  'x-cluster-client-ip',
+  'true-client-ip',
+  'cf-connecting-ip',
+  'client-cert',
+  'client-cert-chain',
+  'x-client-cert',
+  'x-client-verify',
+  'x-client-dn',
+  'ssl-client-cert',
+  'ssl-client-verify',
+  'ssl-client-subject-dn',
+  'ssl-client-issuer-dn',
+  'x-ssl-cert',
+  'x-ssl-client-cert',
+  'x-ssl-client-verify',
+  'x-ssl-client-s-dn',
+  'x-ssl-client-i-dn',
+  'x-forwarded-client-cert',
+  'x-forwarded-tls-client-cert',
+  'x-forwarded-tls-client-cert-info',
+  'x-amzn-mtls-clientcert',
+  'x-amzn-mtls-clientcert-leaf',
+  'x-amzn-mtls-clientcert-subject',
+  'x-amzn-mtls-clientcert-issuer',
+  'x-amzn-mtls-clientcert-serial-number',
+  'x-amzn-mtls-clientcert-validity',
+  'x-arr-clientcert',
   'via',
   'authorization',
   'cookie',
@@ -81,6 +113,11 @@ export const X_FORWARDED_PROTO: number = idOf('x-forwarded-proto');
 export const X_FORWARDED_HOST: number = idOf('x-forwarded-host');
 export const X_FORWARDED_PORT: number = idOf('x-forwarded-port');
 export const X_REAL_IP: number = idOf('x-real-ip');
+/**
+ * Fields that say who the client is or which certificate it showed, from `Forwarded` to this one without a gap. Only a proxy that stands between may
+ * say so: from anybody else they are dropped (threat rows 22 and 75). How Envoy, nginx, HAProxy, Traefik, AWS, Azure and RFC 9440 spell them.
+ */
+export const LAST_CLAIM: number = idOf('x-arr-clientcert');
 export const VIA: number = idOf('via');
 export const AUTHORIZATION: number = idOf('authorization');
 export const ACCEPT: number = idOf('accept');
@@ -95,6 +132,10 @@ export const SLIME_CONNECTION_ID: number = idOf('slime-connection-id');
 export const WINDLASS_TOKEN: number = idOf('windlass-token');
 export const WINDLASS_HUB: number = idOf('windlass-hub');
 export const USER_AGENT: number = idOf('user-agent');
+export const X_REQUEST_ID: number = idOf('x-request-id');
+export const REFERER: number = idOf('referer');
+export const COOKIE: number = idOf('cookie');
+export const TRACEPARENT: number = idOf('traceparent');
 export const SEC_WEBSOCKET_KEY: number = idOf('sec-websocket-key');
 export const SEC_WEBSOCKET_VERSION: number = idOf('sec-websocket-version');
 export const SEC_WEBSOCKET_ACCEPT: number = idOf('sec-websocket-accept');

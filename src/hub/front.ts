@@ -11,6 +11,7 @@ import type { ServerTls } from '../http/tls-listener.ts';
 import type { TunnelLimits } from '../tunnel/limits.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { Proxy } from '../proxy/handle.ts';
+import { ErrorPages } from '../proxy/error-pages.ts';
 import { AccessJournal } from '../proxy/journal.ts';
 import { ProxyMetrics } from '../proxy/metrics.ts';
 import type { Site } from '../proxy/site.ts';
@@ -93,6 +94,8 @@ export class Front {
       },
       loop,
       viaName: settings.viaName,
+      pages: new ErrorPages(settings.viaName),
+      trusts: (address) => settings.trustedProxies.has(address),
       upgrades: new Set(settings.upgrades),
       waitingBytes: settings.limits.waitingBytes,
       metrics: new ProxyMetrics(metrics),

@@ -8,6 +8,7 @@ import { Registry } from '../observe/metrics.ts';
 import { createLoop } from '../std/loop.ts';
 import type { Waiter } from '../upstream/queue.ts';
 import type { Candidate, Upstream } from '../upstream/upstream.ts';
+import { ErrorPages } from './error-pages.ts';
 import { Proxy } from './handle.ts';
 import { ProxyMetrics } from './metrics.ts';
 
@@ -123,6 +124,8 @@ function proxyFor(upstream: FakeUpstream, patience = 60_000, concurrent = 0) {
   const proxy = new Proxy({
     loop: createLoop(),
     viaName: 'test',
+    pages: new ErrorPages('test'),
+    trusts: () => false,
     guards: [],
     upstream,
     patienceMs: () => patience,

@@ -5,13 +5,13 @@ import type { Notes, ReplySink, RequestSink, Writer } from '../http/exchange.ts'
 import { Failure } from '../http/failure.ts';
 import { type HeaderList, type RequestHead, ResponseHead } from '../http/head.ts';
 import { IDEMPOTENT } from '../http/methods.ts';
-import { SLIME_AGENT_ID } from '../http/names.ts';
+import { SLIME_AGENT_ID, X_REQUEST_ID } from '../http/names.ts';
 import type { Waiter, WaitingLine } from '../upstream/queue.ts';
 import type { Candidate, Captures } from '../upstream/upstream.ts';
 import type { Proxy } from './handle.ts';
 import type { Entry } from './journal.ts';
 import { ATTEMPTS, REDISPATCHES } from './limits.ts';
-import { prefersHtml, rescue } from './rescue.ts';
+import { rescue, type Wish, wishOf } from './rescue.ts';
 
 /** A request sink that can give back what it was given, while no byte of an answer has come. */
 interface Reclaimable {
@@ -32,7 +32,8 @@ export class Exchange implements RequestSink, Waiter, Timed {
   headSent = false;
   #over = false;
   #redispatches = 0;
-  readonly #html: boolean;
+  readonly #wish: Wish;
+  readonly #requestId: string;
   /** Its line in the journal; null when none is kept. */
   readonly entry: Entry | null;
 
@@ -64,7 +65,8 @@ export class Exchange implements RequestSink, Waiter, Timed {
     this.reply = reply;
     this.notes = notes;
     this.arrival = arrival;
-    this.#html = prefersHtml(head);
+    this.#wish = wishOf(head);
+    this.#requestId = proxy.site.pages.showsRequestId ? head.value(X_REQUEST_ID) : '';
     this.entry = proxy.site.journal === null ? null : proxy.site.journal.begin(head, notes, head.peer);
     if (proxy.site.timeoutMs > 0) notes.dueMs = notes.startMs + proxy.site.timeoutMs;
   }
@@ -353,7 +355,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
     this.#forgetBody();
     this.head = null;
     this.notes.failure = failure;
-    rescue(failure, this.reply, this.#html, this.#proxy.site.viaName, this.entry);
+    rescue(failure, this.reply, { wish: this.#wish, pages: this.#proxy.site.pages, requestId: this.#requestId, entry: this.entry });
   }
 }
 

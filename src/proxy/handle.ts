@@ -1,11 +1,12 @@
 // HOT: open() and finished() run per request. Read this file first: it is the whole way of a request, in order.
+import { claimClient } from '../http/client-address.ts';
 import type { Handler, Notes, ReplySink, RequestSink } from '../http/exchange.ts';
 import { Failure } from '../http/failure.ts';
 import { tellForwarding } from '../http/forwarded.ts';
 import type { Peer, RequestHead } from '../http/head.ts';
 import { Exchange } from './exchange.ts';
 import { RETRIES_AT_START, RETRIES_SAVED, RETRY_SHARE, SPARE_HEADS } from './limits.ts';
-import { prefersHtml, rescue } from './rescue.ts';
+import { rescue, wishOf } from './rescue.ts';
 import type { Site } from './site.ts';
 
 /** The core: takes requests from any listener, finds somebody to answer them, and sees to it that each is answered exactly once. */
@@ -27,6 +28,7 @@ export class Proxy implements Handler {
 
   open(head: RequestHead, reply: ReplySink, notes: Notes): RequestSink {
     const { site } = this;
+    if (head.peer.trusted) claimClient(head, site.trusts);
     const exchange = new Exchange(this, head, reply, notes, this.#arrivals++);
     site.metrics.inFlight++;
     if (this.#retries < RETRIES_SAVED) this.#retries += RETRY_SHARE;
@@ -117,8 +119,9 @@ export class Proxy implements Handler {
   readonly refuse = (failure: Failure, peer: Peer, head: RequestHead | null, reply: ReplySink, notes: Notes): RequestSink => {
     const { site } = this;
     notes.failure = failure;
+    if (head !== null && peer.trusted) claimClient(head, site.trusts);
     const entry = site.journal?.begin(head, notes, peer) ?? null;
-    rescue(failure, reply, head !== null && prefersHtml(head), site.viaName, entry);
+    rescue(failure, reply, { wish: head === null ? 'any' : wishOf(head), pages: site.pages, requestId: '', entry });
     return {
       writer: null,
       write: () => true,
@@ -133,5 +136,6 @@ export class Proxy implements Handler {
   };
 
   /** For a server: answers an exchange that has been told to give up. */
-  readonly rescue = (failure: Failure, reply: ReplySink): void => rescue(failure, reply, false, this.site.viaName, null);
+  readonly rescue = (failure: Failure, reply: ReplySink): void =>
+    rescue(failure, reply, { wish: 'any', pages: this.site.pages, requestId: '', entry: null });
 }

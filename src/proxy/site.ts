@@ -2,6 +2,7 @@ import type { Loop } from '../std/loop.ts';
 import type { Failure } from '../http/failure.ts';
 import type { RequestHead } from '../http/head.ts';
 import type { Upstream } from '../upstream/upstream.ts';
+import type { ErrorPages } from './error-pages.ts';
 import type { Journal } from './journal.ts';
 import type { ProxyMetrics } from './metrics.ts';
 
@@ -11,8 +12,11 @@ export type Guard = (head: RequestHead) => Failure | null;
 /** What the core needs to know to serve one address: who may ask, whom to ask, how long to wait. */
 export interface Site {
   readonly loop: Loop;
-  /** Our name in `Via` and `Proxy-Status`. */
+  /** Our name in `Via`. */
   readonly viaName: string;
+  readonly pages: ErrorPages;
+  /** Is this address a proxy whose word on its clients is believed? */
+  trusts(address: string): boolean;
   readonly guards: readonly Guard[];
   readonly upstream: Upstream;
   /** How long this request may wait for a slot, ms; 0 = not at all. */

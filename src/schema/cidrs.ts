@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { Wrong } from './wrong.ts';
 
@@ -51,6 +52,14 @@ const NAMED: ReadonlyMap<string, readonly string[]> = new Map([
   ['loopback', ['127.0.0.0/8', '::1']],
   ['private', ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7']],
 ]);
+
+/** The address as everybody writes it (IPv6 short and in lower case, IPv4 in IPv6 as IPv4), so that texts can be compared; null when it is none. */
+export function canonicalAddress(text: string): string | null {
+  const kind = isIP(text);
+  if (kind === 4) return text;
+  // A zone means something on one machine only.
+  return kind === 0 || text.includes('%') ? null : ipaddr.process(text).toString();
+}
 
 function bytesOf(text: string): readonly number[] | null {
   const bare = text.includes('%') ? text.slice(0, text.indexOf('%')) : text;
