@@ -27,8 +27,10 @@ export function text(status: number, body: string): Answer {
   return { status, fields: ['Content-Type', 'text/plain; charset=utf-8'], body };
 }
 
+/** JSON in printable ASCII, so that it is safe on a terminal and inside a page, whatever a name says. */
 export function json(status: number, value: unknown, type = 'application/json'): Answer {
-  return { status, fields: ['Content-Type', type], body: `${JSON.stringify(value)}\n` };
+  const body = JSON.stringify(value).replaceAll(/[<>&\u007f-\uffff]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return { status, fields: ['Content-Type', type], body: `${body}\n` };
 }
 
 /** RFC 9457. */

@@ -88,6 +88,22 @@ test('/metrics is Prometheus text', () => {
   expect(reply.body).toContain('windlass_things_total 5\n');
 });
 
+test('/status is JSON in printable ASCII, whatever names say, and only where there is something to tell [threat 61]', () => {
+  const metrics = new Registry();
+  const request = new RequestHead();
+  request.method = 'GET';
+  request.newTarget = '/status';
+  const told = { name: '</script>\u001b[2J\u202e\u2028\u0085é', __proto__: { hidden: 1 } };
+  const reply = new Caught();
+  basics({ ready: () => ({ ok: true, detail: {} }), metrics, status: () => told }).open(request, reply, new Notes(0));
+  expect(reply.status).toBe(200);
+  expect(reply.field('content-type')).toBe('application/json');
+  expect(reply.body).toMatch(/^[\x20-\x7e]+\n$/);
+  expect(reply.body).not.toMatch(/[<>]/);
+  expect(JSON.parse(reply.body)).toEqual({ name: told.name });
+  expect(ask('GET', '/status').status).toBe(404);
+});
+
 test('HEAD gets the length and no body', () => {
   const reply = ask('HEAD', '/healthz');
   expect([reply.status, reply.length]).toEqual([200, 3]);

@@ -12,25 +12,30 @@ export interface Readiness {
 export interface BasicsOptions {
   ready: () => Readiness;
   metrics: Registry;
+  /** What `/status` says, as plain data without secrets; absent where there is no such page. */
+  status?: () => object;
 }
 
 /**
- * The listener for operators: `/healthz` and `/livez` (the process lives), `/readyz` (it can take work), `/metrics` (Prometheus). Reads only.
+ * The listener for operators: `/healthz` and `/livez` (the process lives), `/readyz` (it can take work), `/metrics` (Prometheus), `/status` (JSON). Reads only.
  */
-export function basics({ ready, metrics }: BasicsOptions): Handler {
+export function basics({ ready, metrics, status }: BasicsOptions): Handler {
   const pages = new Map<string, (query: string) => Answer>([
     ['/healthz', () => text(200, 'ok\n')],
     ['/livez', () => text(200, 'ok\n')],
     ['/readyz', (query) => readyz(ready(), query)],
     ['/metrics', () => ({ status: 200, fields: ['Content-Type', METRICS_TYPE], body: metrics.render() })],
   ]);
+  if (status !== undefined) pages.set('/status', () => json(200, status()));
+  const names = [...pages.keys()];
+  const list = `There is ${names.slice(0, -1).join(', ')} and ${names.at(-1)}.`;
   return {
     open(request, reply) {
       const { method, target } = request;
       const question = target.indexOf('?');
       const path = question < 0 ? target : target.slice(0, question);
       const page = pages.get(path);
-      if (page === undefined) answer(reply, problem(404, 'not_found', 'There is /healthz, /livez, /readyz and /metrics.'), method === 'HEAD');
+      if (page === undefined) answer(reply, problem(404, 'not_found', list), method === 'HEAD');
       else if (method !== 'GET' && method !== 'HEAD') {
         answer(reply, problem(405, 'method_not_allowed', 'Only GET and HEAD are answered here.', ['Allow', 'GET, HEAD']));
       } else answer(reply, page(question < 0 ? '' : target.slice(question + 1)), method === 'HEAD');

@@ -11,17 +11,18 @@ export interface AdminListener {
   close(): void;
 }
 
-/** Serves health, readiness and metrics. @throws the listen error */
+/** Serves health, readiness, metrics, and what `status` says. @throws the listen error */
 export async function listenForOperators(
   loop: Loop,
   at: { host: string; port: number },
   metrics: Registry,
   ready: () => Readiness,
+  status?: () => object,
 ): Promise<AdminListener> {
   const server = new ServerH1({
     loop,
     limits: { ...httpLimits, bodyBytes: 1, connections: 256 },
-    handler: basics({ ready, metrics }),
+    handler: basics({ ready, metrics, ...(status === undefined ? {} : { status }) }),
     refuse: (failure, _peer, _head, reply) => {
       answer(reply, problem(failure.status, failure.code, failure.detail));
       return discard();

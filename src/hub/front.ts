@@ -125,9 +125,8 @@ export class Front {
     const bound = await server.listen(settings.host, settings.port);
     if (settings.adminAddr !== null) {
       try {
-        this.#admin = await listenForOperators(loop, settings.adminAddr, metrics, () =>
-          this.draining ? { ok: false, detail: { state: 'draining' } } : readiness(),
-        );
+        const ready = () => (this.draining ? { ok: false, detail: { state: 'draining' } } : readiness());
+        this.#admin = await listenForOperators(loop, settings.adminAddr, metrics, ready, this.status);
       } catch (error) {
         server.destroy();
         throw error;
@@ -180,6 +179,9 @@ export class Front {
 
   /** Bytes held by what is behind the core; set by the composition root. */
   endpointBytes: (upstream: Upstream) => number = () => 0;
+
+  /** What operators see at `/status`; set by a composition root that has something to tell. */
+  status: (() => object) | undefined = undefined;
 
   /** What else is to be done before the end: told sessions, closed pools. Set by the composition root. */
   #endDelay: () => void = () => {};

@@ -21,6 +21,7 @@ import type { Guard } from '../proxy/site.ts';
 import type { HubSettings } from '../config/settings.ts';
 import { Expiry } from './expiry.ts';
 import { type Deps, Front, type Running } from './front.ts';
+import { hubStatus } from './status.ts';
 import { WakeCall } from './wake-call.ts';
 
 /** How long goodbyes may take when a hub leaves, ms. */
@@ -68,6 +69,7 @@ export async function startHub(settings: HubSettings, deps: Deps): Promise<Runni
     for (const session of pool.sessions) sum += session.bufferedBytes;
     return sum;
   };
+  front.status = () => hubStatus(settings.hubId, front.draining ? 'draining' : 'serving', pool, front.proxy?.waitingOutside ?? 0, loop.clock);
   front.leave = async () => {
     for (const session of pool.sessions) session.drain();
     const end = loop.clock.now() + FAREWELL_MS;

@@ -19,6 +19,16 @@ export interface AgentPoolOptions {
   starved?(waiter: Waiter): void;
 }
 
+/** A place in the queue, for people to look at. */
+export interface QueuePlace {
+  readonly waiter: Waiter;
+  /** What it asks for; '' is anything. */
+  readonly scope: string;
+  readonly path: string;
+  /** When it is likely to get a slot, ms from now; null while no agent may serve it or none has served anything yet. */
+  readonly estimatedWaitMs: number | null;
+}
+
 /** All agents of a hub as one upstream: who is there, who has a free slot, and who waits for one. */
 export class AgentPool implements Upstream {
   readonly #options: AgentPoolOptions;
@@ -54,7 +64,7 @@ export class AgentPool implements Upstream {
 
   /** A request was served in this time, ms: what Retry-After is reckoned from. */
   served(serviceMs: number): void {
-    this.#serviceMs += (serviceMs - this.#serviceMs) * SERVICE_WEIGHT;
+    this.#serviceMs += this.#serviceMs === 0 ? serviceMs : (serviceMs - this.#serviceMs) * SERVICE_WEIGHT;
   }
 
   /** When a slot is likely to be free for one more, s: those who wait and one more, served by all slots at the pace of late. */
@@ -84,6 +94,37 @@ export class AgentPool implements Upstream {
       if (first !== null && (oldest === null || goesFirst(first, oldest))) oldest = first;
     }
     return oldest;
+  }
+
+  /** Time that requests take of late, ms; 0 before the first. */
+  get serviceMs(): number {
+    return this.#serviceMs;
+  }
+
+  /**
+   * The first `most` of those who wait, in the order in which slots go to them. The estimate takes everybody ahead to want the same agents, and all
+   * their slots to be this hub's: it is too long where requests ask for different things, too short where other hubs have requests as well.
+   */
+  places(most: number): QueuePlace[] {
+    const heads: { lane: Lane; next: Waiter; slots: number }[] = [];
+    for (const lane of this.#lanes.values()) {
+      if (lane.line.first === null) continue;
+      let slots = 0;
+      for (const member of this.#members.values()) if (lane.admits(member.session.agent)) slots += member.session.slots;
+      heads.push({ lane, next: lane.line.first, slots });
+    }
+    const places: QueuePlace[] = [];
+    while (heads.length > 0 && places.length < most) {
+      let at = 0;
+      for (let i = 1; i < heads.length; i++) if (goesFirst(heads[i]!.next, heads[at]!.next)) at = i;
+      const head = heads[at]!;
+      const { lane, next, slots } = head;
+      const estimatedWaitMs = slots === 0 || this.#serviceMs === 0 ? null : ((places.length + 1) * this.#serviceMs) / slots;
+      places.push({ waiter: next, scope: lane.scope, path: lane.path, estimatedWaitMs });
+      if (next.behind === null) heads.splice(at, 1);
+      else head.next = next.behind;
+    }
+    return places;
   }
 
   /** A session joins. The same process of the same agent again replaces its old session at once. */
@@ -318,20 +359,20 @@ class Member implements Candidate, SessionOwner {
 
 /** Requests of one kind: who may serve them, who of those has a free slot, and who waits. */
 class Lane {
-  readonly #scope: string;
-  readonly #path: string;
+  readonly scope: string;
+  readonly path: string;
   readonly line = new WaitingLine();
   /** May hold members whose slots have gone since: pick() looks again. */
   readonly free: Member[] = [];
   members = 0;
 
   constructor(scope: string, path: string) {
-    this.#scope = scope;
-    this.#path = path;
+    this.scope = scope;
+    this.path = path;
   }
 
   admits(agent: AgentIdentity): boolean {
-    return (this.#scope === '' || agent.scopes.includes(this.#scope)) && (agent.scopePaths.length === 0 || agent.scopePaths.includes(this.#path));
+    return (this.scope === '' || agent.scopes.includes(this.scope)) && (agent.scopePaths.length === 0 || agent.scopePaths.includes(this.path));
   }
 
   /** `at`: where this lane stands among the member's. */
