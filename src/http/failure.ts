@@ -27,6 +27,7 @@ export const failures = {
   forbidden: [403, 7, 'http_request_denied', 'client', 'no'],
   not_implemented: [501, 12, 'http_request_error', 'client', 'no'],
   version_not_supported: [505, 3, 'http_request_error', 'client', 'no'],
+  too_many_requests: [429, 8, 'http_request_denied', 'hub', 'no'],
   loop_detected: [508, 13, 'proxy_loop_detected', 'hub', 'no'],
   client_gone: [499, 1, 'connection_terminated', 'client', 'no'],
   client_stalled: [499, 1, 'connection_write_timeout', 'client', 'no'],

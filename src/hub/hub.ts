@@ -20,7 +20,8 @@ import { AgentPool } from '../upstream/agents.ts';
 import type { Guard } from '../proxy/site.ts';
 import type { HubSettings } from '../config/settings.ts';
 import { Expiry } from './expiry.ts';
-import { type Deps, Front, type Running } from './front.ts';
+import { Front, type Running } from './front.ts';
+import type { Deps, House } from './house.ts';
 import { hubStatus } from './status.ts';
 import { WakeCall } from './wake-call.ts';
 
@@ -29,15 +30,19 @@ const FAREWELL_MS = 2_000;
 
 /** `windlass hub run`: one address, behind it every agent that has dialled in. @throws the listen error */
 export async function startHub(settings: HubSettings, deps: Deps): Promise<Running> {
-  const front = new Front(settings, deps);
-  const { loop, log, metrics } = front;
+  const front = new Front(settings, settings.queueBytes, deps);
+  const { house } = front;
+  const { loop, log, metrics } = house;
   const wake = settings.onEmpty === null ? null : new WakeCall(settings.onEmpty, settings.hubId, log, loop.clock);
   /** Of sessions that are over. */
   const pastFrames = { sent: 0, received: 0 };
+  const expiry = new Expiry(loop);
   const pool = new AgentPool({
     queueSize: settings.queueSize,
     starved: ({ head }) => wake?.call({ waiting: pool.waiting, scope: head?.value(SLIME_SCOPE) ?? '' }),
-    joined: ({ agent, slots }, twin) => {
+    joined: (session, twin) => {
+      const { agent, slots } = session;
+      expiry.joined(session);
       log.info({ agent: agent.id, name: agent.name, from: agent.address, slots }, 'agent joined');
       if (twin !== null)
         log.warn(
@@ -47,14 +52,14 @@ export async function startHub(settings: HubSettings, deps: Deps): Promise<Runni
     },
     left: (session, reason) => {
       const { agent } = session;
+      expiry.left(session);
       pastFrames.sent += session.framesSent ?? 0;
       pastFrames.received += session.framesReceived ?? 0;
       log.info({ agent: agent.id, name: agent.name, reason }, 'agent left');
     },
   });
-  const expiry = new Expiry(loop, () => pool.sessions);
   const authenticate = authenticator(settings, () => loop.clock.wall());
-  countAgents(front, pool);
+  countAgents(house, pool);
   metrics.computed('counter', 'windlass_tunnel_frames_total', 'Frames exchanged with agents, by direction.', ['direction'], (emit) => {
     let { sent, received } = pastFrames;
     for (const session of pool.sessions) {
@@ -64,18 +69,17 @@ export async function startHub(settings: HubSettings, deps: Deps): Promise<Runni
     emit(sent, 'sent');
     emit(received, 'received');
   });
-  front.endpointBytes = () => {
+  house.endpointBytes = () => {
     let sum = 0;
     for (const session of pool.sessions) sum += session.bufferedBytes;
     return sum;
   };
-  front.status = () => hubStatus(settings.hubId, front.draining ? 'draining' : 'serving', pool, front.proxy?.waitingOutside ?? 0, loop.clock);
-  front.leave = async () => {
+  house.leave = async () => {
     for (const session of pool.sessions) session.drain();
     const end = loop.clock.now() + FAREWELL_MS;
     while (pool.size > 0 && loop.clock.now() < end) await new Promise((resolve) => setTimeout(resolve, 10));
   };
-  front.cut = () => {
+  house.cut = () => {
     expiry.stop();
     for (const session of pool.sessions) session.close(new Failure('draining', 'the hub has stopped'));
   };
@@ -87,20 +91,16 @@ export async function startHub(settings: HubSettings, deps: Deps): Promise<Runni
       return oldest === null ? 0 : (loop.clock.now() - oldest.notes.startMs) / 1000;
     },
   );
-  metrics.computedGauge('windlass_queue_size', 'Requests that wait for a slot.', () => pool.waiting + (front.proxy?.waitingOutside ?? 0));
-  return front.listen(
-    {
-      guards: settings.appPassword === null ? [takeOutOurs] : [passwordGuard(settings.appPassword), takeOutOurs],
-      upstream: pool,
-      patienceMs: (head) => patienceMs(head, settings.queueTimeoutMs, settings.blockTimeoutMs),
-      concurrent: settings.concurrent,
-      entryWaitMs: settings.blockTimeoutMs,
-      entryQueue: settings.queueSize,
-      queueBytes: settings.queueBytes,
-      timeoutMs: settings.timeoutMs,
-    },
-    () => ({ ok: true, detail: { state: 'serving', agents: pool.size, waiting: pool.waiting } }),
-    {
+  metrics.computedGauge('windlass_queue_size', 'Requests that wait for a slot.', () => pool.waiting + (front.anteroom?.waiting ?? 0));
+  return front.listen({
+    guards: settings.appPassword === null ? [takeOutOurs] : [passwordGuard(settings.appPassword), takeOutOurs],
+    upstream: pool,
+    patienceMs: (head) => patienceMs(head, settings.queueTimeoutMs, settings.blockTimeoutMs),
+    timeoutMs: settings.timeoutMs,
+    entry: settings.concurrent > 0 ? { places: settings.concurrent, queue: settings.queueSize, waitMs: settings.blockTimeoutMs } : null,
+    status: () => hubStatus(settings.hubId, house.draining ? 'draining' : 'serving', pool, front.anteroom?.waiting ?? 0, loop.clock),
+    readiness: () => ({ ok: true, detail: { state: 'serving', agents: pool.size, waiting: pool.waiting } }),
+    takeOver: {
       token: 'windlass/1',
       wants: asksForWebSocket,
       accept: (head, wire, rest) =>
@@ -112,13 +112,13 @@ export async function startHub(settings: HubSettings, deps: Deps): Promise<Runni
           ...(deps.tunnelLimits === undefined ? {} : { limits: { ...tunnelLimits, ...deps.tunnelLimits } }),
           authenticate,
           joined: (session) => {
-            if (front.draining) return new Failure('draining', 'the hub is stopping', 1);
+            if (house.draining) return new Failure('draining', 'the hub is stopping', 1);
             pool.join(session);
             return null;
           },
         }),
     },
-  );
+  });
 }
 
 /** How long a request may wait for a slot: as long as it asks (`Slime-Block`, RFC 7240 `Prefer: wait=N`), within bounds, else the default. */
@@ -161,8 +161,7 @@ function authenticator(settings: HubSettings, wall: () => number): (token: strin
   };
 }
 
-function countAgents(front: Front, pool: AgentPool): void {
-  const { metrics } = front;
+function countAgents({ metrics }: House, pool: AgentPool): void {
   metrics.computedGauge(
     'windlass_agents_connected',
     'Agents that are connected.',

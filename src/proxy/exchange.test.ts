@@ -8,8 +8,11 @@ import { Registry } from '../observe/metrics.ts';
 import { createLoop } from '../std/loop.ts';
 import type { Waiter } from '../upstream/queue.ts';
 import type { Candidate, Upstream } from '../upstream/upstream.ts';
+import { Anteroom } from './anteroom.ts';
+import { Door } from './door.ts';
 import { ErrorPages } from './error-pages.ts';
 import { Proxy } from './handle.ts';
+import { Load, type Location } from './location.ts';
 import { ProxyMetrics } from './metrics.ts';
 
 /** An endpoint whose sink keeps what it gets and can give it back, as a tunnel's does. */
@@ -34,7 +37,8 @@ class FakeSink implements RequestSink {
   }
 
   end(): void {
-    this.complete = true;
+    // Calls after an abort mean nothing, by the rules of the waist.
+    if (this.aborted === null) this.complete = true;
   }
 
   abort(failure: Failure): void {
@@ -54,6 +58,7 @@ class FakeSink implements RequestSink {
 
 /** One endpoint with as many slots as the test says, and a queue. */
 class FakeUpstream implements Upstream {
+  readonly name = 'u';
   readonly keepsHeads = false;
   readonly opened: FakeSink[] = [];
   readonly queue: Waiter[] = [];
@@ -75,8 +80,14 @@ class FakeUpstream implements Upstream {
     },
     replyFields: 'Slime-Agent-Id: e\r\n',
     agentId: 'e',
-    watch: null,
+    watch: {
+      began: () => this.told.push('began'),
+      answered: (status) => this.told.push(status),
+      ended: (failure) => this.told.push(failure?.code ?? 'ended'),
+    },
   };
+  /** What the candidate's watch was told. */
+  readonly told: (string | number)[] = [];
   room = true;
   broken = false;
 
@@ -119,36 +130,50 @@ interface Asked {
   drained: number;
 }
 
-function proxyFor(upstream: FakeUpstream, patience = 60_000, concurrent = 0) {
+function proxyFor(upstream: FakeUpstream, patience = 60_000, concurrent = 0, of: Partial<Location> = {}) {
   const defects: unknown[] = [];
-  const proxy = new Proxy({
+  const location: Location = {
+    name: 'here',
+    upstream,
+    patienceMs: () => patience,
+    timeoutMs: 0,
+    upgrades: new Set(),
+    bodyBytes: 0,
+    maxRunning: 0,
+    load: new Load(),
+    attempts: 2,
+    retryWindowMs: 0,
+    edits: null,
+    replyEdits: null,
+    ...of,
+  };
+  const queueRoom = { bytes: 0, maxBytes: 1_000_000 };
+  const metrics = new ProxyMetrics(new Registry());
+  const door = new Door(new Proxy(), {
     loop: createLoop(),
     viaName: 'test',
     pages: new ErrorPages('test'),
     trusts: () => false,
     guards: [],
-    upstream,
-    patienceMs: () => patience,
-    concurrent,
-    entryWaitMs: 60_000,
-    entryQueue: 10,
-    timeoutMs: 0,
-    upgrades: new Set(),
+    find: () => ({ value: location, captures: null }),
+    nowhere: location,
+    missing: () => new Failure('no_location', 'nothing is here'),
+    anteroom: concurrent === 0 ? null : new Anteroom(concurrent, () => 10, 60_000),
     waitingBytes: 10,
-    queueBytes: 1_000_000,
-    metrics: new ProxyMetrics(new Registry()),
+    queueRoom,
+    metrics,
     defect: (error) => defects.push(error),
     journal: null,
   });
-  const ask = (method = 'POST'): Asked => {
+  const ask = (method = 'POST', framing = 'Content-Length: 30'): Asked => {
     const heard = new Heard();
-    const length = method === 'POST' ? 'Content-Length: 30\r\n' : '';
-    const sink = proxy.open(requestHead(`${method} /x HTTP/1.1\r\nHost: a\r\n${length}\r\n`), heard, new Notes(0));
+    const length = method === 'POST' ? `${framing}\r\n` : '';
+    const sink = door.open(requestHead(`${method} /x HTTP/1.1\r\nHost: a\r\n${length}\r\n`), heard, new Notes(0));
     const asked: Asked = { sink, heard, drained: 0 };
     sink.writer = { drained: () => asked.drained++ };
     return asked;
   };
-  return { proxy, ask, defects };
+  return { ask, defects, queueRoom, metrics, location };
 }
 
 const BYTES = Buffer.from('0123456789');
@@ -232,23 +257,23 @@ test('once an answer has begun a failure breaks it off, whatever the failure', (
 test('a waiting body is read up to its bound, and its slot is kept until it is known that its client is there', async () => {
   const upstream = new FakeUpstream();
   upstream.slots = 0;
-  const { ask, proxy } = proxyFor(upstream);
+  const { ask, queueRoom } = proxyFor(upstream);
   const asked = ask();
   expect(asked.sink.write(BYTES)).toBe(false);
-  expect(proxy.heldBytes).toBe(10);
+  expect(queueRoom.bytes).toBe(10);
   expect(upstream.grant()).toBe(false);
   expect(asked.drained).toBe(1);
   expect(upstream.opened.length).toBe(0);
   await turns(6);
   expect(upstream.letGone).toEqual([true]);
   expect(upstream.opened[0]!.text).toBe('0123456789');
-  expect(proxy.heldBytes).toBe(0);
+  expect(queueRoom.bytes).toBe(0);
 });
 
 test('a client that turns out to have left gives the kept slot back', async () => {
   const upstream = new FakeUpstream();
   upstream.slots = 0;
-  const { ask, proxy } = proxyFor(upstream);
+  const { ask, queueRoom } = proxyFor(upstream);
   const asked = ask();
   asked.sink.write(BYTES);
   upstream.grant();
@@ -257,7 +282,7 @@ test('a client that turns out to have left gives the kept slot back', async () =
   await turns(6);
   expect(upstream.letGone).toEqual([false]);
   expect(upstream.opened.length).toBe(0);
-  expect(proxy.heldBytes).toBe(0);
+  expect(queueRoom.bytes).toBe(0);
 });
 
 test('a kept slot that is gone puts the request back, with a deadline', async () => {
@@ -276,14 +301,80 @@ test('a kept slot that is gone puts the request back, with a deadline', async ()
 test('an endpoint that throws costs its request a 500, and nothing else', () => {
   const upstream = new FakeUpstream();
   upstream.slots = 5;
-  const { ask, proxy, defects } = proxyFor(upstream, 0, 1);
+  const { ask, metrics, defects } = proxyFor(upstream, 0, 1);
   upstream.broken = true;
   const asked = ask('GET');
   expect(asked.heard.status).toBe(500);
   expect(defects.length).toBe(1);
   asked.sink.settled();
-  expect(proxy.site.metrics.inFlight).toBe(0);
+  expect(metrics.inFlight).toBe(0);
   upstream.broken = false;
   ask('GET');
   expect(upstream.opened.length).toBe(1);
+});
+
+test('whoever watches an endpoint hears of each attempt once: that it began, how it answered, that it ended', () => {
+  const upstream = new FakeUpstream();
+  upstream.slots = 5;
+  const { ask } = proxyFor(upstream, 0);
+  ask('GET');
+  const { reply } = upstream.opened[0]!;
+  reply.head(ResponseHead.make(200, [], 0));
+  reply.end();
+  reply.settled();
+  expect(upstream.told.splice(0)).toEqual(['began', 200, 'ended']);
+  ask('GET');
+  upstream.opened[1]!.reply.abort(new Failure('bad_response', 'junk'));
+  upstream.opened[1]!.reply.settled();
+  expect(upstream.told.splice(0)).toEqual(['began', 'bad_response']);
+  const left = ask('GET');
+  left.sink.abort(new Failure('client_gone', 'left'));
+  upstream.opened[2]!.reply.settled();
+  expect(upstream.told.splice(0)).toEqual(['began', 'ended']);
+});
+
+test('a body larger than the location takes is 413: at once when its length is told, else when it has grown beyond; the upstream hears no end', () => {
+  const upstream = new FakeUpstream();
+  upstream.slots = 5;
+  const { ask } = proxyFor(upstream, 0, 0, { bodyBytes: 15 });
+  expect(ask().heard.status).toBe(413);
+  expect(upstream.opened.length).toBe(0);
+  const asked = ask('POST', 'Transfer-Encoding: chunked');
+  asked.sink.write(BYTES);
+  expect(asked.heard.status).toBe(0);
+  asked.sink.write(BYTES);
+  expect(asked.heard.status).toBe(413);
+  expect(upstream.opened[0]!.aborted?.code).toBe('body_too_large');
+  asked.sink.end();
+  expect(upstream.opened[0]!.complete).toBe(false);
+});
+
+test('over the number of requests that may run in a location the next is 429, until one has ended', () => {
+  const upstream = new FakeUpstream();
+  upstream.slots = 5;
+  const { ask, location } = proxyFor(upstream, 0, 0, { maxRunning: 1 });
+  const first = ask('GET');
+  const second = ask('GET');
+  expect([first.heard.status, second.heard.status]).toEqual([0, 429]);
+  second.sink.settled();
+  first.sink.settled();
+  expect(location.load.running).toBe(0);
+  expect(ask('GET').heard.status).toBe(0);
+});
+
+test('a location may allow more attempts than two, or none after a while', () => {
+  const upstream = new FakeUpstream();
+  upstream.slots = 50;
+  upstream.pick = () => upstream.candidate;
+  const { ask } = proxyFor(upstream, 0, 0, { attempts: 4 });
+  const asked = ask('GET');
+  for (let i = 0; asked.heard.status === 0; i++) {
+    upstream.opened[i]!.complete = true;
+    upstream.opened[i]!.reply.abort(new Failure('connect_refused', 'no'));
+  }
+  expect(upstream.opened.length).toBe(4);
+  const { ask: askLate } = proxyFor(upstream, 0, 0, { attempts: 4, retryWindowMs: 1 });
+  const late = askLate('GET');
+  upstream.opened.at(-1)!.reply.abort(new Failure('connect_refused', 'no'));
+  expect(late.heard.status).toBe(502);
 });

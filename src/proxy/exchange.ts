@@ -3,15 +3,18 @@ import { Buffer } from 'node:buffer';
 import type { Timed } from '../std/sweeper.ts';
 import type { Notes, ReplySink, RequestSink, Writer } from '../http/exchange.ts';
 import { Failure } from '../http/failure.ts';
-import { type HeaderList, type RequestHead, ResponseHead } from '../http/head.ts';
+import { type HeaderList, type RequestHead, ResponseHead, UNKNOWN_LENGTH } from '../http/head.ts';
 import { IDEMPOTENT } from '../http/methods.ts';
 import { SLIME_AGENT_ID, X_REQUEST_ID } from '../http/names.ts';
 import type { Waiter, WaitingLine } from '../upstream/queue.ts';
-import type { Candidate, Captures } from '../upstream/upstream.ts';
+import type { AttemptWatch, Candidate, Captures, Upstream } from '../upstream/upstream.ts';
 import type { Proxy } from './handle.ts';
+import type { Anteroom } from './anteroom.ts';
 import type { Entry } from './journal.ts';
-import { ATTEMPTS, REDISPATCHES } from './limits.ts';
+import { REDISPATCHES } from './limits.ts';
+import type { Load, Location, Match } from './location.ts';
 import { rescue, type Wish, wishOf } from './rescue.ts';
+import type { Site } from './site.ts';
 
 /** A request sink that can give back what it was given, while no byte of an answer has come. */
 interface Reclaimable {
@@ -24,6 +27,11 @@ const NEVER = Number.POSITIVE_INFINITY;
 /** One request and its answer inside the core: the sink of its body, and whatever it takes until somebody answers it. */
 export class Exchange implements RequestSink, Waiter, Timed {
   readonly #proxy: Proxy;
+  readonly site: Site;
+  readonly location: Location;
+  readonly captures: Captures;
+  /** Null: its captures name none; then it is answered before it gets anywhere. */
+  readonly upstream: Upstream | null;
   readonly reply: ReplySink;
   readonly notes: Notes;
   #writer: Writer | null = null;
@@ -41,8 +49,6 @@ export class Exchange implements RequestSink, Waiter, Timed {
   readonly rank = 0;
   readonly arrival: number;
   head: RequestHead | null = null;
-  /** What its location's patterns found; set before proceed(), and never after. */
-  captures: Captures = null;
   line: WaitingLine | null = null;
   before: Waiter | null = null;
   behind: Waiter | null = null;
@@ -54,21 +60,41 @@ export class Exchange implements RequestSink, Waiter, Timed {
   #waitingSinceMs = 0;
   /** When its patience ends, monotonic ms; 0 = it has not waited. */
   #patienceDue = 0;
-  /** It waits to come inside (`concurrent`), not for a slot. */
-  #outside = false;
-  inside = false;
+  /** Where it waits to come inside; null when it does not. */
+  #outside: Anteroom | null = null;
+  /** Whom to tell that it has left the inside. */
+  inside: Anteroom | null = null;
+  /** It counts among the requests of its location that run. */
+  load: Load | null = null;
+  /** Bytes of its body that may still come, where the location bounds them and its length was not told. */
+  #bodyLeft = NEVER;
   due = NEVER;
   place = -1;
 
-  constructor(proxy: Proxy, head: RequestHead, reply: ReplySink, notes: Notes, arrival: number) {
+  constructor(
+    proxy: Proxy,
+    site: Site,
+    match: Match<Location> | null,
+    head: RequestHead,
+    reply: ReplySink,
+    notes: Notes,
+    entry: Entry | null,
+    arrival: number,
+  ) {
     this.#proxy = proxy;
+    this.site = site;
+    const location = match === null ? site.nowhere : match.value;
+    this.location = location;
+    this.captures = match === null ? null : match.captures;
+    this.upstream = location.upstream ?? location.choose?.(this.captures) ?? null;
     this.reply = reply;
     this.notes = notes;
     this.arrival = arrival;
     this.#wish = wishOf(head);
-    this.#requestId = proxy.site.pages.showsRequestId ? head.value(X_REQUEST_ID) : '';
-    this.entry = proxy.site.journal === null ? null : proxy.site.journal.begin(head, notes, head.peer);
-    if (proxy.site.timeoutMs > 0) notes.dueMs = notes.startMs + proxy.site.timeoutMs;
+    this.#requestId = site.pages.showsRequestId ? head.value(X_REQUEST_ID) : '';
+    this.entry = entry;
+    if (location.bodyBytes > 0 && head.length === UNKNOWN_LENGTH && head.upgrade === '') this.#bodyLeft = location.bodyBytes;
+    if (location.timeoutMs > 0) notes.dueMs = notes.startMs + location.timeoutMs;
   }
 
   get writer(): Writer | null {
@@ -82,40 +108,40 @@ export class Exchange implements RequestSink, Waiter, Timed {
 
   /** Sends the request to whoever can take it, or lets it wait, or says why neither. */
   proceed(head: RequestHead): void {
-    const { site } = this.#proxy;
-    if (site.timeoutMs > 0 && this.due === NEVER) this.#dueAt(this.#timeoutDue());
-    const candidate = site.upstream.pick(head, undefined, this.captures);
+    const upstream = this.upstream!;
+    if (this.location.timeoutMs > 0 && this.due === NEVER) this.#dueAt(this.#timeoutDue());
+    const candidate = upstream.pick(head, undefined, this.captures);
     if (candidate !== null) this.#dispatch(candidate, head);
-    else this.#wait(head);
+    else this.#wait(head, upstream);
   }
 
   /** Into the queue, at its place by arrival. Who comes back there keeps its deadline. */
-  #wait(head: RequestHead): void {
-    const { site } = this.#proxy;
+  #wait(head: RequestHead, upstream: Upstream): void {
     if (this.#patienceDue === 0) {
-      const patienceMs = site.patienceMs(head);
+      const patienceMs = this.location.patienceMs(head, upstream);
       if (patienceMs <= 0) {
-        this.fail(site.upstream.lacking(head, this.captures));
+        this.fail(upstream.lacking(head, this.captures));
         return;
       }
-      this.#patienceDue = site.loop.clock.now() + patienceMs;
+      this.#patienceDue = this.site.loop.clock.now() + patienceMs;
     }
     this.#hold(head);
-    const full = site.upstream.wait(this);
+    const full = upstream.wait(this);
     if (full !== null) this.fail(full);
     else this.#dueAt(Math.min(this.#timeoutDue(), this.#patienceDue));
   }
 
-  /** Waits for room inside (`concurrent`), its body unread. */
-  waitOutside(head: RequestHead): void {
-    this.#outside = true;
+  /** Waits for room inside, its body unread. */
+  waitOutside(head: RequestHead, anteroom: Anteroom): void {
+    this.#outside = anteroom;
     this.#hold(head);
-    this.#dueAt(Math.min(this.#timeoutDue(), this.#waitingSinceMs + this.#proxy.site.entryWaitMs));
+    this.#dueAt(Math.min(this.#timeoutDue(), this.#waitingSinceMs + anteroom.waitMs));
   }
 
   /** There is room inside now. */
   enter(): void {
-    this.#outside = false;
+    this.inside = this.#outside;
+    this.#outside = null;
     this.#waited();
     const head = this.head!;
     if (!this.#blocked) this.proceed(head);
@@ -127,18 +153,18 @@ export class Exchange implements RequestSink, Waiter, Timed {
 
   #hold(head: RequestHead): void {
     this.head = this.head === head ? head : this.#proxy.keep(head);
-    this.#waitingSinceMs = this.#proxy.site.loop.clock.now();
+    this.#waitingSinceMs = this.site.loop.clock.now();
     this.#body ??= [];
   }
 
   #timeoutDue(): number {
-    const { timeoutMs } = this.#proxy.site;
+    const { timeoutMs } = this.location;
     return timeoutMs > 0 ? this.notes.startMs + timeoutMs : NEVER;
   }
 
   #dueAt(due: number): void {
     this.due = due;
-    this.#proxy.site.loop.sweeper.add(this);
+    this.site.loop.sweeper.add(this);
   }
 
   granted(candidate: Candidate): boolean {
@@ -150,14 +176,14 @@ export class Exchange implements RequestSink, Waiter, Timed {
     }
     // Its socket has been paused, so a client that left has not been noticed: the slot is kept while it is read for a turn.
     this.#look(() => {
-      const { upstream } = this.#proxy.site;
+      const upstream = this.upstream!;
       if (this.#over) {
         upstream.letGo(candidate, false);
         return;
       }
       this.#waited();
       if (upstream.letGo(candidate, true)) this.#dispatch(candidate, head);
-      else this.#wait(head);
+      else this.#wait(head, upstream);
     });
     return false;
   }
@@ -170,7 +196,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
   }
 
   #waited(): void {
-    this.notes.waitedMs += this.#proxy.site.loop.clock.now() - this.#waitingSinceMs;
+    this.notes.waitedMs += this.site.loop.clock.now() - this.#waitingSinceMs;
     this.due = this.#timeoutDue();
   }
 
@@ -179,20 +205,21 @@ export class Exchange implements RequestSink, Waiter, Timed {
     const attempt = new Attempt(this, candidate);
     this.#attempt = attempt;
     notes.attempts++;
-    notes.dispatchedMs = this.#proxy.site.loop.clock.now();
+    notes.dispatchedMs = this.site.loop.clock.now();
     notes.endpoint = candidate.endpoint.id;
     notes.agent = candidate.agentId;
     notes.began = 'no';
-    notes.onAbort = this.#proxy.site.upstream.onAbort ?? null;
+    notes.onAbort = this.upstream!.onAbort ?? null;
     if (head.expectContinue) this.reply.informational(ResponseHead.make(100, [], -1));
-    if (this.#proxy.site.upstream.keepsHeads && this.head === null) this.head = head.keep();
+    if (this.upstream!.keepsHeads && this.head === null) this.head = head.keep();
     let sink: RequestSink;
     try {
       sink = candidate.endpoint.open(head, attempt, notes);
     } catch (error) {
       // A defect of ours costs this request, and nobody else's.
       attempt.live = false;
-      this.#proxy.site.defect(error);
+      attempt.settled();
+      this.site.defect(error);
       this.fail(new Failure('internal', 'the proxy failed while it sent the request on'));
       return;
     }
@@ -200,7 +227,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
     sink.writer = this.#writer;
     const body = this.#body;
     if (body === null) return;
-    if (!this.#proxy.site.upstream.keepsHeads && this.head !== null) {
+    if (!this.upstream!.keepsHeads && this.head !== null) {
       this.#proxy.giveBack(this.head);
       this.head = null;
     }
@@ -215,22 +242,53 @@ export class Exchange implements RequestSink, Waiter, Timed {
   }
 
   write(chunk: Uint8Array): boolean {
+    if (this.#bodyLeft !== NEVER && this.#isTooLarge(chunk.length)) return true;
     if (this.#sink !== null) return this.#sink.write(chunk);
     if (this.#over) return true;
-    const { queueRoom } = this.#proxy.site.upstream;
-    if (
-      this.#proxy.heldBytes + chunk.length > this.#proxy.site.queueBytes ||
-      (queueRoom !== undefined && queueRoom.bytes + chunk.length > queueRoom.maxBytes)
-    ) {
+    const { length } = chunk;
+    const { queueRoom } = this.site;
+    const own = this.upstream!.queueRoom;
+    if (queueRoom.bytes + length > queueRoom.maxBytes || (own !== undefined && own.bytes + length > own.maxBytes)) {
       this.#leaveLine();
       this.fail(new Failure('queue_full', 'the bodies of waiting requests fill the memory that they may use', 1));
       return true;
     }
     this.#body!.push(Buffer.from(chunk));
-    this.#holdBytes(chunk.length);
-    if (!this.#outside && this.#bodyBytes < this.#proxy.site.waitingBytes) return true;
+    this.#heldMore(length);
+    if (this.#outside === null && this.#bodyBytes < this.site.waitingBytes) return true;
     this.#blocked = true;
     return false;
+  }
+
+  #heldMore(bytes: number): void {
+    this.#bodyBytes += bytes;
+    this.site.queueRoom.bytes += bytes;
+    const own = this.upstream!.queueRoom;
+    if (own !== undefined) own.bytes += bytes;
+  }
+
+  /** A body whose length was not told grows beyond what the location takes: it ends here. */
+  #isTooLarge(bytes: number): boolean {
+    if (this.#over) return false;
+    this.#bodyLeft -= bytes;
+    if (this.#bodyLeft >= 0) return false;
+    this.#leaveLine();
+    this.#giveUp(new Failure('body_too_large', `the body has more than ${this.location.bodyBytes} bytes`));
+    return true;
+  }
+
+  /** Tells whoever is at work on it to stop, and answers with the failure, or cuts the answer that has begun. */
+  #giveUp(failure: Failure): void {
+    const attempt = this.#attempt;
+    if (attempt !== null) {
+      attempt.giveUp(null);
+      this.#sink!.abort(failure);
+    }
+    if (this.headSent) {
+      this.notes.failure = failure;
+      this.#over = true;
+      this.reply.abort(failure);
+    } else this.fail(failure);
   }
 
   end(trailers?: HeaderList): void {
@@ -248,7 +306,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
     this.#over = true;
     this.#leaveLine();
     if (this.#attempt !== null) {
-      this.#attempt.live = false;
+      this.#attempt.giveUp(null);
       this.#sink!.abort(failure);
     }
   }
@@ -257,41 +315,38 @@ export class Exchange implements RequestSink, Waiter, Timed {
     this.#over = true;
     this.#leaveLine();
     this.#forgetBody();
-    this.#proxy.site.loop.sweeper.remove(this);
+    this.site.loop.sweeper.remove(this);
     this.#sink?.settled();
     this.#proxy.finished(this);
   }
 
   #forgetBody(): void {
-    if (this.#bodyBytes > 0) this.#holdBytes(-this.#bodyBytes);
+    if (this.#bodyBytes > 0) this.#heldMore(-this.#bodyBytes);
     this.#body = null;
   }
 
-  #holdBytes(more: number): void {
-    this.#bodyBytes += more;
-    this.#proxy.heldBytes += more;
-    const { queueRoom } = this.#proxy.site.upstream;
-    if (queueRoom !== undefined) queueRoom.bytes += more;
-  }
-
   #leaveLine(): void {
-    if (this.line !== null) this.#proxy.site.upstream.leave(this);
-    if (this.#outside) this.#proxy.leaveEntry(this);
+    if (this.line !== null) this.upstream!.leave(this);
+    if (this.#outside !== null) {
+      this.#outside.leave(this);
+      this.#outside = null;
+    }
   }
 
   expired(): void {
     this.due = NEVER;
     if (this.#over || this.headSent) return;
-    const { site } = this.#proxy;
-    if (this.#outside || this.line !== null) {
-      const late = site.timeoutMs > 0 && site.loop.clock.now() >= this.notes.startMs + site.timeoutMs;
+    const nowMs = this.site.loop.clock.now();
+    const { timeoutMs } = this.location;
+    if (this.#outside !== null || this.line !== null) {
+      const late = timeoutMs > 0 && nowMs >= this.notes.startMs + timeoutMs;
       this.#leaveLine();
-      this.notes.waitedMs += site.loop.clock.now() - this.#waitingSinceMs;
+      this.notes.waitedMs += nowMs - this.#waitingSinceMs;
       const waited = `no slot became free within ${Math.round(this.notes.waitedMs)} ms`;
       this.fail(late ? new Failure('deadline', waited, 1) : new Failure('queue_timeout', waited, 1));
     } else if (this.#attempt !== null) {
-      this.#attempt.live = false;
-      const failure = new Failure('deadline', `no answer within ${site.timeoutMs} ms`);
+      const failure = new Failure('deadline', `no answer within ${timeoutMs} ms`);
+      this.#attempt.giveUp(failure);
       this.#sink!.abort(failure);
       this.fail(failure);
     }
@@ -324,28 +379,35 @@ export class Exchange implements RequestSink, Waiter, Timed {
     if (refused) {
       if (this.#redispatches++ >= REDISPATCHES) return false;
     } else {
-      if (notes.attempts >= ATTEMPTS) return false;
+      if (notes.attempts >= this.location.attempts || this.#isPastRetryWindow()) return false;
       if (failure.retry === 'safe' && !(IDEMPOTENT.has(head.method) && kept.complete)) return false;
     }
     // Whoever failed is not asked again. A refused request takes its place in the queue; one whose agent is gone may wait if it was ready to.
-    const { site } = this.#proxy;
-    const other = refused ? null : site.upstream.pick(head, notes.endpoint, this.captures);
-    if (!refused && other === null && !(failure.code === 'tunnel_lost' && site.patienceMs(head) > 0)) return false;
+    const upstream = this.upstream!;
+    const other = refused ? null : upstream.pick(head, notes.endpoint, this.captures);
+    if (!refused && other === null && !(failure.code === 'tunnel_lost' && this.location.patienceMs(head, upstream) > 0)) return false;
     if (!refused && !this.#proxy.mayRetry()) return false;
-    site.metrics.redispatches.value++;
+    this.site.metrics.redispatches.value++;
     notes.tries = notes.tries === '' ? `${notes.endpoint}:${failure.code}` : `${notes.tries},${notes.endpoint}:${failure.code}`;
     this.#sink = null;
     sink!.settled();
     if (refused) notes.attempts--;
     this.head = head;
     this.#body = kept.body;
-    for (const chunk of kept.body) this.#holdBytes(chunk.length);
+    let bytes = 0;
+    for (const chunk of kept.body) bytes += chunk.length;
+    if (bytes > 0) this.#heldMore(bytes);
     this.#complete = kept.complete;
     // Whoever writes the body may have been told to stop by the sink that is gone.
     this.#blocked = !kept.complete;
     if (other !== null) this.#dispatch(other, head);
     else this.proceed(head);
     return true;
+  }
+
+  #isPastRetryWindow(): boolean {
+    const { retryWindowMs } = this.location;
+    return retryWindowMs > 0 && this.site.loop.clock.now() > this.notes.startMs + retryWindowMs;
   }
 
   /** Answers with a failure. */
@@ -355,7 +417,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
     this.#forgetBody();
     this.head = null;
     this.notes.failure = failure;
-    rescue(failure, this.reply, { wish: this.#wish, pages: this.#proxy.site.pages, requestId: this.#requestId, entry: this.entry });
+    rescue(failure, this.reply, { wish: this.#wish, pages: this.site.pages, requestId: this.#requestId, entry: this.entry });
   }
 }
 
@@ -363,11 +425,23 @@ export class Exchange implements RequestSink, Waiter, Timed {
 class Attempt implements ReplySink {
   readonly #exchange: Exchange;
   readonly #candidate: Candidate;
+  readonly #watch: AttemptWatch | null;
   live = true;
+  /** Why there is no whole answer; null when there is, or when that is nobody's fault over there. */
+  #failure: Failure | null = null;
+  #isOver = false;
 
   constructor(exchange: Exchange, candidate: Candidate) {
     this.#exchange = exchange;
     this.#candidate = candidate;
+    this.#watch = candidate.watch;
+    if (this.#watch !== null) this.#watch.began();
+  }
+
+  /** Nobody listens to it any more. `failure`: what it is to blame for, if anything. */
+  giveUp(failure: Failure | null): void {
+    this.live = false;
+    this.#failure = failure;
   }
 
   get writer(): Writer | null {
@@ -386,6 +460,9 @@ class Attempt implements ReplySink {
     if (!this.live) return;
     const exchange = this.#exchange;
     exchange.headSent = true;
+    if (this.#watch !== null) this.#watch.answered(head.status);
+    const { replyEdits } = exchange.location;
+    if (replyEdits !== null) replyEdits.apply(head, exchange.captures, exchange.notes);
     const { replyFields } = this.#candidate;
     if (replyFields !== '') {
       if (head.has(SLIME_AGENT_ID)) head.remove(SLIME_AGENT_ID);
@@ -407,9 +484,13 @@ class Attempt implements ReplySink {
 
   abort(failure: Failure): void {
     if (!this.live) return;
-    this.live = false;
+    this.giveUp(failure);
     this.#exchange.attemptFailed(failure);
   }
 
-  settled(): void {}
+  settled(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    if (this.#watch !== null) this.#watch.ended(this.#failure);
+  }
 }

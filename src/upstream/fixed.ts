@@ -7,6 +7,7 @@ import type { Candidate, Upstream } from './upstream.ts';
 /** Addresses that share the requests in turn. */
 export class FixedUpstream implements Upstream {
   readonly #candidates: readonly Candidate[];
+  readonly name = '';
   readonly keepsHeads: boolean;
   #next = 0;
 

@@ -38,6 +38,8 @@ export interface QueueRoom {
 
 /** A named group of endpoints that can stand in for each other. */
 export interface Upstream {
+  /** As in the configuration; '' where there is only one. */
+  readonly name: string;
   /** Must the core hold every request's head, since its endpoints cannot give it back for another attempt elsewhere? */
   readonly keepsHeads: boolean;
   /**

@@ -1,0 +1,194 @@
+import type { Clock } from '../std/clock.ts';
+import { createLoop, type Loop } from '../std/loop.ts';
+import type { AccessLog } from '../observe/access-log.ts';
+import type { Log } from '../observe/log.ts';
+import { Registry } from '../observe/metrics.ts';
+import { addProcessMetrics } from '../observe/process.ts';
+import { VERSION } from '../observe/version.ts';
+import type { Address } from '../schema/address.ts';
+import type { TunnelLimits } from '../tunnel/limits.ts';
+import type { QueueRoom } from '../upstream/upstream.ts';
+import { Proxy } from '../proxy/handle.ts';
+import { ProxyMetrics } from '../proxy/metrics.ts';
+import { type AdminListener, listenForOperators } from '../admin/listen.ts';
+import type { Readiness } from '../admin/basics.ts';
+import { Listener, type ListenerSpec } from './listener.ts';
+import { Pressure } from './pressure.ts';
+
+/** What a composition root is given beside its settings. */
+export interface Deps {
+  readonly log: Log;
+  /** Bounds of a session that differ from the usual ones. */
+  readonly tunnelLimits?: Partial<TunnelLimits>;
+  /** The time, when it is not the system's. */
+  readonly clock?: Clock;
+  /** Share of the heap that is used, 0 to 1, when it is not V8 that is to be asked. */
+  readonly heapShare?: () => number;
+}
+
+export interface HouseOptions extends Deps {
+  /** Bytes of the bodies of all waiting requests together. */
+  readonly queueBytes: number;
+  /** After the order to stop: how long to go on serving while not being ready, ms. */
+  readonly drainDelayMs: number;
+  /** How long running requests may take to finish, ms. */
+  readonly drainTimeoutMs: number;
+}
+
+/** What every program that takes requests is made of: the core, its listeners, its numbers, and an end in order. */
+export class House {
+  readonly loop: Loop;
+  readonly metrics = new Registry();
+  readonly log: Log;
+  readonly proxy = new Proxy();
+  readonly proxyMetrics: ProxyMetrics;
+  readonly queueRoom: QueueRoom;
+  readonly pressure: Pressure;
+  readonly #options: HouseOptions;
+  readonly #process = addProcessMetrics(this.metrics, VERSION);
+  readonly #listeners = new Set<Listener>();
+  #admin: AdminListener | null = null;
+  draining = false;
+  #endDelay: () => void = () => {};
+  /** Bytes held by what is behind the core; set by the composition root. */
+  endpointBytes: () => number = () => 0;
+  /** What else is to be done before the end: sessions told, pools closed. Set by the composition root. */
+  leave: () => Promise<void> = () => Promise.resolve();
+  cut: () => void = () => {};
+  /** Logs whose last lines are to be written. */
+  readonly accessLogs = new Set<AccessLog>();
+
+  constructor(options: HouseOptions) {
+    this.#options = options;
+    this.loop = createLoop(options.clock);
+    this.log = options.log;
+    this.queueRoom = { bytes: 0, maxBytes: options.queueBytes };
+    this.proxyMetrics = new ProxyMetrics(this.metrics);
+    this.pressure = new Pressure({
+      loop: this.loop,
+      log: this.log,
+      refused: () => this.#sum((listener) => listener.counts.refusedConnections),
+      closeIdle: () => {
+        for (const listener of this.#listeners) listener.server.closeIdle();
+      },
+      setFull: (isFull) => {
+        for (const listener of this.#listeners) listener.server.full = isFull;
+      },
+      ...(options.heapShare === undefined ? {} : { heapShare: options.heapShare }),
+    });
+    this.#count();
+  }
+
+  /** Opens a listening socket. @throws the listen error */
+  async listen(spec: ListenerSpec): Promise<Listener> {
+    const listener = new Listener(spec, this.proxy, this.loop);
+    await listener.listen();
+    listener.server.full = this.pressure.level === 2;
+    this.#listeners.add(listener);
+    return listener;
+  }
+
+  /** Closes a listening socket; what runs on it finishes, within `drainTimeoutMs`. */
+  async drop(listener: Listener): Promise<void> {
+    await listener.drain(this.#options.drainTimeoutMs, this.log);
+    this.#listeners.delete(listener);
+  }
+
+  get listeners(): ReadonlySet<Listener> {
+    return this.#listeners;
+  }
+
+  /** Where operators ask. @throws the listen error */
+  async listenForOperators(address: Address | null, readiness: () => Readiness, status?: () => object): Promise<Address | null> {
+    if (address === null) return null;
+    const ready = (): Readiness => (this.draining ? { ok: false, detail: { state: 'draining' } } : readiness());
+    this.#admin = await listenForOperators(this.loop, address, this.metrics, ready, status);
+    return this.#admin.address;
+  }
+
+  /** For a Site: an error that must not have been. */
+  readonly defect = (error: unknown): void =>
+    this.log.error(
+      { error: error instanceof Error ? (error.stack ?? error.message) : String(error) },
+      'a request failed by a defect of ours: please report it',
+    );
+
+  /** Stops accepting, finishes what runs, bounded, then closes. */
+  async close(): Promise<void> {
+    this.draining = true;
+    const { drainDelayMs, drainTimeoutMs } = this.#options;
+    if (drainDelayMs > 0) {
+      this.log.info({ drainDelayMs }, 'not ready any more, and still serving until those who send have noticed');
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, drainDelayMs);
+        this.#endDelay = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    const late = new Promise<void>((resolve) => setTimeout(resolve, drainTimeoutMs).unref());
+    await Promise.all([...this.#listeners].map((listener) => listener.drain(drainTimeoutMs, this.log)));
+    await Promise.race([this.leave(), late]);
+    this.#finish();
+    await Promise.all([...this.accessLogs].map((log) => log.close()));
+  }
+
+  /** Cuts everything at once. */
+  destroy(): void {
+    this.#endDelay();
+    for (const listener of this.#listeners) listener.server.destroy();
+    this.#finish();
+    for (const log of this.accessLogs) void log.close();
+  }
+
+  #finish(): void {
+    this.cut();
+    for (const listener of this.#listeners) listener.close();
+    this.#admin?.close();
+    this.#process.close();
+    this.pressure.close();
+  }
+
+  #sum(of: (listener: Listener) => number): number {
+    let sum = 0;
+    for (const listener of this.#listeners) sum += of(listener);
+    return sum;
+  }
+
+  #count(): void {
+    const { metrics } = this;
+    metrics.computedGauge('windlass_connections', 'Client connections open.', () => this.#sum(({ counts }) => counts.connections));
+    metrics.computed('counter', 'windlass_connections_total', 'Client connections, by what became of them.', ['result'], (emit) => {
+      emit(
+        this.#sum(({ counts }) => counts.accepted),
+        'accepted',
+      );
+      emit(
+        this.#sum(({ counts }) => counts.refusedConnections),
+        'refused',
+      );
+      emit(
+        this.#sum(({ counts }) => counts.failedHandshakes),
+        'no_handshake',
+      );
+    });
+    metrics.computedGauge(
+      'windlass_buffered_bytes',
+      'Bytes held in memory for peers that do not take them yet, and of requests that wait.',
+      () => this.#sum(({ server }) => server.bufferedBytes) + this.queueRoom.bytes + this.endpointBytes(),
+    );
+    metrics.computedGauge('windlass_pressure', 'Memory: 0 all is well, 1 nothing new may wait, 2 new requests get 503.', () => this.pressure.level);
+    metrics.computed(
+      'counter',
+      'windlass_access_log_dropped_total',
+      'Access log lines given up because the target did not take them.',
+      [],
+      (emit) => {
+        let dropped = 0;
+        for (const log of this.accessLogs) dropped += log.dropped;
+        emit(dropped);
+      },
+    );
+  }
+}

@@ -1,0 +1,46 @@
+import { claimClient } from '../http/client-address.ts';
+import type { Handler, Notes, ReplySink, RequestSink } from '../http/exchange.ts';
+import type { Failure } from '../http/failure.ts';
+import type { Peer, RequestHead } from '../http/head.ts';
+import type { Proxy } from './handle.ts';
+import { rescue, wishOf } from './rescue.ts';
+import type { Site } from './site.ts';
+
+/** Where a server's requests enter the core. What is served behind it changes by one assignment: requests that are inside keep what they began with. */
+export class Door implements Handler {
+  readonly #proxy: Proxy;
+  site: Site;
+
+  constructor(proxy: Proxy, site: Site) {
+    this.#proxy = proxy;
+    this.site = site;
+  }
+
+  open(head: RequestHead, reply: ReplySink, notes: Notes): RequestSink {
+    return this.#proxy.open(this.site, head, reply, notes);
+  }
+
+  /** For a server: answers what never became an exchange, and logs it. */
+  readonly refuse = (failure: Failure, peer: Peer, head: RequestHead | null, reply: ReplySink, notes: Notes): RequestSink => {
+    const { site } = this;
+    notes.failure = failure;
+    if (head !== null && peer.trusted) claimClient(head, site.trusts);
+    const entry = site.journal?.begin(head, notes, peer) ?? null;
+    rescue(failure, reply, { wish: head === null ? 'any' : wishOf(head), pages: site.pages, requestId: '', entry });
+    return {
+      writer: null,
+      write: () => true,
+      end: () => {},
+      abort: () => {},
+      settled: () => {
+        const now = site.loop.clock.now();
+        site.metrics.finished(notes, failure.status, now);
+        entry?.finished(failure.status, now, '', '');
+      },
+    };
+  };
+
+  /** For a server: answers an exchange that has been told to give up. */
+  readonly rescue = (failure: Failure, reply: ReplySink): void =>
+    rescue(failure, reply, { wish: 'any', pages: this.site.pages, requestId: '', entry: null });
+}

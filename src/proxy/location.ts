@@ -1,0 +1,55 @@
+import type { Notes } from '../http/exchange.ts';
+import type { Failure } from '../http/failure.ts';
+import type { RequestHead, ResponseHead } from '../http/head.ts';
+import type { Captures, Upstream } from '../upstream/upstream.ts';
+
+/** Requests of a location that run now, and how many may. It outlives reloads. */
+export class Load {
+  running = 0;
+}
+
+/** What a location found. */
+export interface Match<T> {
+  readonly value: T;
+  readonly captures: Captures;
+}
+
+/** Changes a request before it goes out. */
+export interface RequestEdits {
+  /** @returns null, or why the request cannot be served so */
+  apply(head: RequestHead, captures: Captures, notes: Notes): Failure | null;
+}
+
+/** Changes the head of an answer. */
+export interface ReplyEdits {
+  apply(head: ResponseHead, captures: Captures, notes: Notes): void;
+}
+
+/** How the requests that a location matches are served. Immutable: a reload makes new ones, and an exchange keeps the one that it began with. */
+export interface Location {
+  /** '' for the only one of a program without a file. */
+  readonly name: string;
+  /** Where its requests go; null when captures of its patterns choose. */
+  readonly upstream: Upstream | null;
+  /** The upstream that the captures name; null when there is none of that name. */
+  choose?(captures: Captures): Upstream | null;
+  /** How long a request may wait for a slot, ms; 0 = not at all. */
+  patienceMs(head: RequestHead, upstream: Upstream): number;
+  /** Waiting, connecting and the wait for the head of the answer together, ms; 0 = no limit. */
+  readonly timeoutMs: number;
+  /** Upgrade tokens that pass, lower case. */
+  readonly upgrades: ReadonlySet<string>;
+  /** Largest request body; 0 = the server's limit alone. */
+  readonly bodyBytes: number;
+  /** Requests at once, over which 429; 0 = unlimited. */
+  readonly maxRunning: number;
+  readonly load: Load;
+  /** Attempts per request, the first included (rule R1). */
+  readonly attempts: number;
+  /** No further attempt later than this after the first byte of the request, ms; 0 = no limit but `timeoutMs`. */
+  readonly retryWindowMs: number;
+  /** What is changed of a request before it goes out; null = nothing. */
+  readonly edits: RequestEdits | null;
+  /** What is changed of the head of an answer. */
+  readonly replyEdits: ReplyEdits | null;
+}
