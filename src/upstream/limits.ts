@@ -21,3 +21,22 @@ export const RETRY_AFTER_MAX_S = 120;
 export const SERVICE_WEIGHT = 0.1;
 /** Agents whose slots are counted for it; more are taken to be alike. */
 export const RETRY_AFTER_LOOKS = 64;
+/** Longest time that passive health leaves an endpoint out, ms. */
+export const EJECT_MAX_MS = 300_000;
+/** Share with which an endpoint that came back begins. */
+export const SLOW_START_LEAST = 0.1;
+/** How often its share grows, ms. */
+export const SLOW_START_STEP_MS = 250;
+/** Consistent hashing: how much more than its share of the requests in flight an endpoint may have before its keys go to the next, and how many in any case. */
+export const HASH_OVERLOAD = 1.25;
+export const HASH_ALWAYS = 8;
+/** Retry-After when no endpoint is usable and nothing tells when one will be, s. */
+export const RETRY_AFTER_NO_ENDPOINT_S = 5;
+/** Values of one label that may have several (`route`, `host`, `models`); what comes behind them is not looked at. 32 hosts with 32 routes each are 1,024 places to be found at. */
+export const ANNOUNCED_ITEMS = 32;
+/** Agents that are remembered when they have left, so that they count as away and not as unknown; the longest gone are forgotten first. */
+export const AWAY_AGENTS = 4096;
+/** How long they are remembered, ms: over a night and a machine's repair. */
+export const KNOWN_FOR_MS = 86_400_000;
+/** How long after its start a hub without any agent calls nobody unknown, ms: those it had come back within 5 s. */
+export const RETURN_MS = 10_000;
