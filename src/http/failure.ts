@@ -35,6 +35,7 @@ export const failures = {
   no_location: [404, 12, 'destination_not_found', 'hub', 'no'],
   unknown_agent: [404, 12, 'destination_not_found', 'hub', 'no'],
   no_agent: [503, 14, 'destination_unavailable', 'hub', 'no'],
+  no_healthy_endpoint: [503, 14, 'destination_unavailable', 'upstream', 'no'],
   no_free_slot: [503, 14, 'connection_limit_reached', 'hub', 'no'],
   queue_full: [503, 8, 'connection_limit_reached', 'hub', 'no'],
   queue_timeout: [503, 14, 'connection_limit_reached', 'hub', 'no'],
