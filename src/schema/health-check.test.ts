@@ -41,6 +41,7 @@ test.each<[string, Partial<HealthCheck>]>([
     { target: '/ping', connectTimeoutMs: 500, readTimeoutMs: 60_000, everyMs: 1500, success: 3, failure: 4, reuse: true, parallel: true },
   ],
   ['http://app?status=200,204,300-399', { statuses: [[200, 200], [204, 204], [300, 399]] }], // oxfmt-ignore
+  ['http://app?status=2xx,418', { statuses: [[200, 299], [418, 418]] }], // oxfmt-ignore
   ['http://app?status=200%2C503', { statuses: [[200, 200], [503, 503]] }], // oxfmt-ignore
   ['http://app?method=HEAD&verify_cert', { method: 'HEAD', verifyCert: true }],
   ['http://app?verify_cert=0&reuse=0', { verifyCert: false }],
@@ -94,6 +95,8 @@ test.each([
   ['http://app?status=ok', 'has status "ok", which is no status', '%73tatus'],
   ['http://app?status=', 'has status "", which is no status', 'status=200,204,300-399'],
   ['http://app?status=399-300', 'has status "399-300"', 'status=200'],
+  ['http://app?status=2xx-399', 'has status "2xx-399"', 'status=200'],
+  ['http://app?status=1xx', 'has status "1xx"', 'status=200'],
   ['http://app?status=200,101', 'has status "101"', 'status=200'],
   ['http://app?method=get', 'has method=get', 'method=GET'],
   ['http://app?method=CONNECT', 'has method=CONNECT', 'method=GET'],

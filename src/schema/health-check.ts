@@ -205,13 +205,15 @@ class Parameters {
 }
 
 function statusRange(item: string): readonly [number, number] {
-  const [, from, to] = /^([2-5]\d\d)(?:-([2-5]\d\d))?$/.exec(item.trim()) ?? [];
-  if (from === undefined || (to !== undefined && to < from))
+  const [, from, to] = /^([2-5](?:\d\d|xx))(?:-([2-5]\d\d))?$/.exec(item.trim()) ?? [];
+  const first = Number(from?.replace('xx', '00'));
+  const last = to === undefined ? Number(from?.replace('xx', '99')) : Number(to);
+  if (!(first <= last) || (to !== undefined && from!.endsWith('xx')))
     throw new Wrong(
       `has status ${JSON.stringify(item)}, which is no status`,
-      'write status=200,204,300-399 (or %73tatus=… for a parameter of the path)',
+      'write status=200,204,300-399 or status=2xx (or %73tatus=… for a parameter of the path)',
     );
-  return [Number(from), Number(to ?? from)];
+  return [first, last];
 }
 
 /** `name`, `name:port`, `[::1]:port`. */

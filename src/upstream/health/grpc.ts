@@ -76,6 +76,7 @@ export class GrpcProbe implements Probe {
     const answer = new Answer();
     const stream = connection.session.request({
       ':method': 'POST',
+      ':authority': check.authority,
       ':path': '/grpc.health.v1.Health/Check',
       'content-type': 'application/grpc',
       te: 'trailers',

@@ -15,7 +15,8 @@ export class HttpProbe implements Probe {
   constructor(options: ProbeOptions) {
     this.#options = options;
     const { check } = options;
-    const keeping: http.AgentOptions = { keepAlive: check.reuse, maxSockets: 1 };
+    // A bound on sockets makes Node ask the origin to keep the connection, so it is set only where that is meant.
+    const keeping: http.AgentOptions = check.reuse ? { keepAlive: true, maxSockets: 1 } : { keepAlive: false };
     this.#agent = check.tls ? new https.Agent({ ...keeping, ...probeTls(options, 'http/1.1') }) : new http.Agent(keeping);
   }
 
