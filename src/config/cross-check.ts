@@ -1,0 +1,220 @@
+import { captureIn } from '../proxy/location-section.ts';
+import { formatAddress } from '../schema/address.ts';
+import { Wrong } from '../schema/wrong.ts';
+import type { GatewaySettings } from './gateway.ts';
+import { didYouMean } from './names.ts';
+import type { Report } from './report.ts';
+import { quoted } from './resolve.ts';
+import { checkPair } from './sections/certificate.ts';
+import { clash, type ServerSettings } from './sections/server.ts';
+import type { Slices } from './slices.ts';
+import { placeText } from './text-file.ts';
+import type { Entry, Item, Tree } from './tree.ts';
+
+/** What no item shows by itself: names that lead nowhere, addresses taken twice, things that nobody uses. */
+export async function crossCheck(settings: GatewaySettings, tree: Tree, report: Report, slices: Slices): Promise<void> {
+  for (const [name, server] of settings.servers) {
+    await slices.pause();
+    checkServer(server, itemOf(tree, 'servers', name), settings, tree, report);
+  }
+  checkAddresses(settings, tree, report);
+  const used = new Set([...(tree.named.get('servers')?.values() ?? [])].flatMap((item) => namesIn(item.entries.get('locations'))));
+  for (const [name, { settings: location }] of settings.locations) {
+    await slices.pause();
+    const item = itemOf(tree, 'locations', name);
+    if (!used.has(name)) report.warn(item.place, item.subject, 'is used by no server; name it in locations of one');
+    checkLocation(location, item, tree, report);
+  }
+  checkAgents(settings, tree, report);
+  if (settings.servers.size === 0 && !report.failed) {
+    const [any] = tree.single.values();
+    report.error(any?.place ?? null, 'servers', 'are missing; write [servers.web] with addr = "0.0.0.0:8080" and its locations');
+  }
+}
+
+function itemOf(tree: Tree, section: string, name: string): Item {
+  return tree.named.get(section)!.get(name)!;
+}
+
+/** Names in a list as the file has it, also when something else is wrong with the item. */
+function namesIn(entry: Entry | undefined): readonly string[] {
+  if (entry === undefined) return [];
+  if (typeof entry.value === 'string') return entry.value.split(',').map((name) => name.trim());
+  return Array.isArray(entry.value) ? entry.value.map(String) : [];
+}
+
+function checkServer(server: ServerSettings, item: Item, settings: GatewaySettings, tree: Tree, report: Report): void {
+  const locations = tree.named.get('locations')!;
+  const named = item.entries.get('locations');
+  const seen = new Set<string>();
+  for (const name of server.locations) {
+    const subject = `${item.subject}.locations`;
+    if (!locations.has(name)) {
+      report.error(
+        named?.place ?? item.place,
+        subject,
+        `${quoted(name)} is no location; ${didYouMean(name, locations.keys(), `write [locations.${name}]`)}`,
+      );
+    } else if (seen.has(name)) {
+      report.error(named?.place ?? item.place, subject, `${quoted(name)} is named twice; name it once`);
+    }
+    seen.add(name);
+  }
+  if (server.locations.length === 0 && server.accepts.length === 0)
+    report.warn(item.place, item.subject, `has no locations: every request gets ${server.noMatchStatus}; name some in locations`);
+  const cert = item.entries.get('tls_cert');
+  const key = item.entries.get('tls_key');
+  const global = item.entries.get('global_certificates');
+  const has = (one: Entry | undefined): one is Entry => one !== undefined;
+  if (has(cert) !== has(key)) {
+    const one = (cert ?? key)!;
+    report.error(
+      one.place,
+      `${item.subject}.${one.key}`,
+      `stands alone; give ${has(cert) ? 'tls_key' : 'tls_cert'} as well (or neither, for plain HTTP)`,
+    );
+  } else if (has(cert) && global?.value === true) {
+    report.error(global.place, `${item.subject}.${global.key}`, 'and tls_cert are both given; keep one');
+  }
+  if (server.tls?.own != null) {
+    try {
+      checkPair(server.tls.own.cert, server.tls.own.key);
+    } catch (error) {
+      if (!(error instanceof Wrong)) throw error;
+      report.error(key?.place ?? item.place, `${item.subject}.tls_key`, `${error.message}; ${error.fix}`);
+    }
+  }
+  if (
+    server.tls !== null &&
+    server.tls.own === null &&
+    global !== undefined &&
+    settings.certificates.size === 0 &&
+    tree.named.get('certificates')!.size === 0
+  )
+    report.error(
+      global.place,
+      `${item.subject}.${global.key}`,
+      'is true, but there are no certificates; write [certificates.NAME] with tls_cert and tls_key',
+    );
+  if (server.tls !== null && server.tls.minVersion > server.tls.maxVersion) {
+    const min = item.entries.get('tls_min_version') ?? item.entries.get('tls_max_version');
+    report.error(min?.place ?? item.place, `${item.subject}.${min?.key ?? ''}`, 'is newer than tls_max_version; exchange them');
+  }
+  if (server.proxyProtocol === 'on' && server.proxyProtocolFrom.empty) {
+    const entry = item.entries.get('proxy_protocol');
+    report.error(
+      entry?.place ?? item.place,
+      `${item.subject}.proxy_protocol`,
+      'is on, but nobody may send it; name the load balancers in proxy_protocol_from, such as ["10.0.0.0/8"]',
+    );
+  }
+}
+
+/** Every address belongs to one server. */
+function checkAddresses(settings: GatewaySettings, tree: Tree, report: Report): void {
+  const taken: { address: ServerSettings['addresses'][number]; item: Item }[] = [];
+  for (const [name, server] of settings.servers) {
+    const item = itemOf(tree, 'servers', name);
+    for (const address of server.addresses) {
+      const place = item.entries.get('addr')?.place ?? item.place;
+      const other = taken.find((one) => clash(one.address, address));
+      if (other !== undefined) {
+        const whose = other.item === item ? 'this server' : other.item.subject;
+        report.error(
+          place,
+          `${item.subject}.addr`,
+          `${quoted(formatAddress(address))} is taken already: ${whose} listens on ${formatAddress(other.address)} (${placeText(other.item.entries.get('addr')?.place ?? other.item.place)}); choose another port or address`,
+        );
+      }
+      taken.push({ address, item });
+    }
+    const admin = settings.basic.adminAddr;
+    const clashing = admin === null ? undefined : server.addresses.find((address) => clash(address, admin));
+    if (admin !== null && clashing !== undefined) {
+      report.error(
+        item.entries.get('addr')?.place ?? item.place,
+        `${item.subject}.addr`,
+        `${quoted(formatAddress(clashing))} is the address of admin_addr; choose another port here or there`,
+      );
+    }
+  }
+}
+
+function checkLocation(
+  location: { readonly upstream: string | null; readonly plugins: readonly string[] },
+  item: Item,
+  tree: Tree,
+  report: Report,
+): void {
+  const upstreams = tree.named.get('upstreams')!;
+  const { upstream } = location;
+  const place = item.entries.get('upstream')?.place ?? item.place;
+  if (upstream === null) {
+    if (location.plugins.length === 0) report.error(item.place, item.subject, 'needs upstream; name one of [upstreams]');
+  } else if (!upstream.startsWith('$') && !upstreams.has(upstream)) {
+    report.error(
+      place,
+      `${item.subject}.upstream`,
+      `${quoted(upstream)} is no upstream; ${didYouMean(upstream, upstreams.keys(), `write [upstreams.${upstream}]`)}`,
+    );
+  } else if (upstream.startsWith('$') && upstreams.size === 0) {
+    report.error(
+      place,
+      `${item.subject}.upstream`,
+      `${quoted(upstream)} names no upstream whatever ${captureIn(upstream)} is: there are none; write [upstreams.NAME]`,
+    );
+  }
+  const plugins = tree.named.get('plugins')!;
+  const entry = item.entries.get('plugins');
+  for (const name of location.plugins) {
+    const subject = `${item.subject}.${entry?.key ?? 'plugins'}`;
+    if (!plugins.has(name) && !name.startsWith('pingap:'))
+      report.error(
+        entry?.place ?? item.place,
+        subject,
+        `${quoted(name)} is no plugin; ${didYouMean(name, plugins.keys(), `write [plugins.${name}]`)}`,
+      );
+    else
+      report.error(
+        entry?.place ?? item.place,
+        subject,
+        `${quoted(name)} cannot be obeyed: plugins do not run yet, and requests must not pass without them; leave it out if they may`,
+      );
+  }
+}
+
+function checkAgents(settings: GatewaySettings, tree: Tree, report: Report): void {
+  const accepting = [...settings.servers.values()].filter(({ accepts }) => accepts.length > 0);
+  const hasAgents = tree.single.has('agents');
+  for (const server of accepting) {
+    if (hasAgents) break;
+    const item = itemOf(tree, 'servers', server.name);
+    const entry = item.entries.get('accepts');
+    report.error(
+      entry?.place ?? item.place,
+      `${item.subject}.accepts`,
+      'lets agents dial in, but there is no [agents]; write [agents] with secret_file = "hub.secret"',
+    );
+  }
+  if (hasAgents && accepting.length === 0 && tree.named.get('servers')!.size === settings.servers.size) {
+    const { place } = tree.single.get('agents')!;
+    report.warn(place, 'agents', 'cannot dial in: no server accepts them; write accepts = ["native"] in one of [servers]');
+  }
+  for (const [name, upstream] of settings.upstreams) {
+    if (upstream.of !== 'agents') continue;
+    const item = itemOf(tree, 'upstreams', name);
+    const place = item.entries.get('agents')?.place ?? item.place;
+    if (!hasAgents)
+      report.error(
+        place,
+        `${item.subject}.agents`,
+        'needs agents that dial in, but there is no [agents]; write [agents] with secret_file = "hub.secret", and accepts = ["native"] in a server',
+      );
+    else if (accepting.length === 0 && tree.named.get('servers')!.size === settings.servers.size)
+      report.error(
+        place,
+        `${item.subject}.agents`,
+        'needs agents that dial in, but no server accepts them; write accepts = ["native"] in one of [servers]',
+      );
+  }
+}

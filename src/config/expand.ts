@@ -1,0 +1,40 @@
+import { Wrong } from '../schema/wrong.ts';
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Puts variables of the environment into text: `${NAME}`, and `${NAME:default}` for when it is not set or empty. `$${NAME}` stays as `${NAME}`.
+ * Only names in capitals are meant: `$name`, `${name}` and `$1` belong to rewrites and header values and stay as they are.
+ * @throws Wrong for a variable that is not there
+ */
+export function expand(text: string, env: Env): string {
+  if (!text.includes('${')) return text;
+  return text.replace(VARIABLE, (whole, escape: string, name: string, fallback: string | undefined) => {
+    if (escape !== '') return whole.slice(1);
+    const value = Object.hasOwn(env, name) ? env[name] : undefined;
+    if (value !== undefined && value !== '') return value;
+    if (fallback !== undefined) return fallback;
+    throw new Wrong(
+      `names a variable that is ${value === undefined ? 'not set' : 'empty'}`,
+      `set ${name}, or write \${${name}:default}`,
+      `\${${name}}`,
+    );
+  });
+}
+
+const VARIABLE = /(\$?)\$\{([A-Z_][A-Z\d_]*)(?::([^}]*))?\}/g;
+
+/** The same for every text in a list or table. */
+export function expandAll(value: unknown, env: Env): unknown {
+  if (typeof value === 'string') return expand(value, env);
+  if (Array.isArray(value)) return value.map((item) => expandAll(item, env));
+  if (!isTable(value)) return value;
+  const expanded: Record<string, unknown> = Object.create(null);
+  for (const [key, item] of Object.entries(value)) expanded[key] = expandAll(item, env);
+  return expanded;
+}
+
+/** A TOML table, as opposed to a list or a date. */
+export function isTable(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
+}

@@ -1,0 +1,248 @@
+import { createHash } from 'node:crypto';
+import { locationTable, type LocationSettings } from '../proxy/location-section.ts';
+import { compileRule, type Rule } from '../proxy/rule.ts';
+import { tomlName, type Table, type Values } from '../schema/setting.ts';
+import { Wrong } from '../schema/wrong.ts';
+import { agentUpstreamFindings, agentUpstreamTable, type AgentUpstreamSettings } from '../upstream/agents-section.ts';
+import { upstreamFindings, upstreamTable, type UpstreamSettings } from '../upstream/section.ts';
+import { crossCheck } from './cross-check.ts';
+import { knownKeys } from './file.ts';
+import { takeIn } from './includes.ts';
+import { type Retired, type RetiredKeys, readItem } from './item.ts';
+import { renameOldKeys } from './legacy.ts';
+import { readText } from './read-text.ts';
+import { Report } from './report.ts';
+import { quoted } from './resolve.ts';
+import { agentsTable, type AgentsSettings } from './sections/agents.ts';
+import { basicSettings, basicTable, retiredBasicKeys, type BasicSettings } from './sections/basic.ts';
+import { certificateSettings, certificateTable, type CertificateSettings } from './sections/certificate.ts';
+import { pluginTable, type PluginSettings } from './sections/plugin.ts';
+import { retiredServerKeys, serverSettings, serverTable, type ServerSettings } from './sections/server.ts';
+import { storageTable } from './sections/storage.ts';
+import { Slices } from './slices.ts';
+import { readSource, watchedPaths } from './source.ts';
+import { type Item, readTree, type Sections, type Tree } from './tree.ts';
+
+/** An upstream is made of addresses or of agents. */
+export type UpstreamItem =
+  | { readonly of: 'addresses'; readonly name: string; readonly settings: UpstreamSettings; readonly fingerprint: string }
+  | { readonly of: 'agents'; readonly name: string; readonly settings: AgentUpstreamSettings; readonly fingerprint: string };
+
+export interface LocationItem {
+  readonly name: string;
+  readonly settings: LocationSettings;
+  readonly rule: Rule;
+  readonly fingerprint: string;
+}
+
+/** Everything that `windlass run` needs to know: checked, and every reference leads somewhere. Items are in the order of the files. */
+export interface GatewaySettings {
+  readonly basic: BasicSettings;
+  readonly servers: ReadonlyMap<string, ServerSettings>;
+  readonly locations: ReadonlyMap<string, LocationItem>;
+  readonly upstreams: ReadonlyMap<string, UpstreamItem>;
+  readonly plugins: ReadonlyMap<string, PluginSettings>;
+  readonly certificates: ReadonlyMap<string, CertificateSettings>;
+  /** Null: nobody may dial in. */
+  readonly agents: AgentsSettings | null;
+  /** Files and folders whose change may change the settings: those of the configuration, and PEM files. */
+  readonly watched: readonly string[];
+}
+
+export interface LoadedGateway {
+  readonly settings: GatewaySettings;
+  /** One line each. */
+  readonly warnings: readonly string[];
+}
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+export const GATEWAY_SECTIONS: Sections = {
+  single: ['basic', 'agents'],
+  named: ['servers', 'locations', 'upstreams', 'plugins', 'proxy_plugins', 'certificates', 'storages'],
+  foreign: ['hub', 'agent', 'proxy'],
+  topLevel: 'basic',
+};
+
+/** Reads a TOML file, or a folder of them as one. @throws SettingsError with everything that is wrong, one line each */
+export async function loadGateway(source: string, env: Env): Promise<LoadedGateway> {
+  const report = new Report();
+  const slices = new Slices();
+  const files = readSource(source, report);
+  const tree = await readTree(files, GATEWAY_SECTIONS, env, report, slices);
+  renameOldKeys(tree, report);
+  await takeIn(tree, env, report);
+  const reader = new Reader(tree, report, slices);
+  const settings = await reader.read(watchedPaths(source, files));
+  report.throwErrors();
+  return { settings, warnings: report.warnings() };
+}
+
+/** Makes settings of a tree, room by room. What is wrong goes to the report, and the item is left out. */
+class Reader {
+  readonly #tree: Tree;
+  readonly #report: Report;
+  readonly #slices: Slices;
+  readonly #pemPaths = new Set<string>();
+
+  constructor(tree: Tree, report: Report, slices: Slices) {
+    this.#tree = tree;
+    this.#report = report;
+    this.#slices = slices;
+  }
+
+  async read(sources: readonly string[]): Promise<GatewaySettings> {
+    const basicItem = this.#tree.single.get('basic');
+    const basicValues = basicItem === undefined ? null : this.#values(basicTable, retiredBasicKeys, basicItem);
+    const basic = basicSettings(basicValues ?? defaultsOf(basicTable));
+    const agentsItem = this.#tree.single.get('agents');
+    const settings: GatewaySettings = {
+      basic,
+      servers: await this.#each('servers', (item) => {
+        const values = this.#values(serverTable, retiredServerKeys, item);
+        return values === null ? null : serverSettings(item.name, values, basic, this.#fingerprint(item, values));
+      }),
+      locations: await this.#each('locations', (item) => this.#location(item)),
+      upstreams: await this.#each('upstreams', (item) => this.#upstream(item)),
+      plugins: await this.#each('plugins', (item) => this.#plugin(item)),
+      certificates: await this.#each('certificates', (item) => this.#certificate(item)),
+      agents: agentsItem === undefined ? null : this.#values(agentsTable, NONE, agentsItem),
+      watched: [],
+    };
+    await this.#each('storages', (item) => this.#values(storageTable, NONE, item));
+    await crossCheck(settings, this.#tree, this.#report, this.#slices);
+    const revoked = settings.agents?.revokedFile;
+    return { ...settings, watched: [...new Set([...sources, ...this.#pemPaths, ...(revoked == null ? [] : [revoked])])] };
+  }
+
+  async #each<T>(section: string, read: (item: Item) => T | null): Promise<ReadonlyMap<string, T>> {
+    const found = new Map<string, T>();
+    for (const [name, item] of this.#tree.named.get(section) ?? []) {
+      await this.#slices.pause();
+      const one = read(item);
+      if (one !== null) found.set(name, one);
+    }
+    return found;
+  }
+
+  #values<T extends Table>(table: T, retired: RetiredKeys, item: Item): Values<T> | null {
+    return readItem(table, retired, item, readText, this.#report);
+  }
+
+  /** Equal for equal settings, the contents of files that they name included; tells nothing of them. */
+  #fingerprint(item: Item, values: Readonly<Record<string, unknown>>): string {
+    const hash = createHash('sha256');
+    for (const [key, { value }] of [...item.entries].toSorted(([a], [b]) => (a < b ? -1 : 1)))
+      hash.update(JSON.stringify([key, value], (_, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part)));
+    for (const value of Object.values(values)) {
+      if (typeof value !== 'object' || value === null || !('path' in value) || !('text' in value)) continue;
+      if (typeof value.path === 'string') this.#pemPaths.add(value.path);
+      if (typeof value.text === 'string') hash.update('\0').update(value.text);
+    }
+    return hash.digest('base64url');
+  }
+
+  #location(item: Item): LocationItem | null {
+    const values = this.#values(locationTable, NONE, item);
+    if (values === null) return null;
+    const settings: LocationSettings = { ...values, name: item.name };
+    try {
+      return { name: item.name, settings, rule: compileRule(settings), fingerprint: this.#fingerprint(item, values) };
+    } catch (error) {
+      if (!(error instanceof Wrong)) throw error;
+      this.#report.error(item.place, item.subject, `${error.part === null ? '' : `${quoted(error.part)} `}${error.message}; ${error.fix}`);
+      return null;
+    }
+  }
+
+  #upstream(item: Item): UpstreamItem | null {
+    const given = new Set(givenNames(item, item.entries.has('agents') ? agentUpstreamTable : upstreamTable));
+    if (item.entries.has('agents')) {
+      const values = this.#values(agentUpstreamTable, ONLY_ADDRESSES, item);
+      if (values === null || !this.#findings(item, agentUpstreamFindings(values, given))) return null;
+      return { of: 'agents', name: item.name, settings: { ...values, name: item.name }, fingerprint: this.#fingerprint(item, values) };
+    }
+    if (!item.entries.has('addrs')) {
+      this.#report.error(
+        item.place,
+        item.subject,
+        'has neither addrs nor agents; write addrs = ["127.0.0.1:3000"], or agents = "*" for agents that dial in',
+      );
+      return null;
+    }
+    const values = this.#values(upstreamTable, ONLY_AGENTS, item);
+    if (values === null || !this.#findings(item, upstreamFindings(values, given))) return null;
+    return { of: 'addresses', name: item.name, settings: { ...values, name: item.name }, fingerprint: this.#fingerprint(item, values) };
+  }
+
+  /** False when one of them is an error. */
+  #findings(item: Item, findings: readonly Finding[]): boolean {
+    let isGood = true;
+    for (const { severity, key, message, fix } of findings) {
+      const entry = item.entries.get(tomlName(key));
+      const place = entry?.place ?? item.place;
+      const subject = `${item.subject}.${entry?.key ?? tomlName(key)}`;
+      if (severity === 'warning') this.#report.warn(place, subject, `${message}; ${fix}`);
+      else {
+        isGood = false;
+        this.#report.error(place, subject, `${message}; ${fix}`);
+      }
+    }
+    return isGood;
+  }
+
+  #plugin(item: Item): PluginSettings | null {
+    const own = new Map([...item.entries].filter(([key]) => key === 'category' || key === 'step'));
+    const values = this.#values(pluginTable, NONE, { ...item, entries: own });
+    if (values === null) return null;
+    const options = new Map([...item.entries].filter(([key]) => !own.has(key) && key !== 'remark'));
+    return { name: item.name, ...values, place: item.place, options, fingerprint: this.#fingerprint(item, {}) };
+  }
+
+  #certificate(item: Item): CertificateSettings | null {
+    const values = this.#values(certificateTable, NONE, item);
+    if (values === null) return null;
+    try {
+      return certificateSettings(item.name, values, this.#fingerprint(item, values));
+    } catch (error) {
+      if (!(error instanceof Wrong)) throw error;
+      const entry = item.entries.get(error.part ?? '');
+      this.#report.error(entry?.place ?? item.place, `${item.subject}.${error.part ?? ''}`, `${error.message}; ${error.fix}`);
+      return null;
+    }
+  }
+}
+
+interface Finding {
+  readonly severity: 'error' | 'warning';
+  readonly key: string;
+  readonly message: string;
+  readonly fix: string;
+}
+
+const NONE: RetiredKeys = new Map();
+
+/** Keys of the other kind of upstream. */
+function strange(table: Table, other: Table, says: string): RetiredKeys {
+  return new Map(
+    Object.keys(other)
+      .filter((key) => !Object.hasOwn(table, key))
+      .map((key): [string, Retired] => [tomlName(key), { level: 'error', says }]),
+  );
+}
+
+const ONLY_ADDRESSES = strange(
+  agentUpstreamTable,
+  upstreamTable,
+  'is for upstreams with addrs, and this one has agents; leave it out, or leave agents out',
+);
+const ONLY_AGENTS = strange(upstreamTable, agentUpstreamTable, 'is for upstreams with agents, and this one has addrs; leave it out');
+
+function givenNames(item: Item, table: Table): readonly string[] {
+  const known = knownKeys(table);
+  return [...item.entries.keys()].flatMap((key) => known.get(key) ?? []);
+}
+
+function defaultsOf<T extends Table>(table: T): Values<T> {
+  return Object.fromEntries(Object.entries(table).map(([name, { fallback }]) => [name, fallback])) as Values<T>;
+}

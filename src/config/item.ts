@@ -1,0 +1,91 @@
+import { nearest } from '../schema/nearest.ts';
+import { path as pathKind } from '../schema/kind.ts';
+import { tomlName, type Setting, type Table, type Values } from '../schema/setting.ts';
+import { Wrong } from '../schema/wrong.ts';
+import { knownKeys, type ReadText } from './file.ts';
+import type { Report } from './report.ts';
+import { quoted, scalarText } from './resolve.ts';
+import { readSecretFile } from './secret-file.ts';
+import type { Entry, Item } from './tree.ts';
+
+/** A key of Pingap that is not ours: what to say of it. */
+export interface Retired {
+  /** `error` where ignoring it would change who gets traffic or who may pass. */
+  readonly level: 'warning' | 'error';
+  /** What it would have done and what to do instead; the end of a sentence whose subject is the key. */
+  readonly says: string;
+  /** Values that change nothing and pass without a word. */
+  readonly harmless?: (value: unknown) => boolean;
+}
+
+export type RetiredKeys = ReadonlyMap<string, Retired>;
+
+/** What every item may have beside its own keys. */
+const COMMON_KEYS: ReadonlySet<string> = new Set(['remark', 'includes']);
+
+/** The settings of one item by its table. Null when something is wrong with them; that is in the report then. */
+export function readItem<T extends Table>(table: T, retired: RetiredKeys, item: Item, readText: ReadText, report: Report): Values<T> | null {
+  let isGood = true;
+  const fail = (entry: Entry | null, subject: string, message: string): void => {
+    isGood = false;
+    report.error(entry?.place ?? item.place, subject, message);
+  };
+  const known = knownKeys(table);
+  const given = new Map<string, Entry>();
+  for (const [key, entry] of item.entries) {
+    const subject = `${item.subject}.${entry.key}`;
+    const name = known.get(key);
+    if (name === undefined) {
+      const old = retired.get(key);
+      if (old !== undefined) {
+        if (old.harmless?.(entry.value) === true) continue;
+        if (old.level === 'error') fail(entry, subject, old.says);
+        else report.warn(entry.place, subject, old.says);
+      } else if (COMMON_KEYS.has(key)) {
+        if (key === 'remark' && typeof entry.value !== 'string') fail(entry, subject, 'is not text; write it in quotes');
+      } else {
+        const near = nearest(key, [...known.keys(), ...COMMON_KEYS, ...retired.keys()]);
+        fail(entry, subject, `is no setting; ${near === null ? 'windlass help config names those there are' : `did you mean ${near}?`}`);
+      }
+      continue;
+    }
+    const other = given.get(name);
+    if (other === undefined) given.set(name, entry);
+    else fail(entry, subject, `is the same setting as ${other.key}; keep one`);
+  }
+  const values: Record<string, unknown> = Object.create(null);
+  for (const [name, setting] of Object.entries(table)) {
+    const twin = setting.secret === undefined ? undefined : given.get(`${name}File`);
+    const entry = given.get(name);
+    if (entry !== undefined && twin !== undefined)
+      fail(twin, `${item.subject}.${twin.key}`, `and ${entry.key} are both given; keep one (the file is safer)`);
+    const found = entry ?? twin;
+    if (found === undefined) {
+      if ('fallback' in setting) values[name] = setting.fallback;
+      else fail(null, item.subject, `needs ${tomlName(name)}${setting.hint === undefined ? '' : `; ${setting.hint}`}`);
+      continue;
+    }
+    try {
+      values[name] = found === twin ? fromSecretFile(setting, found, readText) : setting.kind.fromToml(found.value, found.place.file.folder);
+    } catch (error) {
+      if (!(error instanceof Wrong)) throw error;
+      const shown = shownOf(setting, found, error, found === twin);
+      fail(found, `${item.subject}.${found.key}`, `${shown === null ? '' : `${shown} `}${error.message}; ${error.fix}`);
+    }
+  }
+  return isGood ? (values as Values<T>) : null;
+}
+
+function fromSecretFile(setting: Setting<unknown>, entry: Entry, readText: ReadText): unknown {
+  const path = pathKind().fromToml(entry.value, entry.place.file.folder);
+  return readSecretFile(setting, path, readText);
+}
+
+/** The guilty value, unless it may be secret. */
+function shownOf(setting: Setting<unknown>, entry: Entry, wrong: Wrong, isFile: boolean): string | null {
+  if (setting.secret !== undefined && !isFile) return null;
+  if (entry.written !== null) return entry.written === '' ? null : quoted(entry.written);
+  if (wrong.part !== null) return quoted(wrong.part);
+  const text = scalarText(entry.value);
+  return text === null ? null : quoted(setting.kind.redact(text));
+}

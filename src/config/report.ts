@@ -1,0 +1,55 @@
+import { configLimits } from './limits.ts';
+import { SettingsError } from './settings-error.ts';
+import { type Place, placeText, positionOf } from './text-file.ts';
+
+/** What is said about a configuration: every error and warning, each with its place. */
+export class Report {
+  readonly #errors: Said[] = [];
+  readonly #warnings: Said[] = [];
+
+  /** `subject` is `section.item.key`; `message` says what is wrong with it and what to write instead. Without a place the subject says where. */
+  error(place: Place | null, subject: string, message: string): void {
+    this.#errors.push({ place, text: subject === '' ? message : `${subject} ${message}` });
+  }
+
+  warn(place: Place | null, subject: string, message: string): void {
+    this.#warnings.push({ place, text: subject === '' ? message : `${subject} ${message}` });
+  }
+
+  get failed(): boolean {
+    return this.#errors.length > 0;
+  }
+
+  /** One line each, in the order of the files. */
+  warnings(): readonly string[] {
+    return linesOf(this.#warnings);
+  }
+
+  /** @throws SettingsError with every error, when there is one */
+  throwErrors(): void {
+    if (!this.failed) return;
+    throw new SettingsError(linesOf(this.#errors));
+  }
+}
+
+interface Said {
+  readonly place: Place | null;
+  readonly text: string;
+}
+
+function linesOf(said: readonly Said[]): readonly string[] {
+  const lines = said
+    .slice(0, configLimits.problems)
+    .map(({ place, text }) => ({
+      file: place?.file.path ?? '',
+      at: place === null ? null : positionOf(place),
+      line: place === null ? text : `${placeText(place)} ${text}`,
+    }))
+    .toSorted(
+      (a, b) =>
+        (a.file < b.file ? -1 : a.file > b.file ? 1 : 0) || (a.at?.line ?? 0) - (b.at?.line ?? 0) || (a.at?.column ?? 0) - (b.at?.column ?? 0),
+    )
+    .map(({ line }) => line);
+  const unsaid = said.length - lines.length;
+  return unsaid === 0 ? lines : [...lines, `and ${unsaid} more`];
+}

@@ -1,0 +1,48 @@
+import { integer, list, path, secrets, siblings, text, textLike } from '../../schema/kind.ts';
+import { setting, type Values } from '../../schema/setting.ts';
+import type { UpstreamUrl } from '../../schema/upstream-url.ts';
+
+const WHO = 'Who may dial in';
+
+/** Settings of agents that dial in, section [agents]. Where they dial in is `accepts` of a server. */
+export const agentsTable = {
+  secret: setting({
+    kind: secrets(),
+    group: WHO,
+    help: 'seals agent tokens; a file may hold several lines: the first seals, all open',
+    hint: 'write secret_file = "hub.secret"; openssl rand -hex 32 makes a good one',
+    secret: 'lines',
+  }),
+  revoked: setting<readonly string[]>({
+    kind: list(text('ID', 'id or name of a token')),
+    group: WHO,
+    help: 'tokens that are worth nothing any more; their agents are cut off',
+    fallback: [],
+    fallbackText: 'none',
+  }),
+  revokedFile: setting<string | null>({
+    kind: path('path of a file with one id or name per line'),
+    group: WHO,
+    help: 'the same in a file, which is read anew when it changes',
+    fallback: null,
+    fallbackText: 'none',
+  }),
+  maxAgents: setting({ kind: integer(0, 10_000_000), group: WHO, help: 'most agents at once; 0 = unlimited', fallback: 0 }),
+  hubId: setting<string | null>({
+    kind: textLike(/^[\w.-]{1,64}$/, 'NAME', 'name', 'use up to 64 letters, digits, dots and dashes'),
+    group: 'Several hubs',
+    help: 'names this hub to agents and in logs',
+    fallback: null,
+    fallbackText: 'random',
+  }),
+  sibling: setting<ReadonlyMap<string, UpstreamUrl>>({
+    kind: siblings(),
+    group: 'Several hubs',
+    help: 'another hub by its id, and where agents reach it: every agent that comes here dials that one too',
+    fallback: new Map(),
+    fallbackText: 'none',
+    aliases: ['siblings'],
+  }),
+} as const;
+
+export type AgentsSettings = Values<typeof agentsTable>;

@@ -1,0 +1,168 @@
+import { LOG_LEVELS, type LogLevel } from '../../observe/log.ts';
+import { Cidrs } from '../../schema/cidrs.ts';
+import { cidrs, duration, integer, text, toggle, type Kind } from '../../schema/kind.ts';
+import { nearest } from '../../schema/nearest.ts';
+import { setting, type Values } from '../../schema/setting.ts';
+import { longText, textsByStatus } from '../../schema/template-texts.ts';
+import { Wrong } from '../../schema/wrong.ts';
+import type { Address } from '../../schema/address.ts';
+import { adminAddr, commonTable } from '../common.ts';
+import type { Retired, RetiredKeys } from '../item.ts';
+import type { CommonSettings, LogFormat } from '../settings.ts';
+
+const START = 'To start';
+const ERRORS = 'Errors';
+const LOG = 'Log';
+const STOP = 'Stopping and reloading';
+const CLIENTS = 'Clients';
+
+/** Pingap allows `info,pingap=debug`: what stands alone in it counts. */
+const LEVEL: Kind<LogLevel> = {
+  ...commonTable.logLevel.kind,
+  fromToml: (value) => {
+    if (typeof value !== 'string') throw new Wrong('is not text', 'write it in quotes, such as "info"');
+    const plain = value
+      .split(',')
+      .map((part) => part.trim().toLowerCase())
+      .filter((part) => !part.includes('='));
+    const found = LOG_LEVELS.find((level) => level === plain[0]);
+    if (found !== undefined && plain.length === 1) return found;
+    const near = nearest(plain[0] ?? '', LOG_LEVELS);
+    throw new Wrong('is no log level', `${near === null ? '' : `did you mean ${near}? `}(choose one of ${LOG_LEVELS.join(', ')})`);
+  },
+};
+
+/** Settings of the process, section [basic]. */
+export const basicTable = {
+  name: setting({ kind: text('NAME', 'name'), group: START, help: 'names this gateway in logs and metrics', fallback: 'windlass' }),
+  adminAddr: adminAddr({ host: '127.0.0.1', port: 9080 }),
+  trustedProxies: setting({
+    kind: cidrs(),
+    group: CLIENTS,
+    help: 'whose Forwarded and X-Forwarded-* are believed; a server may have its own',
+    fallback: new Cidrs(),
+    fallbackText: 'nobody',
+  }),
+  upstreamKeepalivePoolSize: setting({
+    kind: integer(0, 1_000_000),
+    group: CLIENTS,
+    help: 'most idle connections kept for each upstream that does not say; 0 = none',
+    fallback: 128,
+  }),
+  errorTemplate: setting<string | null>({
+    kind: longText(
+      'page for errors; {{status}}, {{content}}, {{error_type}}, {{version}} and {{request_id}} are put in. One that begins with { is JSON',
+    ),
+    group: ERRORS,
+    help: 'what an error answer says; a server may have its own',
+    fallback: null,
+    fallbackText: 'problem+json or HTML, as the client wants',
+  }),
+  errorTemplates: setting<ReadonlyMap<number, string>>({
+    kind: textsByStatus(),
+    group: ERRORS,
+    help: 'the same for single statuses',
+    fallback: new Map(),
+    fallbackText: 'none',
+  }),
+  logLevel: setting<LogLevel>({ ...commonTable.logLevel, kind: LEVEL, group: LOG }),
+  logFormat: setting<LogFormat>({ ...commonTable.logFormat, group: LOG }),
+  logFormatJson: setting<boolean | null>({
+    kind: toggle(),
+    group: LOG,
+    help: 'the same as log_format = "json" or "pretty"',
+    fallback: null,
+    fallbackText: 'as log_format says',
+  }),
+  drainTimeout: setting<number | null>({
+    kind: duration(),
+    group: STOP,
+    help: 'after SIGTERM, how long running requests may take to finish',
+    fallback: null,
+    fallbackText: 'grace_period and graceful_shutdown_timeout together, or 30s without them',
+  }),
+  gracePeriod: setting<number | null>({
+    kind: duration(),
+    group: STOP,
+    help: "Pingap's word for the first part of drain_timeout",
+    fallback: null,
+    fallbackText: 'none',
+  }),
+  gracefulShutdownTimeout: setting<number | null>({
+    kind: duration(),
+    group: STOP,
+    help: "Pingap's word for the second part of drain_timeout",
+    fallback: null,
+    fallbackText: 'none',
+  }),
+  drainDelay: setting({
+    kind: duration(),
+    group: STOP,
+    help: 'after SIGTERM, how long to go on serving while /readyz says 503, for load balancers to notice',
+    fallback: 0,
+  }),
+  autoRestartCheckInterval: setting({
+    kind: duration(),
+    group: STOP,
+    help: 'how often to look whether the files have changed, beside being told by the system; 0 = only SIGHUP reloads',
+    fallback: 90_000,
+  }),
+} as const;
+
+/** What the whole gateway has. */
+export interface BasicSettings extends CommonSettings {
+  readonly name: string;
+  readonly trustedProxies: Cidrs;
+  /** Idle connections kept for an upstream that does not say. */
+  readonly upstreamPoolSize: number;
+  /** Null = problem+json or HTML of our own. */
+  readonly errorTemplate: string | null;
+  readonly errorTemplates: ReadonlyMap<number, string>;
+  readonly adminAddr: Address | null;
+  readonly drainDelayMs: number;
+  /** Between two looks at the files, ms; 0 = they are not watched. */
+  readonly watchIntervalMs: number;
+}
+
+export function basicSettings(values: Values<typeof basicTable>): BasicSettings {
+  const { gracePeriod, gracefulShutdownTimeout } = values;
+  const pingapDrainMs = gracePeriod === null && gracefulShutdownTimeout === null ? null : (gracePeriod ?? 0) + (gracefulShutdownTimeout ?? 0);
+  return {
+    name: values.name,
+    adminAddr: values.adminAddr,
+    trustedProxies: values.trustedProxies,
+    upstreamPoolSize: values.upstreamKeepalivePoolSize,
+    errorTemplate: values.errorTemplate,
+    errorTemplates: values.errorTemplates,
+    logLevel: values.logLevel,
+    logFormat: values.logFormatJson === null ? values.logFormat : values.logFormatJson ? 'json' : 'pretty',
+    drainTimeoutMs: values.drainTimeout ?? pingapDrainMs ?? 30_000,
+    drainDelayMs: values.drainDelay,
+    watchIntervalMs: values.autoRestartCheckInterval,
+  };
+}
+
+const SUPERVISOR = 'is not used: leave it to what supervises the process (systemd, a container)';
+const ROTATION = 'is not used: the log goes to standard error, and whoever takes it there rotates it; access logs of servers rotate by themselves';
+
+/** Pingap's keys that are not ours. */
+export const retiredBasicKeys: RetiredKeys = new Map<string, Retired>([
+  ['pid_file', { level: 'warning', says: SUPERVISOR }],
+  ['upgrade_sock', { level: 'warning', says: 'is not used: SIGHUP reloads everything, listeners included, in the running process' }],
+  ['error_log', { level: 'warning', says: 'is not used: the log goes to standard error; redirect it where the process is started' }],
+  ['user', { level: 'warning', says: 'is not used: start the process as that user (User= of systemd); it needs no root for ports from 1024 on' }],
+  ['group', { level: 'warning', says: 'is not used: start the process with that group (Group= of systemd)' }],
+  ['threads', { level: 'warning', says: 'is not used: one process serves on one core; start several that share the port for more' }],
+  ['work_stealing', { level: 'warning', says: 'is not used: there are no threads that could steal work' }],
+  ['listener_tasks_per_fd', { level: 'warning', says: 'is not used: one loop accepts for all listeners' }],
+  ['webhook', { level: 'warning', says: 'is not used: watch the metrics at admin_addr instead' }],
+  ['webhook_type', { level: 'warning', says: 'is not used: watch the metrics at admin_addr instead' }],
+  ['webhook_notifications', { level: 'warning', says: 'is not used: watch the metrics at admin_addr instead' }],
+  ['log_buffered_size', { level: 'warning', says: 'is not used: log lines are written as they come' }],
+  ['log_compress_algorithm', { level: 'warning', says: ROTATION }],
+  ['log_compress_level', { level: 'warning', says: ROTATION }],
+  ['log_compress_days_ago', { level: 'warning', says: ROTATION }],
+  ['log_compress_time_point_hour', { level: 'warning', says: ROTATION }],
+  ['sentry', { level: 'warning', says: 'is not used: errors are in the log, one line each, as JSON if wanted' }],
+  ['pyroscope', { level: 'warning', says: 'is not used: node --cpu-prof makes profiles' }],
+]);

@@ -1,0 +1,44 @@
+import { Positions, type Position } from './position.ts';
+
+/** One TOML file of a configuration. */
+export class TextFile {
+  /** As it is named in messages. */
+  readonly path: string;
+  /** Relative paths in the file start here. */
+  readonly folder: string;
+  readonly text: string;
+  #positions: Positions | null = null;
+
+  constructor(path: string, folder: string, text: string) {
+    this.path = path;
+    this.folder = folder;
+    this.text = text;
+  }
+
+  /** Looked for only when there is something to say about the file. */
+  get positions(): Positions {
+    this.#positions ??= new Positions(this.text);
+    return this.#positions;
+  }
+}
+
+/** Where something stands. */
+export interface Place {
+  readonly file: TextFile;
+  readonly path: readonly string[];
+}
+
+/** `a.toml:3:1`, or the file alone when it is not known where. */
+export function placeText({ file, path }: Place): string {
+  const position = positionOf({ file, path });
+  return position === null ? file.path : `${file.path}:${position.line}:${position.column}`;
+}
+
+/** Of the thing itself or, when it stands nowhere, of what it belongs to. */
+export function positionOf({ file, path }: Place): Position | null {
+  for (let n = path.length; n > 0; n--) {
+    const position = file.positions.of(path.slice(0, n));
+    if (position !== null) return position;
+  }
+  return null;
+}
