@@ -121,6 +121,7 @@ export class Front {
       load: new Load(),
       attempts: ATTEMPTS,
       retryWindowMs: 0,
+      tellsTiming: false,
       edits: null,
       replyEdits: null,
     };

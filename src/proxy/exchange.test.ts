@@ -143,6 +143,7 @@ function proxyFor(upstream: FakeUpstream, patience = 60_000, concurrent = 0, of:
     load: new Load(),
     attempts: 2,
     retryWindowMs: 0,
+    tellsTiming: false,
     edits: null,
     replyEdits: null,
     ...of,

@@ -14,6 +14,7 @@ import type { Entry } from './journal.ts';
 import { REDISPATCHES } from './limits.ts';
 import type { Load, Location, Match } from './location.ts';
 import { rescue, type Wish, wishOf } from './rescue.ts';
+import { serverTiming } from './server-timing.ts';
 import type { Site } from './site.ts';
 
 /** A request sink that can give back what it was given, while no byte of an answer has come. */
@@ -29,9 +30,9 @@ export class Exchange implements RequestSink, Waiter, Timed {
   readonly #proxy: Proxy;
   readonly site: Site;
   readonly location: Location;
-  readonly captures: Captures;
-  /** Null: its captures name none; then it is answered before it gets anywhere. */
-  readonly upstream: Upstream | null;
+  captures: Captures;
+  /** Set before it waits or goes anywhere. */
+  upstream: Upstream | null = null;
   readonly reply: ReplySink;
   readonly notes: Notes;
   #writer: Writer | null = null;
@@ -86,7 +87,6 @@ export class Exchange implements RequestSink, Waiter, Timed {
     const location = match === null ? site.nowhere : match.value;
     this.location = location;
     this.captures = match === null ? null : match.captures;
-    this.upstream = location.upstream ?? location.choose?.(this.captures) ?? null;
     this.reply = reply;
     this.notes = notes;
     this.arrival = arrival;
@@ -210,6 +210,8 @@ export class Exchange implements RequestSink, Waiter, Timed {
     notes.agent = candidate.agentId;
     notes.began = 'no';
     notes.onAbort = this.upstream!.onAbort ?? null;
+    const { edits } = this.location;
+    if (edits !== null && edits.applyLate !== null) edits.applyLate(head, this.captures, notes);
     if (head.expectContinue) this.reply.informational(ResponseHead.make(100, [], -1));
     if (this.upstream!.keepsHeads && this.head === null) this.head = head.keep();
     let sink: RequestSink;
@@ -468,6 +470,7 @@ class Attempt implements ReplySink {
       if (head.has(SLIME_AGENT_ID)) head.remove(SLIME_AGENT_ID);
       head.tail = head.tail === '' ? replyFields : head.tail + replyFields;
     }
+    if (exchange.location.tellsTiming) head.tail += serverTiming(exchange.notes, exchange.site.loop.clock.now());
     exchange.entry?.answered(head);
     exchange.reply.head(head);
   }

@@ -50,7 +50,6 @@ export class Proxy {
   }
 
   #admit(exchange: Exchange, { value: location, captures }: Match<Location>, head: RequestHead, notes: Notes): Failure | null {
-    if (exchange.upstream === null) return new Failure('no_location', 'the upstream that this address names does not exist');
     if (location.bodyBytes > 0 && head.length > location.bodyBytes)
       return new Failure('body_too_large', `the body has ${head.length} bytes, of at most ${location.bodyBytes}`);
     if (location.maxRunning > 0) {
@@ -60,10 +59,14 @@ export class Proxy {
       exchange.load = load;
     }
     if (head.upgrade !== '' && !location.upgrades.has(head.upgrade.toLowerCase())) head.upgrade = '';
-    if (location.edits === null) return null;
-    const failure = location.edits.apply(head, captures, notes);
-    if (failure === null) exchange.entry?.changed(head);
-    return failure;
+    if (location.edits !== null) {
+      const edited = location.edits.apply(head, captures, notes);
+      if (edited instanceof Failure) return edited;
+      exchange.captures = edited;
+      exchange.entry?.changed(head);
+    }
+    exchange.upstream = location.upstream ?? location.choose?.(exchange.captures) ?? null;
+    return exchange.upstream === null ? new Failure('no_location', 'there is no upstream for this address') : null;
   }
 
   /** The last byte of an answer is with the kernel, or the exchange died. Once per exchange. */

@@ -16,8 +16,10 @@ export interface Match<T> {
 
 /** Changes a request before it goes out. */
 export interface RequestEdits {
-  /** @returns null, or why the request cannot be served so */
-  apply(head: RequestHead, captures: Captures, notes: Notes): Failure | null;
+  /** Once per request, before an endpoint is chosen. @returns the captures from now on, or why the request cannot be served */
+  apply(head: RequestHead, captures: Captures, notes: Notes): Captures | Failure;
+  /** Null: nothing depends on the endpoint. Else once per attempt, when it has been chosen. */
+  readonly applyLate: ((head: RequestHead, captures: Captures, notes: Notes) => void) | null;
 }
 
 /** Changes the head of an answer. */
@@ -48,8 +50,10 @@ export interface Location {
   readonly attempts: number;
   /** No further attempt later than this after the first byte of the request, ms; 0 = no limit but `timeoutMs`. */
   readonly retryWindowMs: number;
+  /** Answers tell how long queue and upstream took (`Server-Timing`). */
+  readonly tellsTiming: boolean;
   /** What is changed of a request before it goes out; null = nothing. */
   readonly edits: RequestEdits | null;
-  /** What is changed of the head of an answer. */
+  /** What is changed of the head of an answer; null = nothing. */
   readonly replyEdits: ReplyEdits | null;
 }
