@@ -93,6 +93,27 @@ export const locationTable = {
     fallback: [],
     fallbackText: 'none',
   }),
+  setResponseHeaders: setting<readonly FieldText[]>({
+    kind: fieldTexts(),
+    group: SEND,
+    help: 'headers of the answer to set, as name: value',
+    fallback: [],
+    fallbackText: 'none',
+  }),
+  addResponseHeaders: setting<readonly FieldText[]>({
+    kind: fieldTexts(),
+    group: SEND,
+    help: 'headers of the answer to add to those of the same name',
+    fallback: [],
+    fallbackText: 'none',
+  }),
+  removeResponseHeaders: setting<readonly string[]>({
+    kind: fieldNames(),
+    group: SEND,
+    help: 'headers of the answer to take out',
+    fallback: [],
+    fallbackText: 'none',
+  }),
   enableReverseProxyHeaders: setting({
     kind: toggle(),
     group: SEND,
