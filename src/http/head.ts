@@ -220,14 +220,25 @@ export abstract class Head {
 
 /** Who is at the other end of a client's connection: facts of the connection, the same for all its requests. */
 export interface Peer {
-  /** Text of the remote address, IPv4-mapped IPv6 written as IPv4; '' for a unix socket. */
-  readonly address: string;
-  readonly port: number;
+  /** Text of the remote address, IPv4-mapped IPv6 written as IPv4; '' for a unix socket. What a PROXY header says, where one is expected. */
+  address: string;
+  port: number;
   readonly scheme: 'http' | 'https';
   /** Port of ours that was dialled. */
   readonly localPort: number;
   /** May this peer tell us who its client is (trusted proxy)? */
   trusted: boolean;
+  /** Number of the connection at its listener, from 1; 0 where there is none. */
+  connection: number;
+  /** When it was accepted, monotonic ms. */
+  openedMs: number;
+  /** Requests that came on it so far, this one included. */
+  requests: number;
+  /** `TLSv1.3`, and the cipher by its OpenSSL name; '' without TLS. */
+  tlsVersion: string;
+  tlsCipher: string;
+  /** What the TLS handshake took, ms. */
+  handshakeMs: number;
   /** Scratch of http/forwarded.ts: the forwarding fields of the last request on this connection and the Host they are for. */
   forwardedFor: string;
   forwardedTail: string;
@@ -240,6 +251,12 @@ export function makePeer(address: string, port: number, localPort: number, schem
     localPort,
     scheme,
     trusted,
+    connection: 0,
+    openedMs: 0,
+    requests: 0,
+    tlsVersion: '',
+    tlsCipher: '',
+    handshakeMs: 0,
     forwardedFor: '\0',
     forwardedTail: '',
   };

@@ -18,6 +18,9 @@ export interface ProxyProtocolIn {
   readonly timeoutMs?: number;
 }
 
+/** Why a connection was closed whose peer is not trusted. */
+export const NOT_TRUSTED = 'the peer may not send a PROXY header';
+
 /** One end of a TCP connection. */
 export interface End {
   readonly address: string;

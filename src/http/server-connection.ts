@@ -8,6 +8,7 @@ import { Failure } from './failure.ts';
 import { type Peer, type RequestHead, UNKNOWN_LENGTH } from './head.ts';
 import { Outbox } from './outbox.ts';
 import { INCOMPLETE, parseRequest, REFUSED } from './parse.ts';
+import { parseProxyHeader, PROXY_HEADER_TIMEOUT_MS } from './proxy-protocol.ts';
 import { NOWHERE, ServerExchange } from './server-exchange.ts';
 import type { ServerH1, ServerOptions } from './server-h1.ts';
 
@@ -22,6 +23,8 @@ const DRAINING = 5;
 /** We have said FIN and wait for the peer's, throwing away what comes, so that no RST overtakes our answer. */
 const LINGERING = 6;
 const CLOSED = 7;
+/** Before all else a balancer says who the client is (PROXY protocol). */
+const INTRODUCTION = 8;
 
 const WAITS_MS = Number.POSITIVE_INFINITY;
 
@@ -34,11 +37,10 @@ export class ServerConnection implements WireUser, Timed {
   out!: Outbox;
   due: number;
   place = -1;
-  state = HEAD;
+  state: number = HEAD;
   exchange: ServerExchange | null = null;
   /** Bytes that came and wait: a head that is not complete, or requests behind the one being served. */
   #carry: Buffer | null = null;
-  #served = 0;
   /** Body bytes still to come (BODY), or thrown away so far (DRAINING). */
   #remaining = 0;
   #decoder: ChunkedDecoder | null = null;
@@ -53,7 +55,13 @@ export class ServerConnection implements WireUser, Timed {
     this.#server = server;
     this.options = options;
     this.peer = peer;
-    this.due = options.loop.clock.now() + options.limits.firstByteTimeoutMs;
+    const now = options.loop.clock.now();
+    peer.openedMs = now;
+    // In front of TLS the header has been read already.
+    if (options.proxyProtocol !== undefined && options.proxyProtocol !== null && options.tls === undefined) {
+      this.state = INTRODUCTION;
+      this.due = now + (options.proxyProtocol.timeoutMs ?? PROXY_HEADER_TIMEOUT_MS);
+    } else this.due = now + options.limits.firstByteTimeoutMs;
   }
 
   attach(wire: Wire): void {
@@ -137,10 +145,36 @@ export class ServerConnection implements WireUser, Timed {
         case DRAINING:
           i = this.#throwAway(bytes, i, end);
           break;
+        case INTRODUCTION:
+          i = this.#introduced(bytes, i, end);
+          break;
         default:
           i = end;
       }
     }
+  }
+
+  #introduced(bytes: Buffer, from: number, end: number): number {
+    const header = parseProxyHeader(bytes, from, end);
+    if (header.state === 'incomplete') {
+      this.#carry = Buffer.from(bytes.subarray(from, end));
+      return end;
+    }
+    if (header.state === 'bad') {
+      this.#turnAway(header.reason);
+      return end;
+    }
+    if (header.source !== null) this.#server.introduce(this.peer, header.source);
+    this.state = HEAD;
+    this.due = this.options.loop.sweeper.coarse + this.options.limits.firstByteTimeoutMs;
+    return from + header.bytes;
+  }
+
+  /** No PROXY header came: nothing is answered, since nobody knows in which protocol. */
+  #turnAway(reason: string): void {
+    this.state = CLOSED;
+    this.options.proxyProtocol!.failed(reason, this.peer.address);
+    this.wire.destroy();
   }
 
   #takenOver(head: RequestHead, bytes: Buffer, from: number, end: number): boolean {
@@ -158,12 +192,12 @@ export class ServerConnection implements WireUser, Timed {
     const { options } = this;
     const { limits } = options;
     head.peer = this.peer;
-    this.#served++;
+    const served = ++this.peer.requests;
     this.#server.counts.requests++;
     const notes = new Notes(options.loop.clock.now());
     const exchange = new ServerExchange(this, notes, head);
     this.exchange = exchange;
-    if (this.#served >= limits.requestsPerConnection || this.#server.draining) exchange.keepAlive = false;
+    if (served >= limits.requestsPerConnection || this.#server.draining) exchange.keepAlive = false;
     this.due = WAITS_MS;
     if (limits.bodyBytes > 0 && head.length > limits.bodyBytes) {
       exchange.keepAlive = false;
@@ -363,7 +397,8 @@ export class ServerConnection implements WireUser, Timed {
   }
 
   leaveIfIdle(): void {
-    if (this.exchange === null && this.state === HEAD && this.#carry === null) this.linger();
+    if (this.state === INTRODUCTION) this.wire.destroy();
+    else if (this.exchange === null && this.state === HEAD && this.#carry === null) this.linger();
     else if (this.exchange !== null) this.exchange.keepAlive = false;
   }
 
@@ -456,6 +491,9 @@ export class ServerConnection implements WireUser, Timed {
         break;
       case DRAINING:
         this.linger();
+        break;
+      case INTRODUCTION:
+        this.#turnAway('no PROXY header came in time');
         break;
       default:
         // A slow reader still gets the rest of its answer: closing now would cut it, unnoticed where the end of the connection is its end.

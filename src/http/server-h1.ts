@@ -8,8 +8,9 @@ import type { Handler, Notes, ReplySink, RequestSink } from './exchange.ts';
 import type { Failure } from './failure.ts';
 import { makePeer, type Peer, RequestHead } from './head.ts';
 import type { HttpLimits } from './limits.ts';
+import { type End, NOT_TRUSTED, type ProxyProtocolIn } from './proxy-protocol.ts';
 import { ServerConnection } from './server-connection.ts';
-import { type ServerTls, TlsListener } from './tls-listener.ts';
+import { type Secured, type ServerTls, TlsListener } from './tls-listener.ts';
 
 /** What an HTTP/1 server needs from whoever starts it. */
 export interface ServerOptions {
@@ -28,6 +29,8 @@ export interface ServerOptions {
   readonly halfClose: 'depart' | 'answer';
   /** Connections are encrypted. */
   readonly tls?: ServerTls;
+  /** Every connection begins with a PROXY header, before TLS and HTTP. */
+  readonly proxyProtocol?: ProxyProtocolIn | null;
 }
 
 export interface TakeOver {
@@ -88,8 +91,15 @@ export class ServerH1 {
       this.counts.failedHandshakes++;
       tls.failed(reason, address);
     };
-    this.#tls = new TlsListener({ ...tls, failed }, options, hasRoom, (socket) => this.#accepted(socket));
-    return this.#tls.server;
+    const { loop, proxyProtocol } = this.#options;
+    this.#tls = new TlsListener({ ...tls, failed }, options, {
+      hasRoom,
+      refused: () => this.counts.refusedConnections++,
+      accepted: (socket, secured) => this.#accepted(socket, secured),
+      now: () => loop.clock.now(),
+      proxyProtocol: proxyProtocol ?? null,
+    });
+    return this.#tls.listener;
   }
 
   /** New TLS handshakes use the certificate that there is now. */
@@ -112,23 +122,43 @@ export class ServerH1 {
     });
   }
 
-  #accepted(socket: net.Socket): void {
+  #accepted(socket: net.Socket, secured?: Secured): void {
     const { loop, limits } = this.#options;
+    const proxyProtocol = this.#options.proxyProtocol ?? null;
     if (this.full || (limits.connections > 0 && this.#connections.size >= limits.connections)) {
       this.counts.refusedConnections++;
       socket.destroy();
       return;
     }
-    this.counts.accepted++;
     const address = socket.remoteAddress ?? '';
     const peer = makePeer(address, socket.remotePort ?? 0, socket.localPort ?? 0, this.#tls === null ? 'http' : 'https', false);
+    if (secured === undefined && proxyProtocol !== null && !proxyProtocol.trusted(peer.address)) {
+      this.counts.refusedConnections++;
+      proxyProtocol.failed(NOT_TRUSTED, peer.address);
+      socket.destroy();
+      return;
+    }
+    peer.connection = ++this.counts.accepted;
     peer.trusted = this.#options.trusts(peer.address);
+    if (secured !== undefined) {
+      peer.tlsVersion = secured.version;
+      peer.tlsCipher = secured.cipher;
+      peer.handshakeMs = secured.handshakeMs;
+      if (secured.source !== null) this.introduce(peer, secured.source);
+    }
     const connection = new ServerConnection(this, this.#options, peer);
     if (this.#adopts) connection.attach(new Wire(loop, connection, (onread) => adopt(socket, onread)));
     else connection.attach(new Wire(loop, connection, () => socket).listenToData());
     this.#connections.add(connection);
     this.counts.connections = this.#connections.size;
     loop.sweeper.add(connection);
+  }
+
+  /** @internal A balancer said who the client is. */
+  introduce(peer: Peer, source: End): void {
+    peer.address = source.address;
+    peer.port = source.port;
+    peer.trusted = this.#options.trusts(source.address);
   }
 
   /** @internal */

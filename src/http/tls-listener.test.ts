@@ -10,7 +10,7 @@ const pair = { cert: readFileSync(new URL('one.pem', FIXTURES)), key: readFileSy
 let listener: TlsListener | null = null;
 afterEach(() => {
   listener?.destroy();
-  listener?.server.close();
+  listener?.listener.close();
 });
 
 async function start(handshakeTimeoutMs?: number): Promise<{ connect: () => Promise<net.Socket>; failure: Promise<string> }> {
@@ -22,12 +22,11 @@ async function start(handshakeTimeoutMs?: number): Promise<{ connect: () => Prom
   listener = new TlsListener(
     of,
     { allowHalfOpen: true },
-    () => true,
-    () => {},
+    { hasRoom: () => true, refused: () => {}, accepted: () => {}, now: () => performance.now(), proxyProtocol: null },
   );
-  listener.server.listen(0, '127.0.0.1');
-  await once(listener.server, 'listening');
-  const { port } = listener.server.address() as net.AddressInfo;
+  listener.listener.listen(0, '127.0.0.1');
+  await once(listener.listener, 'listening');
+  const { port } = listener.listener.address() as net.AddressInfo;
   const connect = async (): Promise<net.Socket> => {
     const socket = net.connect(port, '127.0.0.1').on('error', () => {});
     await once(socket, 'connect');
@@ -52,7 +51,7 @@ test('a peer that leaves during the handshake is no more than that', async () =>
 
 test('destroy() cuts who is in a handshake', async () => {
   const { connect } = await start();
-  const accepted = once(listener!.server, 'connection');
+  const accepted = once(listener!.listener, 'connection');
   const socket = await connect();
   await accepted;
   const closed = once(socket, 'close');
