@@ -1,5 +1,6 @@
 import { readConfigFile, sectionOf, unknownSections, type ReadText, type Section } from '../config/file.ts';
 import { resolveSettings, type Problem, type Resolved } from '../config/resolve.ts';
+import { allSections } from '../config/section-names.ts';
 import { SettingsError } from '../config/settings-error.ts';
 import type { Table } from '../schema/setting.ts';
 import { envNames } from '../schema/setting.ts';
@@ -15,7 +16,7 @@ export async function settingsOf<T extends Table>(table: T, { command, args, wor
     if (command.section === null) throw new SettingsError([`${command.words.join(' ')} reads no file; leave --config out`]);
     const source = args.config === null ? 'environment WINDLASS_CONFIG' : '--config';
     const file = await readConfigFile(path, source, readText);
-    unknownSections(file, SECTIONS, problems);
+    unknownSections(file, allSections, problems);
     section = sectionOf(file, command.section, sectionTable, problems);
   }
   const resolved = await resolveSettings(table, {
@@ -30,9 +31,6 @@ export async function settingsOf<T extends Table>(table: T, { command, args, wor
   forgetSecrets(table, world.env);
   return resolved;
 }
-
-/** Sections of a file. */
-export const SECTIONS: readonly string[] = ['hub', 'agent', 'proxy'];
 
 /** What was read is not left for child processes and crash reports to show. */
 function forgetSecrets(table: Table, env: Record<string, string | undefined>): void {

@@ -15,6 +15,7 @@ import {
   type Kind,
 } from '../schema/kind.ts';
 import { DIRECT, type Egress } from '../schema/egress.ts';
+import { type HealthCheck, healthCheck } from '../schema/health-check.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
 import { setting, type Values } from '../schema/setting.ts';
 import { adminAddr, commonSettings, commonTable, listenTable } from './common.ts';
@@ -123,6 +124,13 @@ export const agentTable = {
   connectTimeout: setting({ kind: duration(), group: UPSTREAM, help: 'how long connecting may take', fallback: 5000 }),
   firstByteTimeout: setting({ kind: duration(), group: UPSTREAM, help: "how long the answer's head may take; 0 = no limit", fallback: 0 }),
   idleTimeout: setting({ kind: duration(), group: UPSTREAM, help: 'how long an answer may pause; 0 = no limit', fallback: 0 }),
+  healthCheck: setting<HealthCheck | null>({
+    kind: orOff(healthCheck()),
+    group: UPSTREAM,
+    help: 'how to see whether the service is well, such as http://localhost/health?check_frequency=5s; while it is not, its slots are withdrawn',
+    fallback: null,
+    fallbackText: 'not checked',
+  }),
   upgrades: listenTable.upgrades,
   caFile: setting<string | null>({
     kind: path('path of a PEM file'),
@@ -185,5 +193,6 @@ export function agentSettings(
     connectTimeoutMs: values.connectTimeout,
     firstByteTimeoutMs: values.firstByteTimeout,
     idleTimeoutMs: values.idleTimeout,
+    healthCheck: values.healthCheck,
   };
 }

@@ -1,4 +1,5 @@
 import { captureIn } from '../proxy/location-section.ts';
+import { shadowed } from '../proxy/shadowed.ts';
 import { formatAddress } from '../schema/address.ts';
 import { Wrong } from '../schema/wrong.ts';
 import type { GatewaySettings } from './gateway.ts';
@@ -16,6 +17,7 @@ export async function crossCheck(settings: GatewaySettings, tree: Tree, report: 
   for (const [name, server] of settings.servers) {
     await slices.pause();
     checkServer(server, itemOf(tree, 'servers', name), settings, tree, report);
+    checkShadows(server, settings, tree, report);
   }
   checkAddresses(settings, tree, report);
   const used = new Set([...(tree.named.get('servers')?.values() ?? [])].flatMap((item) => namesIn(item.entries.get('locations'))));
@@ -107,6 +109,16 @@ function checkServer(server: ServerSettings, item: Item, settings: GatewaySettin
       `${item.subject}.proxy_protocol`,
       'is on, but nobody may send it; name the load balancers in proxy_protocol_from, such as ["10.0.0.0/8"]',
     );
+  }
+}
+
+/** Locations that no request can reach. */
+function checkShadows(server: ServerSettings, settings: GatewaySettings, tree: Tree, report: Report): void {
+  const rules = server.locations.flatMap((name) => settings.locations.get(name)?.rule ?? []);
+  for (const { rule, by } of shadowed(rules)) {
+    const item = itemOf(tree, 'locations', rule.name);
+    const others = by.map((other) => other.name).join(', ');
+    report.warn(item.place, item.subject, `never answers in servers.${server.name}: ${others} takes all of its requests first; give it a larger weight, or take it out`);
   }
 }
 

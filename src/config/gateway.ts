@@ -19,9 +19,10 @@ import { certificateSettings, certificateTable, type CertificateSettings } from 
 import { pluginTable, type PluginSettings } from './sections/plugin.ts';
 import { retiredServerKeys, serverSettings, serverTable, type ServerSettings } from './sections/server.ts';
 import { storageTable } from './sections/storage.ts';
+import { gatewaySections } from './section-names.ts';
 import { Slices } from './slices.ts';
 import { readSource, watchedPaths } from './source.ts';
-import { type Item, readTree, type Sections, type Tree } from './tree.ts';
+import { type Item, readTree, type Tree } from './tree.ts';
 
 /** An upstream is made of addresses or of agents. */
 export type UpstreamItem =
@@ -57,19 +58,12 @@ export interface LoadedGateway {
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-export const GATEWAY_SECTIONS: Sections = {
-  single: ['basic', 'agents'],
-  named: ['servers', 'locations', 'upstreams', 'plugins', 'proxy_plugins', 'certificates', 'storages'],
-  foreign: ['hub', 'agent', 'proxy'],
-  topLevel: 'basic',
-};
-
 /** Reads a TOML file, or a folder of them as one. @throws SettingsError with everything that is wrong, one line each */
 export async function loadGateway(source: string, env: Env): Promise<LoadedGateway> {
   const report = new Report();
   const slices = new Slices();
   const files = readSource(source, report);
-  const tree = await readTree(files, GATEWAY_SECTIONS, env, report, slices);
+  const tree = await readTree(files, gatewaySections, env, report, slices);
   renameOldKeys(tree, report);
   await takeIn(tree, env, report);
   const reader = new Reader(tree, report, slices);

@@ -4,6 +4,7 @@ import type { Address } from '../schema/address.ts';
 import type { AllowRule } from '../schema/allow.ts';
 import type { Cidrs } from '../schema/cidrs.ts';
 import type { Egress } from '../schema/egress.ts';
+import type { HealthCheck } from '../schema/health-check.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
 
 /** `auto`: pretty on a terminal, JSON otherwise. */
@@ -113,6 +114,8 @@ export interface AgentSettings extends CommonSettings, UpstreamTimeouts {
   readonly cancelGraceMs: number;
   /** `upstream`: Host is the upstream's authority. `keep`: the client's. */
   readonly hostHeader: 'upstream' | 'keep';
+  /** How the agent sees whether its upstreams are well; null: it does not look. */
+  readonly healthCheck: HealthCheck | null;
   /** PEM of the authorities that may vouch for the hub and upstreams, beside the built-in ones; null = none. */
   readonly caFile: string | null;
   /** Upgrade tokens that pass, lower case. */

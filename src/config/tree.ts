@@ -5,6 +5,7 @@ import { expandAll, isTable } from './expand.ts';
 import { configLimits } from './limits.ts';
 import type { Report } from './report.ts';
 import { quoted } from './resolve.ts';
+import type { Sections } from './section-names.ts';
 import type { Slices } from './slices.ts';
 import { type Place, placeText, type TextFile } from './text-file.ts';
 
@@ -35,15 +36,6 @@ export interface Tree {
   readonly single: ReadonlyMap<string, Item>;
   /** Sections of named items, in the order of the files. */
   readonly named: ReadonlyMap<string, Map<string, Item>>;
-}
-
-export interface Sections {
-  readonly single: readonly string[];
-  readonly named: readonly string[];
-  /** Sections of other commands that live in the same file. */
-  readonly foreign: readonly string[];
-  /** Where keys outside of any section belong. */
-  readonly topLevel: string;
 }
 
 type Env = Readonly<Record<string, string | undefined>>;
