@@ -30,7 +30,7 @@ export function parseFlags(words: readonly string[], table: Table, switches: rea
   const options: Record<string, { type: 'string' | 'boolean' }> = Object.create(null);
   for (const [flag, { kind }] of spellings) options[flag] = { type: kind === 'value' ? 'string' : 'boolean' };
   const { tokens } = parseArgs({
-    args: words.map((word) => (word === '-h' ? '--help' : word)),
+    args: words.map((word) => SHORT.get(word) ?? word),
     options,
     strict: false,
     allowPositionals: true,
@@ -73,6 +73,12 @@ export function parseFlags(words: readonly string[], table: Table, switches: rea
     hidden: hides ? hidden : null,
   };
 }
+
+/** The only short ones. */
+const SHORT: ReadonlyMap<string, string> = new Map([
+  ['-h', '--help'],
+  ['-c', '--config'],
+]);
 
 function spellingsOf(table: Table, switches: readonly string[]): ReadonlyMap<string, Spelling> {
   const spellings = new Map<string, Spelling>();

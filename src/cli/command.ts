@@ -9,6 +9,8 @@ export interface Command {
   readonly summary: string;
   /** Section of the configuration file, null = none. */
   readonly section: string | null;
+  /** True: reads all of a configuration, a file or a folder of them, by configSource(). */
+  readonly wholeFile?: boolean;
   /** Flags that are no settings, with their help. They are switches. */
   readonly switches: Readonly<Record<string, string>>;
   /** The setting that a first word without a flag gives. */

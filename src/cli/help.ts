@@ -34,7 +34,8 @@ export function commandHelp(command: Command, table: Table, columns: number): st
       )}`,
     );
   const others: [string, string][] = Object.entries(command.switches).map(([flag, help]) => [`--${flag}`, help]);
-  if (command.section !== null) others.push(['--config PATH', `TOML file; section [${command.section}] holds these settings [WINDLASS_CONFIG]`]);
+  if (command.section !== null) others.push(['-c, --config PATH', `TOML file; section [${command.section}] holds these settings [WINDLASS_CONFIG]`]);
+  if (command.wholeFile === true) others.push(['-c, --config PATH', 'TOML file, or a folder of them that are read as one [WINDLASS_CONFIG]']);
   others.push(['-h, --help', 'this page']);
   parts.push(`Other flags\n${rows(others, columns)}`);
   parts.push(`Examples\n${command.examples.map(([line, does]) => `  # ${does}\n  ${line}`).join('\n')}`);

@@ -64,7 +64,7 @@ function withoutWords(argv: readonly string[], count: number): readonly string[]
 }
 
 function skipConfig(argv: readonly string[]): number {
-  if (argv[0] === '--config' && argv.length > 2) return 2;
+  if ((argv[0] === '--config' || argv[0] === '-c') && argv.length > 2) return 2;
   return argv[0]?.startsWith('--config=') === true && argv.length > 1 ? 1 : 0;
 }
 

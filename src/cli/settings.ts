@@ -5,6 +5,7 @@ import { SettingsError } from '../config/settings-error.ts';
 import type { Table } from '../schema/setting.ts';
 import { envNames } from '../schema/setting.ts';
 import type { Invocation } from './command.ts';
+import { UsageError } from './usage-error.ts';
 
 /** A command's settings from its flags, the environment and its file. `sectionTable`: what the section may hold, when the command itself knows less of it. */
 export async function settingsOf<T extends Table>(table: T, { command, args, world }: Invocation, sectionTable: Table = table): Promise<Resolved<T>> {
@@ -30,6 +31,13 @@ export async function settingsOf<T extends Table>(table: T, { command, args, wor
   });
   forgetSecrets(table, world.env);
   return resolved;
+}
+
+/** The file or folder that a command with `wholeFile` is to read. @throws UsageError when none is named */
+export function configSource({ command, args, world }: Invocation): string {
+  const path = args.config ?? nonEmpty(world.env['WINDLASS_CONFIG']);
+  if (path !== null) return path;
+  throw new UsageError(`${command.words.join(' ')} needs -c FILE (or environment WINDLASS_CONFIG): a TOML file, or a folder of them`);
 }
 
 /** What was read is not left for child processes and crash reports to show. */
