@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import type { Clock } from '../std/clock.ts';
 import { createLoop } from '../std/loop.ts';
 import type { Log } from '../observe/log.ts';
 import { Registry } from '../observe/metrics.ts';
 import { addProcessMetrics } from '../observe/process.ts';
 import { VERSION } from '../observe/version.ts';
 import { proxyFor } from '../schema/egress.ts';
+import type { HealthCheck } from '../schema/health-check.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
 import { httpLimits } from '../http/limits.ts';
 import { type TunnelLimits, tunnelLimits } from '../tunnel/limits.ts';
@@ -20,6 +22,7 @@ import { agentId } from './agent-id.ts';
 import { Gate } from './gate.ts';
 import { readHardware } from './hardware.ts';
 import { Hubs, type Resolve } from './hubs.ts';
+import { UpstreamProbe } from './probe.ts';
 import { SlotsLock } from './slots-lock.ts';
 
 /** A running agent process: one agent per upstream. */
@@ -42,13 +45,15 @@ export interface AgentDeps {
   readonly log: Log;
   /** Bounds of a session that differ from the usual ones. */
   readonly tunnelLimits?: Partial<TunnelLimits>;
+  /** The time, when it is not the system's. */
+  readonly clock?: Clock;
   /** How names of hubs are resolved, when not by the system. */
   readonly resolve?: Resolve;
 }
 
 /** `windlass agent run`: dials its hubs and serves them from upstreams that nobody else can reach. @throws the error of the admin listener */
 export async function startAgent(settings: AgentSettings, deps: AgentDeps): Promise<RunningAgent> {
-  const loop = createLoop();
+  const loop = createLoop(deps.clock);
   const { log } = deps;
   const metrics = new Registry();
   const processMetrics = addProcessMetrics(metrics, VERSION);
@@ -56,6 +61,8 @@ export async function startAgent(settings: AgentSettings, deps: AgentDeps): Prom
   const trust = authorities(settings.caFile);
   const baseId = agentId(settings.agentId, settings.stateDir, log);
   const hardware = settings.reportHardware ? await readHardware() : null;
+  const checks = metrics.counters('windlass_health_checks_total', 'Health checks made, by result.', ['result']);
+  let wanted = settings.slots;
   const agents = settings.upstreams.map((upstream, i) => startOne(upstream, i === 0 ? baseId : `${baseId}-${i + 1}`));
 
   function startOne(upstream: UpstreamUrl, id: string): One {
@@ -72,9 +79,11 @@ export async function startAgent(settings: AgentSettings, deps: AgentDeps): Prom
       ...(trust === undefined ? {} : { trust }),
     });
     const gate = new Gate(direct, settings.allow, settings.upgrades);
-    // With a lock, a slot is offered once its lock is held.
-    const slots = new SlotLedger(settings.slotsLock === null ? settings.slots : 0);
-    const lock = settings.slotsLock === null ? null : lockSlots(settings.slotsLock, upstream, slots);
+    const agentLog = log.child({ agent: id, upstream: upstream.shown });
+    const probe = settings.healthCheck === null ? null : watch(settings.healthCheck, upstream, agentLog, () => offer(one));
+    // With a lock, a slot is offered once its lock is held; with a health check, once the upstream is known to be well.
+    const slots = new SlotLedger(settings.slotsLock === null && probe === null ? settings.slots : 0);
+    const lock = settings.slotsLock === null ? null : lockSlots(settings.slotsLock, upstream, slots, probe);
     const identity: { agentId: string; instance: string; name: string; labels: ReadonlyMap<string, string>; hardware: Hardware | null } = {
       agentId: id,
       instance: randomBytes(8).toString('hex'),
@@ -86,7 +95,6 @@ export async function startAgent(settings: AgentSettings, deps: AgentDeps): Prom
     const ready = new Promise<void>((resolve) => {
       joined = resolve;
     });
-    const agentLog = log.child({ agent: id, upstream: upstream.shown });
     const hubs = new Hubs({
       hubs: settings.hubs,
       log: agentLog,
@@ -111,28 +119,50 @@ export async function startAgent(settings: AgentSettings, deps: AgentDeps): Prom
           ...(deps.tunnelLimits === undefined ? {} : { limits: { ...tunnelLimits, ...deps.tunnelLimits } }),
         }),
     });
-    return { id, direct, gate, slots, lock, hubs, ready };
+    const one: One = { id, direct, gate, slots, lock, probe, hubs, ready };
+    return one;
   }
 
-  let wanted = settings.slots;
-  function lockSlots(file: string, upstream: UpstreamUrl, slots: SlotLedger): SlotsLock {
-    const lock = new SlotsLock({ file, upstream: upstream.shown, changed: (held) => slots.resize(Math.min(held, wanted)) });
+  function watch(check: HealthCheck, upstream: UpstreamUrl, agentLog: Log, changed: () => void): UpstreamProbe {
+    return new UpstreamProbe({
+      check,
+      upstream,
+      clock: loop.clock,
+      log: agentLog,
+      ...(trust === undefined ? {} : { trust }),
+      checked: (ok) => {
+        checks.with(ok ? 'pass' : 'fail').value++;
+      },
+      changed,
+    });
+  }
+
+  function lockSlots(file: string, upstream: UpstreamUrl, slots: SlotLedger, probe: UpstreamProbe | null): SlotsLock {
+    const lock = new SlotsLock({ file, upstream: upstream.shown, changed: (held) => slots.resize(Math.min(held, most(probe))) });
     slots.onRelease(() => lock.trim(slots.taken));
-    lock.want(settings.slots, 0);
+    lock.want(most(probe), 0);
     return lock;
+  }
+
+  /** What an agent would offer if all locks were its own. */
+  function most(probe: UpstreamProbe | null): number {
+    return probe === null || probe.healthy ? wanted : 0;
+  }
+
+  function offer({ slots, lock, probe }: One): void {
+    if (lock === null) slots.resize(most(probe));
+    else {
+      slots.resize(Math.min(lock.held, most(probe)));
+      // Slots that are withdrawn are free for another process, whose look at the upstream may find it well.
+      lock.want(most(probe), slots.taken);
+    }
   }
 
   function resize(number: number): void {
     if (number === wanted) return;
     log.info({ slots: number, before: wanted }, 'the number of slots changes');
     wanted = number;
-    for (const { slots, lock } of agents) {
-      if (lock === null) slots.resize(number);
-      else {
-        slots.resize(Math.min(lock.held, number));
-        lock.want(number, slots.taken);
-      }
-    }
+    for (const one of agents) offer(one);
   }
 
   metrics.computed('gauge', 'windlass_agent_slots', 'Slots of this process, by agent and state.', ['agent', 'state'], (emit) => {
@@ -150,6 +180,11 @@ export async function startAgent(settings: AgentSettings, deps: AgentDeps): Prom
   metrics.computed('gauge', 'windlass_hub_sessions', 'Hubs that the agent is joined to.', ['agent'], (emit) => {
     for (const { id, hubs } of agents) emit(hubs.joined, id);
   });
+  if (settings.healthCheck !== null) {
+    metrics.computed('gauge', 'windlass_upstream_healthy', "Is the agent's upstream well, by its health check?", ['agent'], (emit) => {
+      for (const { id, probe } of agents) if (probe !== null) emit(probe.healthy ? 1 : 0, id);
+    });
+  }
   metrics.computed('counter', 'windlass_agent_requests_total', 'Requests taken from the hub.', ['agent'], (emit) => {
     for (const { id, gate } of agents) emit(gate.requests, id);
   });
@@ -169,13 +204,16 @@ export async function startAgent(settings: AgentSettings, deps: AgentDeps): Prom
   let admin: AdminListener | null = null;
   if (settings.adminAddr !== null) {
     admin = await listenForOperators(loop, settings.adminAddr, metrics, () => {
-      const joined = agents.filter(({ hubs }) => hubs.joined > 0).length;
-      return { ok: joined > 0, detail: { joined, agents: agents.length } };
+      const joined = agents.filter(({ hubs }) => hubs.joined > 0);
+      const working = joined.filter(({ probe }) => probe === null || probe.healthy);
+      const health = settings.healthCheck === null ? {} : { healthy: agents.filter(({ probe }) => probe?.healthy === true).length };
+      return { ok: working.length > 0, detail: { joined: joined.length, agents: agents.length, ...health } };
     });
   }
 
   function finish(): void {
-    for (const { hubs, direct, lock } of agents) {
+    for (const { hubs, direct, lock, probe } of agents) {
+      probe?.close();
       hubs.destroy();
       direct.close();
       lock?.close();
@@ -198,7 +236,10 @@ export async function startAgent(settings: AgentSettings, deps: AgentDeps): Prom
         timer = setTimeout(resolve, settings.drainTimeoutMs);
       });
       // From here on, a slot whose request has finished is the next process's.
-      for (const { slots, lock } of agents) lock?.want(0, slots.taken);
+      for (const { slots, lock, probe } of agents) {
+        probe?.close();
+        lock?.want(0, slots.taken);
+      }
       await Promise.race([Promise.all(agents.map(({ hubs }) => hubs.close())), late]);
       clearTimeout(timer);
       finish();
@@ -213,6 +254,7 @@ interface One {
   readonly gate: Gate;
   readonly slots: SlotLedger;
   readonly lock: SlotsLock | null;
+  readonly probe: UpstreamProbe | null;
   readonly hubs: Hubs;
   readonly ready: Promise<void>;
 }

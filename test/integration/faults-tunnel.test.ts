@@ -7,11 +7,12 @@ import { CLOCK_LEEWAY_MS } from '../../src/tunnel/token.ts';
 import { parseUpstreamUrl } from '../../src/schema/upstream-url.ts';
 import type { RawClient } from '../kit/client.ts';
 import { kit, metric, metricBecomes, type Served, tokenFor } from '../kit/kit.ts';
+import { startRelay } from '../kit/relay.ts';
 import { asks, field, get, startHolding } from '../kit/stage.ts';
 import { soon, turns, until } from '../kit/until.ts';
 
 const tools = kit();
-const { startOrigin, startScript, startHubWith, startAgentFor, dialHub, rawClient, folder, later, accessLog } = tools;
+const { startOrigin, startScript, startHubWith, startAgentFor, dialHub, rawClient, folder, accessLog } = tools;
 
 const BLOCK = ['Slime-Block: 1'];
 
@@ -21,42 +22,6 @@ async function quiet(hub: Served, slots: number): Promise<void> {
   await metricBecomes(hub, 'windlass_buffered_bytes', (value) => value === 0);
   expect(await metric(hub, 'windlass_agent_slots{state="busy"}')).toBe(0);
   expect(await metric(hub, 'windlass_queue_size')).toBe(0);
-}
-
-/** A TCP relay that can fall silent without a FIN, as a network does. */
-async function startRelay(to: {
-  readonly address: { readonly port: number };
-}): Promise<{ port: number; silence(): void; cut(): void; connections: number }> {
-  const sockets: net.Socket[] = [];
-  const relay = { port: 0, connections: 0, silence: () => {}, cut: () => {} };
-  let silent = false;
-  const server = net.createServer((near) => {
-    relay.connections++;
-    const far = net.connect(to.address.port, '127.0.0.1');
-    sockets.push(near, far);
-    for (const [from, onto] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      from.on('data', (bytes) => {
-        if (!silent) onto.write(bytes);
-      });
-      from.on('error', () => {});
-      from.on('close', () => {
-        if (!silent) onto.destroy();
-      });
-    }
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  relay.port = (server.address() as net.AddressInfo).port;
-  relay.silence = () => (silent = true);
-  relay.cut = () => sockets.forEach((socket) => socket.destroy());
-  later(() => {
-    server.close();
-    relay.cut();
-  });
-  return relay;
 }
 
 test.each([
@@ -71,7 +36,7 @@ test.each([
   async (_what, token, why) => {
     const origin = await startOrigin();
     const hub = await startHubWith();
-    const relay = await startRelay(hub);
+    const relay = await startRelay(tools, hub);
     const agent = await dialHub(relay, origin, { token: token() }, { backoffBaseMs: 5, backoffCapMs: 10 });
     const line = await until('the agent to say so', () => agent.log.find(({ level, message }) => level === 'warn' && message.includes('refused')));
     expect(line.message).toContain(why);
@@ -123,7 +88,7 @@ test.each([
     });
     const other = await startHolding(tools);
     const hub = await startHubWith();
-    const relay = await startRelay(hub);
+    const relay = await startRelay(tools, hub);
     await startAgentFor(hub, other.origin, { token: tokenFor({ scopes: ['other'] }), slots: 2 });
     await startAgentFor(relay, origin, { token: tokenFor({ scopes: ['lost'] }) });
     const undisturbed = await asks(tools, hub, '/', ['Slime-Scope: other']);
@@ -143,7 +108,7 @@ test.each([
 test('an agent that is lost before its answer is a 502 for a POST, and the POST is sent once [fault 5]', async () => {
   const { origin, arrived } = await startHolding(tools);
   const hub = await startHubWith();
-  const relay = await startRelay(hub);
+  const relay = await startRelay(tools, hub);
   await startAgentFor(relay, origin, {}, { backoffBaseMs: 5 });
   const client = await rawClient(hub);
   client.send('POST / HTTP/1.1\r\nHost: a\r\nSlime-Block: 1\r\nContent-Length: 2\r\n\r\nhi');
@@ -181,7 +146,7 @@ test('an agent that falls silent gets no new work after one missed ping, and is 
   const { origin, arrived } = await startHolding(tools);
   const times = { tickMs: 60, pingAfterMs: 200, deadAfterMs: 1_500 };
   const hub = await startHubWith({}, times);
-  const relay = await startRelay(hub);
+  const relay = await startRelay(tools, hub);
   await startAgentFor(relay, origin, { slots: 4 });
   const client = await asks(tools, hub);
   await arrived(0);
