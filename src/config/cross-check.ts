@@ -1,4 +1,3 @@
-import { captureIn } from '../proxy/location-section.ts';
 import { shadowed } from '../proxy/shadowed.ts';
 import { formatAddress } from '../schema/address.ts';
 import { Wrong } from '../schema/wrong.ts';
@@ -14,18 +13,22 @@ import type { Entry, Item, Tree } from './tree.ts';
 
 /** What no item shows by itself: names that lead nowhere, addresses taken twice, things that nobody uses. */
 export async function crossCheck(settings: GatewaySettings, tree: Tree, report: Report, slices: Slices): Promise<void> {
+  // References are looked at in the files, so that an item with another error in it tells of them, too.
+  const used = new Set<string>();
+  for (const item of tree.named.get('servers')!.values()) {
+    await slices.pause();
+    for (const name of checkReferences(item, tree, report)) used.add(name);
+  }
   for (const [name, server] of settings.servers) {
     await slices.pause();
     checkServer(server, itemOf(tree, 'servers', name), settings, tree, report);
     checkShadows(server, settings, tree, report);
   }
   checkAddresses(settings, tree, report);
-  const used = new Set([...(tree.named.get('servers')?.values() ?? [])].flatMap((item) => namesIn(item.entries.get('locations'))));
-  for (const [name, { settings: location }] of settings.locations) {
+  for (const [name, item] of tree.named.get('locations')!) {
     await slices.pause();
-    const item = itemOf(tree, 'locations', name);
     if (!used.has(name)) report.warn(item.place, item.subject, 'is used by no server; name it in locations of one');
-    checkLocation(location, item, tree, report);
+    checkLocation(item, tree, report);
   }
   checkAgents(settings, tree, report);
   if (settings.servers.size === 0 && !report.failed) {
@@ -40,16 +43,17 @@ function itemOf(tree: Tree, section: string, name: string): Item {
 
 /** Names in a list as the file has it, also when something else is wrong with the item. */
 function namesIn(entry: Entry | undefined): readonly string[] {
-  if (entry === undefined) return [];
+  if (entry === undefined || entry.broken === true) return [];
   if (typeof entry.value === 'string') return entry.value.split(',').map((name) => name.trim());
   return Array.isArray(entry.value) ? entry.value.map(String) : [];
 }
 
-function checkServer(server: ServerSettings, item: Item, settings: GatewaySettings, tree: Tree, report: Report): void {
+/** @returns the names of the locations that a server has */
+function checkReferences(item: Item, tree: Tree, report: Report): ReadonlySet<string> {
   const locations = tree.named.get('locations')!;
   const named = item.entries.get('locations');
   const seen = new Set<string>();
-  for (const name of server.locations) {
+  for (const name of namesIn(named)) {
     const subject = `${item.subject}.locations`;
     if (!locations.has(name)) {
       report.error(
@@ -62,6 +66,10 @@ function checkServer(server: ServerSettings, item: Item, settings: GatewaySettin
     }
     seen.add(name);
   }
+  return seen;
+}
+
+function checkServer(server: ServerSettings, item: Item, settings: GatewaySettings, tree: Tree, report: Report): void {
   if (server.locations.length === 0 && server.accepts.length === 0)
     report.warn(item.place, item.subject, `has no locations: every request gets ${server.noMatchStatus}; name some in locations`);
   const cert = item.entries.get('tls_cert');
@@ -118,7 +126,11 @@ function checkShadows(server: ServerSettings, settings: GatewaySettings, tree: T
   for (const { rule, by } of shadowed(rules)) {
     const item = itemOf(tree, 'locations', rule.name);
     const others = by.map((other) => other.name).join(', ');
-    report.warn(item.place, item.subject, `never answers in servers.${server.name}: ${others} takes all of its requests first; give it a larger weight, or take it out`);
+    report.warn(
+      item.place,
+      item.subject,
+      `never answers in servers.${server.name}: ${others} takes all of its requests first; give it a larger weight, or take it out`,
+    );
   }
 }
 
@@ -152,33 +164,24 @@ function checkAddresses(settings: GatewaySettings, tree: Tree, report: Report): 
   }
 }
 
-function checkLocation(
-  location: { readonly upstream: string | null; readonly plugins: readonly string[] },
-  item: Item,
-  tree: Tree,
-  report: Report,
-): void {
+function checkLocation(item: Item, tree: Tree, report: Report): void {
   const upstreams = tree.named.get('upstreams')!;
-  const { upstream } = location;
-  const place = item.entries.get('upstream')?.place ?? item.place;
-  if (upstream === null) {
-    if (location.plugins.length === 0) report.error(item.place, item.subject, 'needs upstream; name one of [upstreams]');
-  } else if (!upstream.startsWith('$') && !upstreams.has(upstream)) {
-    report.error(
-      place,
-      `${item.subject}.upstream`,
-      `${quoted(upstream)} is no upstream; ${didYouMean(upstream, upstreams.keys(), `write [upstreams.${upstream}]`)}`,
-    );
-  } else if (upstream.startsWith('$') && upstreams.size === 0) {
-    report.error(
-      place,
-      `${item.subject}.upstream`,
-      `${quoted(upstream)} names no upstream whatever ${captureIn(upstream)} is: there are none; write [upstreams.NAME]`,
-    );
+  const to = item.entries.get('upstream');
+  const entry = item.entries.get('plugins');
+  const named = namesIn(entry);
+  if (to === undefined) {
+    if (named.length === 0) report.error(item.place, item.subject, 'needs upstream; name one of [upstreams]');
+  } else if (typeof to.value === 'string' && to.broken !== true) {
+    const subject = `${item.subject}.${to.key}`;
+    if (!to.value.startsWith('$') && !upstreams.has(to.value)) {
+      const fix = didYouMean(to.value, upstreams.keys(), `write [upstreams.${to.value}]`);
+      report.error(to.place, subject, `${quoted(to.value)} is no upstream; ${fix}`);
+    } else if (to.value.startsWith('$') && upstreams.size === 0) {
+      report.error(to.place, subject, `${quoted(to.value)} names no upstream whatever is captured: there are none; write [upstreams.NAME]`);
+    }
   }
   const plugins = tree.named.get('plugins')!;
-  const entry = item.entries.get('plugins');
-  for (const name of location.plugins) {
+  for (const name of named) {
     const subject = `${item.subject}.${entry?.key ?? 'plugins'}`;
     if (!plugins.has(name) && !name.startsWith('pingap:'))
       report.error(

@@ -65,6 +65,10 @@ export function readItem<T extends Table>(table: T, retired: RetiredKeys, item: 
       else fail(null, item.subject, `needs ${tomlName(name)}${setting.hint === undefined ? '' : `; ${setting.hint}`}`);
       continue;
     }
+    if (found.broken === true) {
+      isGood = false;
+      continue;
+    }
     try {
       values[name] = found === twin ? fromSecretFile(setting, found, readText) : setting.kind.fromToml(found.value, found.place.file.folder);
     } catch (error) {

@@ -18,6 +18,8 @@ export interface Entry {
   readonly place: Place;
   /** Variables were put in: they may be secret, so the value is shown as it stands in the file. */
   readonly written: string | null;
+  /** Cannot be used, and the report says why. */
+  readonly broken?: true;
 }
 
 /** A table of settings: `[servers.web]`, or a section that has only one such as `[basic]`. */
@@ -70,7 +72,14 @@ export async function readTree(files: readonly TextFile[], sections: Sections, e
         report.error(
           place,
           key,
-          `is no section; ${near === null ? `sections are ${known.map((one) => `[${one}]`).join(', ')}` : `did you mean [${near}]?`}`,
+          `is no section; ${
+            near === null
+              ? `sections are ${known
+                  .filter((one) => one !== 'proxy_plugins')
+                  .map((one) => `[${one}]`)
+                  .join(', ')}`
+              : `did you mean [${near}]?`
+          }`,
         );
       } else {
         // Pingap of April 2024 has its basic settings outside of any section.
@@ -113,7 +122,7 @@ function entryOf(item: Item, key: string, value: unknown, place: Place, env: Env
   } catch (error) {
     if (!(error instanceof Wrong)) throw error;
     report.error(place, `${item.subject}.${key}`, `${quoted(error.part!)} ${error.message}; ${error.fix}`);
-    return null;
+    return { key, value, place, written: null, broken: true };
   }
 }
 
