@@ -6,7 +6,7 @@ import type { Loop } from '../std/loop.ts';
 import { Wire } from '../std/wire.ts';
 import type { Handler, Notes, ReplySink, RequestSink } from './exchange.ts';
 import type { Failure } from './failure.ts';
-import { makePeer, type Peer, RequestHead } from './head.ts';
+import { makePeer, type Peer, RequestHead, STRIDE } from './head.ts';
 import type { HttpLimits } from './limits.ts';
 import { type End, NOT_TRUSTED, type ProxyProtocolIn } from './proxy-protocol.ts';
 import { ServerConnection } from './server-connection.ts';
@@ -52,13 +52,13 @@ export interface ServerCounts {
 
 /** One listening socket that speaks HTTP/1. */
 export class ServerH1 {
-  readonly #options: ServerOptions;
+  #options: ServerOptions;
   #server: net.Server;
   #tls: TlsListener | null = null;
   #adopts = false;
   readonly #connections = new Set<ServerConnection>();
   /** Scratch: filled by the parser of whichever connection has a complete head. */
-  readonly head: RequestHead;
+  head: RequestHead;
   readonly counts: ServerCounts = { connections: 0, accepted: 0, refusedConnections: 0, failedHandshakes: 0, requests: 0 };
   draining = false;
   /** New connections are closed at once, whatever their number. */
@@ -87,12 +87,8 @@ export class ServerH1 {
       this.counts.refusedConnections++;
       return false;
     };
-    const failed = (reason: string, address: string): void => {
-      this.counts.failedHandshakes++;
-      tls.failed(reason, address);
-    };
     const { loop, proxyProtocol } = this.#options;
-    this.#tls = new TlsListener({ ...tls, failed }, options, {
+    this.#tls = new TlsListener(this.#counted(tls), options, {
       hasRoom,
       refused: () => this.counts.refusedConnections++,
       accepted: (socket, secured) => this.#accepted(socket, secured),
@@ -100,6 +96,26 @@ export class ServerH1 {
       proxyProtocol: proxyProtocol ?? null,
     });
     return this.#tls.listener;
+  }
+
+  #counted(tls: ServerTls): ServerTls {
+    return {
+      ...tls,
+      failed: (reason, address) => {
+        this.counts.failedHandshakes++;
+        tls.failed(reason, address);
+      },
+    };
+  }
+
+  /**
+   * Goes by other options from now on; connections that are open keep theirs. Whether there is TLS, and whether a PROXY header comes first, cannot
+   * change: that takes another socket.
+   */
+  become(options: ServerOptions): void {
+    this.#options = options;
+    if (options.limits.fieldCount > this.head.fields.length / STRIDE) this.head = new RequestHead(options.limits.fieldCount);
+    if (options.tls !== undefined) this.#tls?.become(this.#counted(options.tls));
   }
 
   /** New TLS handshakes use the certificate that there is now. */

@@ -53,7 +53,7 @@ export class TlsListener {
   /** The socket that listens. */
   readonly listener: net.Server;
   readonly #server: tls.Server;
-  readonly #tls: ServerTls;
+  #tls: ServerTls;
   readonly #host: TlsHost;
   /** By address and port, which is all that the socket and its TLS socket have in common. */
   readonly #shaking = new Map<string, Shaking>();
@@ -68,7 +68,7 @@ export class TlsListener {
       ...contextOf(of),
       handshakeTimeout: of.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
       ALPNProtocols: ['http/1.1'],
-      ...(of.choose === undefined ? {} : { SNICallback: (name, done) => done(null, of.choose!(name) ?? undefined) }),
+      ...(of.choose === undefined ? {} : { SNICallback: (name, done) => done(null, this.#tls.choose?.(name) ?? undefined) }),
     });
     this.#server = server;
     const { proxyProtocol } = host;
@@ -99,7 +99,7 @@ export class TlsListener {
         this.#turnedAway--;
         return;
       }
-      of.failed(reasonOf(error), socket.remoteAddress ?? '');
+      this.#tls.failed(reasonOf(error), socket.remoteAddress ?? '');
       // A handshake that took too long leaves its socket open.
       socket.destroy();
     });
@@ -158,6 +158,12 @@ export class TlsListener {
       if (held.length === 0) socket.destroy();
     });
     socket.once('close', () => clearTimeout(timer));
+  }
+
+  /** New handshakes go by this from now on. */
+  become(of: ServerTls): void {
+    this.#tls = of;
+    this.renew();
   }
 
   /** New handshakes use what pair() says now; live connections keep what they have. */
