@@ -1,17 +1,27 @@
-// HOT: pick() and changed() run per request.
+// HOT: changed() runs per request.
+import { type Clock, systemClock } from '../std/clock.ts';
 import { Failure } from '../http/failure.ts';
-import { fieldLine, type RequestHead } from '../http/head.ts';
+import type { RequestHead } from '../http/head.ts';
 import { SLIME_SCOPE } from '../http/names.ts';
-import type { AgentIdentity, Session, SessionOwner } from '../tunnel/session.ts';
-import { LANES, LOOKS, RETRY_AFTER_LOOKS, RETRY_AFTER_MAX_S, RETRY_AFTER_NO_AGENT_S, RETRY_AFTER_NO_SLOT_S, SERVICE_WEIGHT } from './limits.ts';
-import { goesFirst, type Waiter, WaitingLine } from './queue.ts';
-import type { Candidate, Upstream } from './upstream.ts';
+import { parseSelector } from '../schema/selector.ts';
+import type { Session } from '../tunnel/session.ts';
+import { Affinity, type Preference } from './affinity.ts';
+import { AgentMember } from './agent-member.ts';
+import { AgentSelection, type AgentSelectionOptions } from './agent-selection.ts';
+import { Lane } from './lane.ts';
+import { KNOWN_FOR_MS, LANES, RETURN_MS, SERVICE_WEIGHT } from './limits.ts';
+import { goesFirst, type Waiter, type WaitingLine } from './queue.ts';
+import { Roster } from './roster.ts';
+import type { Candidate, Captures, Upstream } from './upstream.ts';
 import { WaitingBoard } from './waiting-board.ts';
 
 export interface AgentPoolOptions {
-  /** Requests that may wait at once, over all lanes. */
+  /** Requests that may wait at once, over all upstreams. */
   readonly queueSize: number;
   readonly random?: () => number;
+  readonly clock?: Clock;
+  /** How long an agent that has left counts as away and not as unknown, ms. */
+  readonly knownForMs?: number;
   /** Told of agents that come and go. `twin`: a session of another process with the same id, which lives on beside it. */
   joined?(session: Session, twin: Session | null): void;
   left?(session: Session, reason: string): void;
@@ -22,6 +32,8 @@ export interface AgentPoolOptions {
 /** A place in the queue, for people to look at. */
 export interface QueuePlace {
   readonly waiter: Waiter;
+  /** The upstream that it waits at; '' when there is only one. */
+  readonly upstream: string;
   /** What it asks for; '' is anything. */
   readonly scope: string;
   readonly path: string;
@@ -29,29 +41,70 @@ export interface QueuePlace {
   readonly estimatedWaitMs: number | null;
 }
 
-/** All agents of a hub as one upstream: who is there, who has a free slot, and who waits for one. */
+/**
+ * All agents of a hub: who is there, who has a free slot, and who waits for one. Its selections are upstreams, and so is the pool itself: all agents
+ * as one. A slot that becomes free goes to the oldest of those that its agent may serve, at whatever upstream they wait.
+ */
 export class AgentPool implements Upstream {
   readonly #options: AgentPoolOptions;
-  readonly #random: () => number;
-  readonly #members = new Map<Session, Member>();
+  readonly queueSize: number;
+  /** @internal */
+  readonly random: () => number;
+  readonly #clock: Clock;
+  readonly #startMs: number;
+  readonly #members = new Map<Session, AgentMember>();
   /** One lane per kind of request: all requests of a lane can be served by the same agents. */
   readonly #lanes = new Map<string, Lane>();
-  /** The lane of requests that ask for nothing special: nearly all of them. */
-  readonly #plain: Lane;
+  /** Lanes that stay: those of requests that ask for nothing beside their upstream's agents, nearly all of them. */
+  #plainLanes = 0;
+  #selections = 0;
   /** How many agents name each path in their tokens. */
   readonly #scopedPaths = new Map<string, number>();
+  /** @internal Who is known. */
+  readonly roster: Roster;
+  readonly #affinity: Affinity;
   waiting = 0;
   /** Where agents with several hubs learn who waits here. */
-  readonly #board = new WaitingBoard();
+  readonly #board: WaitingBoard;
   /** Time from dispatch to the end of the answer, smoothed, ms. */
   #serviceMs = 0;
-  /** A session's stream gives a request back by itself. */
+  readonly name = '';
+  readonly #everybody: AgentSelection;
   readonly keepsHeads = false;
 
   constructor(options: AgentPoolOptions) {
     this.#options = options;
-    this.#random = options.random ?? Math.random;
-    this.#plain = this.#makeLane('', '');
+    this.queueSize = options.queueSize;
+    this.random = options.random ?? Math.random;
+    this.#clock = options.clock ?? systemClock;
+    this.#startMs = this.#clock.now();
+    this.roster = new Roster(this.#clock, options.knownForMs ?? KNOWN_FOR_MS);
+    this.#board = new WaitingBoard(this.#clock);
+    this.#affinity = new Affinity(this.#clock, (waiter, preference) => this.#waitForAny(waiter, preference));
+    this.#everybody = this.select({
+      name: '',
+      selector: parseSelector('*'),
+      balance: { by: 'least_conn' },
+      affinityWaitMs: 0,
+      queueSize: options.queueSize,
+      queueBytes: Number.POSITIVE_INFINITY,
+      queueTimeoutMs: 0,
+      blockTimeoutMs: 0,
+      fullStatus: 503,
+      onAbort: null,
+      starved: (waiter) => options.starved?.(waiter),
+    });
+  }
+
+  /** Some of the agents as an upstream. Close it when nobody asks it any more. */
+  select(options: AgentSelectionOptions): AgentSelection {
+    return new AgentSelection(this, this.#selections++, options);
+  }
+
+  /** @internal */
+  retire(selection: AgentSelection): void {
+    if (selection.plain !== null) this.#plainLanes--;
+    this.#dropLanes((lane) => lane.selection === selection);
   }
 
   get sessions(): IterableIterator<Session> {
@@ -62,23 +115,25 @@ export class AgentPool implements Upstream {
     return this.#members.size;
   }
 
-  /** A request was served in this time, ms: what Retry-After is reckoned from. */
+  /** May the agents that were here before a restart be on their way back? */
+  get mayReturn(): boolean {
+    return this.#members.size === 0 && this.#clock.now() - this.#startMs < RETURN_MS;
+  }
+
+  /** Is an agent connected of which all of this is true? */
+  hasAny(facts: readonly string[]): boolean {
+    for (const member of this.#members.values()) if (facts.every((fact) => member.facts.has(fact))) return true;
+    return false;
+  }
+
+  /** A request was served in this time, ms: what estimates are reckoned from. */
   served(serviceMs: number): void {
     this.#serviceMs += this.#serviceMs === 0 ? serviceMs : (serviceMs - this.#serviceMs) * SERVICE_WEIGHT;
   }
 
-  /** When a slot is likely to be free for one more, s: those who wait and one more, served by all slots at the pace of late. */
+  /** When a slot is likely to be free for one more of any kind, s. */
   get retryAfterS(): number {
-    let slots = 0;
-    let looked = 0;
-    for (const session of this.#members.keys()) {
-      slots += session.slots;
-      if (++looked === RETRY_AFTER_LOOKS) break;
-    }
-    if (slots === 0) return RETRY_AFTER_NO_AGENT_S;
-    slots *= this.#members.size / looked;
-    const seconds = ((this.waiting + 1) * this.#serviceMs) / slots / 1000;
-    return Math.min(RETRY_AFTER_MAX_S, Math.max(RETRY_AFTER_NO_SLOT_S, Math.ceil(seconds)));
+    return this.#everybody.retryAfterS(this.#everybody.plain!);
   }
 
   /** Kinds of requests told apart now. */
@@ -86,13 +141,14 @@ export class AgentPool implements Upstream {
     return this.#lanes.size;
   }
 
-  /** Arrival number of the request that has waited longest; null when none waits. */
+  /** The request that has waited longest; null when none waits. */
   get oldest(): Waiter | null {
     let oldest: Waiter | null = null;
-    for (const lane of this.#lanes.values()) {
-      const { first } = lane.line;
+    const look = ({ first }: WaitingLine): void => {
       if (first !== null && (oldest === null || goesFirst(first, oldest))) oldest = first;
-    }
+    };
+    for (const lane of this.#lanes.values()) look(lane.line);
+    for (const { own } of this.#members.values()) if (own !== null) look(own);
     return oldest;
   }
 
@@ -106,23 +162,26 @@ export class AgentPool implements Upstream {
    * their slots to be this hub's: it is too long where requests ask for different things, too short where other hubs have requests as well.
    */
   places(most: number): QueuePlace[] {
-    const heads: { lane: Lane; next: Waiter; slots: number }[] = [];
+    const lines: { next: Waiter; slots: number; lane: Lane | null }[] = [];
     for (const lane of this.#lanes.values()) {
       if (lane.line.first === null) continue;
       let slots = 0;
-      for (const member of this.#members.values()) if (lane.admits(member.session.agent)) slots += member.session.slots;
-      heads.push({ lane, next: lane.line.first, slots });
+      for (const { session } of lane.all) slots += session.slots;
+      lines.push({ next: lane.line.first, slots, lane });
     }
+    for (const { own, session } of this.#members.values())
+      if (own !== null && own.first !== null) lines.push({ next: own.first, slots: session.slots, lane: null });
     const places: QueuePlace[] = [];
-    while (heads.length > 0 && places.length < most) {
+    while (lines.length > 0 && places.length < most) {
       let at = 0;
-      for (let i = 1; i < heads.length; i++) if (goesFirst(heads[i]!.next, heads[at]!.next)) at = i;
-      const head = heads[at]!;
-      const { lane, next, slots } = head;
+      for (let i = 1; i < lines.length; i++) if (goesFirst(lines[i]!.next, lines[at]!.next)) at = i;
+      const line = lines[at]!;
+      const { next, slots, lane } = line;
       const estimatedWaitMs = slots === 0 || this.#serviceMs === 0 ? null : ((places.length + 1) * this.#serviceMs) / slots;
-      places.push({ waiter: next, scope: lane.scope, path: lane.path, estimatedWaitMs });
-      if (next.behind === null) heads.splice(at, 1);
-      else head.next = next.behind;
+      const upstream = lane?.selection.name ?? this.#affinity.of(next)?.selection.name ?? '';
+      places.push({ waiter: next, upstream, scope: lane?.scope ?? '', path: lane?.path ?? '', estimatedWaitMs });
+      if (next.behind === null) lines.splice(at, 1);
+      else line.next = next.behind;
     }
     return places;
   }
@@ -135,21 +194,22 @@ export class AgentPool implements Upstream {
       if (other.agent.instance === session.agent.instance) other.close(new Failure('tunnel_lost', 'the same agent has connected anew'));
       else twin = other;
     }
-    const member = new Member(this, session);
+    const member = new AgentMember(this, session, this.roster.joined(session));
     this.#members.set(session, member);
     session.owner = member;
     for (const path of session.agent.scopePaths) this.#scopedPaths.set(path, (this.#scopedPaths.get(path) ?? 0) + 1);
-    for (const lane of this.#lanes.values()) if (lane.admits(session.agent)) member.enter(lane);
+    for (const lane of this.#lanes.values()) if (lane.admits(member)) member.enter(lane);
     if (session.agent.scopePaths.length > 0) this.#sortAnew();
     this.#options.joined?.(session, twin);
     this.changed(member);
   }
 
   /** @internal */
-  lost(member: Member, reason: string): void {
+  lost(member: AgentMember, reason: string): void {
     const { session } = member;
     if (!this.#members.delete(session)) return;
     this.#board.remove(member);
+    this.roster.left(session);
     for (const lane of member.lanes) lane.forget(member);
     for (const path of session.agent.scopePaths) {
       const left = this.#scopedPaths.get(path)! - 1;
@@ -157,87 +217,69 @@ export class AgentPool implements Upstream {
       else this.#scopedPaths.set(path, left);
     }
     this.#options.left?.(session, reason);
-  }
-
-  pick(head: RequestHead, not?: string): Candidate | null {
-    const lane = this.#laneOf(head);
-    // Whoever waits goes first: a newcomer never overtakes.
-    if (lane.line.size > 0) return null;
-    const { free } = lane;
-    while (free.length > 0) {
-      const n = free.length;
-      if (n === 1) {
-        const only = free[0]!;
-        if (only.free > 0) return only.agentId === not ? null : only;
-        lane.unlist(only);
-        return null;
-      }
-      // Least loaded of a few, from a random start: exact for small pools, as good as exact for large ones.
-      let best: Member | null = null;
-      let bestLoad = Number.POSITIVE_INFINITY;
-      let spared = false;
-      const start = Math.floor(this.#random() * n);
-      const looks = n < LOOKS ? n : LOOKS;
-      for (let i = 0; i < looks; i++) {
-        const member = free[(start + i) % n]!;
-        const { session } = member;
-        if (member.free <= 0) continue;
-        if (member.agentId === not) {
-          spared = true;
-          continue;
-        }
-        const load = session.inFlight / session.slots;
-        if (load < bestLoad) {
-          best = member;
-          bestLoad = load;
-        }
-      }
-      if (best !== null || spared) return best;
-      for (let i = free.length - 1; i >= 0; i--) if (free[i]!.free <= 0) lane.unlist(free[i]!);
+    // Those who waited for this agent alone.
+    const { own } = member;
+    while (own !== null && own.first !== null) {
+      const waiter = own.first;
+      const preference = this.#affinity.take(waiter)!;
+      own.remove(waiter);
+      this.#waitForAny(waiter, preference);
     }
-    return null;
   }
 
-  lacking(head: RequestHead): Failure {
-    const lane = this.#laneOf(head);
-    if (lane.members > 0) return new Failure('no_free_slot', 'No available agent: every slot is taken', this.retryAfterS);
-    const scope = head.value(SLIME_SCOPE);
-    const why =
-      this.#members.size === 0
-        ? 'none is connected'
-        : scope === ''
-          ? 'none of those connected may serve this path'
-          : 'none of those connected carries this scope';
-    return new Failure('no_agent', `No available agent: ${why}`, RETRY_AFTER_NO_AGENT_S);
+  pick(head: RequestHead, not?: string, captures?: Captures): Candidate | null {
+    return this.#everybody.pick(head, not, captures);
+  }
+
+  lacking(head: RequestHead, captures?: Captures): Failure {
+    return this.#everybody.lacking(head, captures);
   }
 
   wait(waiter: Waiter): Failure | null {
-    if (this.waiting >= this.#options.queueSize) return new Failure('queue_full', `${this.waiting} requests wait already`, this.retryAfterS);
-    this.waiting++;
-    const lane = this.#laneOf(waiter.head!);
-    lane.line.add(waiter);
-    this.#board.changed();
-    if (lane.members === 0) this.#options.starved?.(waiter);
-    return null;
+    return this.#everybody.wait(waiter);
   }
 
-  leave(waiter: Waiter): void {
+  /** Takes a waiter out of the line it stands in. `selection`: where it waits. */
+  leave(waiter: Waiter, selection: AgentSelection = this.#everybody): void {
     if (waiter.line === null) return;
     waiter.line.remove(waiter);
+    this.#affinity.take(waiter);
     this.waiting--;
+    selection.waiting--;
     this.#board.changed();
   }
 
   letGo(candidate: Candidate, wanted: boolean): boolean {
-    const member = candidate as Member;
+    const member = candidate as AgentMember;
     member.kept--;
     if (wanted && member.free > 0) return true;
     this.changed(member);
     return false;
   }
 
+  /** @internal Puts a waiter into its lane, or first, for a while, into the line of the agent that it prefers. */
+  queue(waiter: Waiter, lane: Lane, own: AgentMember | null, preferMs: number): void {
+    this.waiting++;
+    if (own === null) lane.line.add(waiter);
+    else this.#affinity.add(waiter, own, { selection: lane.selection, facts: lane.facts, dueMs: this.#clock.now() + preferMs });
+    this.#board.changed();
+  }
+
+  /** Who has preferred an agent does not any more. */
+  #waitForAny(waiter: Waiter, { selection, facts }: Preference): void {
+    const head = waiter.head!;
+    const lane = this.lane(selection, facts, facts.join('\n'), head);
+    lane.line.add(waiter);
+    // Somebody else may be free already. If others wait in this lane, nobody is.
+    if (lane.line.size > 1) return;
+    const member = selection.choose(lane, head);
+    if (member === null) return;
+    this.leave(waiter, selection);
+    if (!waiter.granted(member)) member.kept++;
+  }
+
   /** An agent's slots may have changed: whoever waited longest for what it can do goes first. @internal */
-  changed(member: Member): void {
+  changed(member: AgentMember): void {
     const { session, lanes } = member;
     if (this.#members.get(session) !== member) return;
     if (session.shared === true) this.#board.add(member);
@@ -245,155 +287,92 @@ export class AgentPool implements Upstream {
     member.told = session.shared === true;
     if (this.waiting > 0) {
       while (member.free > 0) {
-        let next: Waiter | null = null;
+        const { own } = member;
+        let next: Waiter | null = own === null ? null : own.first;
+        let selection: AgentSelection | null = null;
         for (let i = 0; i < lanes.length; i++) {
           const { first } = lanes[i]!.line;
-          if (first !== null && (next === null || goesFirst(first, next))) next = first;
+          if (first === null || (next !== null && !goesFirst(first, next))) continue;
+          next = first;
+          ({ selection } = lanes[i]!);
         }
         if (next === null) break;
-        this.leave(next);
+        this.leave(next, selection ?? this.#affinity.of(next)!.selection);
         if (!next.granted(member)) member.kept++;
       }
     }
     if (member.free > 0) for (let i = 0; i < lanes.length; i++) lanes[i]!.list(member, i);
   }
 
-  #laneOf(head: RequestHead): Lane {
+  /** @internal The lane of a request at a selection; `key` stands for the facts. */
+  lane(selection: AgentSelection, facts: readonly string[], key: string, head: RequestHead): Lane {
     const scope = head.has(SLIME_SCOPE) ? head.value(SLIME_SCOPE) : '';
-    if (scope === '' && this.#scopedPaths.size === 0) return this.#plain;
-    const path = this.#scopedPaths.size > 0 ? head.path : '';
-    return this.#lane(scope, this.#scopedPaths.has(path) ? path : '');
-  }
-
-  #lane(scope: string, path: string): Lane {
-    const lane = this.#lanes.get(`${scope}\0${path}`);
+    const path = this.#scopedPath(head);
+    const { plain } = selection;
+    if (scope === '' && path === '' && plain !== null && !plain.dropped) return plain;
+    const lane = this.#lanes.get(laneKey(selection, scope, path, key));
     if (lane !== undefined) return lane;
-    if (this.#lanes.size >= LANES) this.#dropIdleLanes();
-    return this.#makeLane(scope, path);
+    // Scopes and captures are the clients' words: lanes that nobody waits in must not pile up.
+    if (this.#lanes.size - this.#plainLanes >= LANES - 1) this.#dropLanes((one) => one.selection.isClosed || one !== one.selection.plain);
+    return this.#makeLane(selection, scope, path, facts, key);
   }
 
-  #makeLane(scope: string, path: string): Lane {
-    const lane = new Lane(scope, path);
-    this.#lanes.set(`${scope}\0${path}`, lane);
+  /** @internal The same, unless it would have to be made. */
+  laneThere(selection: AgentSelection, key: string, head: RequestHead): Lane | null {
+    const scope = head.has(SLIME_SCOPE) ? head.value(SLIME_SCOPE) : '';
+    return this.#lanes.get(laneKey(selection, scope, this.#scopedPath(head), key)) ?? null;
+  }
+
+  /** The path, when agents name it in their tokens; only then does it matter. */
+  #scopedPath(head: RequestHead): string {
+    if (this.#scopedPaths.size === 0) return '';
+    const { path } = head;
+    return this.#scopedPaths.has(path) ? path : '';
+  }
+
+  /** @internal The lane that stays as long as its selection. */
+  plainLane(selection: AgentSelection, facts: readonly string[], key: string): Lane {
+    this.#plainLanes++;
+    return this.#makeLane(selection, '', '', facts, key);
+  }
+
+  #makeLane(selection: AgentSelection, scope: string, path: string, facts: readonly string[], key: string): Lane {
+    const full = laneKey(selection, scope, path, key);
+    const lane = new Lane(full, selection, scope, path, facts);
+    this.#lanes.set(full, lane);
     for (const member of this.#members.values()) {
-      if (!lane.admits(member.session.agent)) continue;
+      if (!lane.admits(member)) continue;
       member.enter(lane);
       if (member.free > 0) lane.list(member, member.lanes.length - 1);
     }
     return lane;
   }
 
-  /** Scopes are the clients' words: lanes that nobody waits in must not pile up. */
-  #dropIdleLanes(): void {
+  /** Drops lanes in which nobody waits. */
+  #dropLanes(which: (lane: Lane) => boolean): void {
+    let dropped = 0;
     for (const [key, lane] of this.#lanes) {
-      if (lane === this.#plain || lane.line.size > 0) continue;
+      if (lane.line.size > 0 || !which(lane)) continue;
+      lane.dropped = true;
       this.#lanes.delete(key);
-      for (const member of this.#members.values()) member.exit(lane);
+      dropped++;
     }
+    if (dropped > 0) for (const member of this.#members.values()) member.tidy();
   }
 
   /** Paths have got a meaning that they did not have when these requests came: everybody takes the line that is right now. */
   #sortAnew(): void {
-    const all: Waiter[] = [];
+    const all: { waiter: Waiter; lane: Lane }[] = [];
     for (const lane of this.#lanes.values()) {
-      while (lane.line.first !== null) {
-        all.push(lane.line.first);
-        lane.line.remove(lane.line.first);
+      for (let { first } = lane.line; first !== null; { first } = lane.line) {
+        all.push({ waiter: first, lane });
+        lane.line.remove(first);
       }
     }
-    for (const waiter of all) this.#laneOf(waiter.head!).line.add(waiter);
+    for (const { waiter, lane } of all) this.lane(lane.selection, lane.facts, lane.facts.join('\n'), waiter.head!).line.add(waiter);
   }
 }
 
-/** A session in the pool. */
-class Member implements Candidate, SessionOwner {
-  readonly #pool: AgentPool;
-  readonly session: Session;
-  readonly endpoint: Session;
-  readonly replyFields: string;
-  readonly agentId: string;
-  /** The agent counts its slots by itself. */
-  readonly watch = null;
-  readonly lanes: Lane[] = [];
-  /** By lane: position in its list of those with a free slot, -1 when not in it. */
-  readonly listed: number[] = [];
-  /** Free slots that are kept for waiters who look whether their clients are still there. */
-  kept = 0;
-  /** Is it told who waits here? */
-  told = false;
-
-  constructor(pool: AgentPool, session: Session) {
-    this.#pool = pool;
-    this.session = session;
-    this.endpoint = session;
-    this.agentId = session.agent.id;
-    this.replyFields = fieldLine('Slime-Agent-Id', session.agent.id);
-  }
-
-  /** Slots that a request may be sent to now. */
-  get free(): number {
-    return this.session.free - this.kept;
-  }
-
-  changed(): void {
-    this.#pool.changed(this);
-  }
-
-  lost(_session: Session, reason: string): void {
-    this.#pool.lost(this, reason);
-  }
-
-  enter(lane: Lane): void {
-    this.lanes.push(lane);
-    this.listed.push(-1);
-    lane.members++;
-  }
-
-  exit(lane: Lane): void {
-    const at = this.lanes.indexOf(lane);
-    if (at < 0) return;
-    this.lanes.splice(at, 1);
-    this.listed.splice(at, 1);
-  }
-}
-
-/** Requests of one kind: who may serve them, who of those has a free slot, and who waits. */
-class Lane {
-  readonly scope: string;
-  readonly path: string;
-  readonly line = new WaitingLine();
-  /** May hold members whose slots have gone since: pick() looks again. */
-  readonly free: Member[] = [];
-  members = 0;
-
-  constructor(scope: string, path: string) {
-    this.scope = scope;
-    this.path = path;
-  }
-
-  admits(agent: AgentIdentity): boolean {
-    return (this.scope === '' || agent.scopes.includes(this.scope)) && (agent.scopePaths.length === 0 || agent.scopePaths.includes(this.path));
-  }
-
-  /** `at`: where this lane stands among the member's. */
-  list(member: Member, at: number): void {
-    if (member.listed[at] !== -1) return;
-    member.listed[at] = this.free.push(member) - 1;
-  }
-
-  unlist(member: Member): void {
-    const at = member.lanes.indexOf(this);
-    const place = member.listed[at]!;
-    if (place < 0) return;
-    member.listed[at] = -1;
-    const last = this.free.pop()!;
-    if (last === member) return;
-    this.free[place] = last;
-    last.listed[last.lanes.indexOf(this)] = place;
-  }
-
-  forget(member: Member): void {
-    this.unlist(member);
-    this.members--;
-  }
+function laneKey({ id }: AgentSelection, scope: string, path: string, key: string): string {
+  return `${id} ${scope}\0${path}\0${key}`;
 }

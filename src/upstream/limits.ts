@@ -40,3 +40,7 @@ export const AWAY_AGENTS = 4096;
 export const KNOWN_FOR_MS = 86_400_000;
 /** How long after its start a hub without any agent calls nobody unknown, ms: those it had come back within 5 s. */
 export const RETURN_MS = 10_000;
+/** Shortest time between two looks at requests that wait for one certain agent, ms. */
+export const AFFINITY_STEP_MS = 5;
+/** Share of a request's patience that it may spend on one certain agent. */
+export const AFFINITY_SHARE = 0.5;

@@ -8,6 +8,8 @@ import type { WaitingLine } from './queue.ts';
 export interface BoardMember {
   readonly session: Session;
   readonly lanes: readonly { readonly line: WaitingLine }[];
+  /** Those who wait for it alone. */
+  readonly own: WaitingLine | null;
 }
 
 /** With more listeners than this, news come in proportion more rarely: what a request that waits costs in frames stays bounded. */
@@ -47,9 +49,9 @@ export class WaitingBoard {
   readonly #tell = (): void => {
     this.#armed = false;
     this.#toldMs = this.#clock.now();
-    for (const { session, lanes } of this.#members) {
-      let count = 0;
-      let sinceMs = Number.POSITIVE_INFINITY;
+    for (const { session, lanes, own } of this.#members) {
+      let count = own === null ? 0 : own.size;
+      let sinceMs = own === null || own.first === null ? Number.POSITIVE_INFINITY : own.first.notes.startMs;
       for (let i = 0; i < lanes.length; i++) {
         const { line } = lanes[i]!;
         count += line.size;

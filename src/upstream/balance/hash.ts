@@ -51,7 +51,7 @@ export class Hash implements Balancer {
 }
 
 /** Logarithmic: the chance to have the highest score is the share, whoever else there is (weighted rendezvous hashing). */
-function scoreOf(hash: number, seed: number, share: number): number {
+export function scoreOf(hash: number, seed: number, share: number): number {
   const drawn = (mix(Math.imul(hash, 0x9e3779b1) ^ seed) + 0.5) / 4_294_967_296;
   return share / -Math.log(drawn);
 }
