@@ -419,6 +419,22 @@ describe('a hub that misbehaves', () => {
     expect(serving.all[0]!.aborts).toBe(1);
   });
 
+  test('the body that a hub had begun to send before it heard REFUSED or RESET costs nothing, up to its first window', async () => {
+    const peer = await start(1);
+    const post = (id: number, text: string): Buffer => frame(OPEN, F_UNKNOWN_LENGTH, id, openPayload(text));
+    peer.send(get(1), post(2, 'POST / HTTP/1.1\r\nHost: a\r\n\r\n'), frame(DATA, 0, 2, Buffer.alloc(65_536)), frame(END, 0, 2));
+    await peer.next(REFUSED);
+    serving.all[0]!.answer(200, [], 'x');
+    await peer.next(HEAD);
+    peer.send(post(3, 'POST / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n'), frame(DATA, 0, 3, Buffer.alloc(65_536)), frame(DATA, F_END, 3, ''));
+    await peer.next(RESET);
+    peer.send(get(4));
+    await until(() => serving.all.length === 2, 'the session goes on');
+    expect(log.lines.filter(({ level }) => level === 'warn')).toEqual([]);
+    peer.send(frame(DATA, 0, 3, 'x'));
+    expect(await bye(peer)).toContain('has ended');
+  });
+
   test('a body that is not what was announced is aborted, not ended', async () => {
     const peer = await start();
     peer.send(

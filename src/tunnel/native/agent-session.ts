@@ -166,15 +166,17 @@ export class AgentSession extends Link<AgentStream> implements AgentStreamOwner,
     this.lastId = id;
     this.#view--;
     if (this.#leaving || this.streams.size >= this.limits.streams || !this.#options.slots.take(this.#share)) {
-      this.#refuse(id);
+      this.#refuse(id, flags);
       return true;
     }
     const head = this.#scratch;
     const outcome = readOpen(head, flags, bytes, start, end, this.headLimits);
     if (outcome !== true) {
       const mine = this.release();
-      if (outcome === false) this.#reject(id, mine ? F_RELEASED : 0, head.problem ?? 'bad_request', head.problemDetail);
-      else this.violated('lengths that do not fit their frame');
+      if (outcome === false) {
+        this.strayOf(flags);
+        this.#reject(id, mine ? F_RELEASED : 0, head.problem ?? 'bad_request', head.problemDetail);
+      } else this.violated('lengths that do not fit their frame');
       return true;
     }
     const notes = new Notes(this.loop.sweeper.coarse);
@@ -197,7 +199,8 @@ export class AgentSession extends Link<AgentStream> implements AgentStreamOwner,
   }
 
   /** Nothing of it reached the upstream. */
-  #refuse(id: number): void {
+  #refuse(id: number, flags: number): void {
+    this.strayOf(flags);
     this.out.empty(REFUSED, 0, id);
     this.#owesSlots = true;
     this.#refusals++;

@@ -401,6 +401,11 @@ export abstract class Link<S extends Stream> implements WireUser, FrameUser, Out
     }
   }
 
+  /** The stream that a frame with these flags opens never comes to be: its peer does not know yet, and sends its body, up to the first window. */
+  protected strayOf(flags: number): void {
+    if ((flags & F_END) === 0) this.#strayBytes += this.limits.windowBytes;
+  }
+
   forget(stream: Stream, strayBytes: number): void {
     this.streams.delete(stream.id);
     this.#strayBytes += strayBytes;
