@@ -112,6 +112,7 @@ test('a file can set everything of an agent', async () => {
     connectTimeoutMs: 2000,
     firstByteTimeoutMs: 3000,
     idleTimeoutMs: 4000,
+    healthCheck: { scheme: 'http', name: 'model', target: '/health', everyMs: 5000 },
     upgrades: [],
     caFile: '/etc/ssl/ca.pem',
     wire: 'native',
