@@ -183,7 +183,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
       }
       this.#waited();
       if (upstream.letGo(candidate, true)) this.#dispatch(candidate, head);
-      else this.#wait(head, upstream);
+      else this.proceed(head);
     });
     return false;
   }
