@@ -68,7 +68,12 @@ export class TlsListener {
       ...contextOf(of),
       handshakeTimeout: of.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
       ALPNProtocols: ['http/1.1'],
-      ...(of.choose === undefined ? {} : { SNICallback: (name, done) => done(null, this.#tls.choose?.(name) ?? undefined) }),
+      ...(of.choose === undefined
+        ? {}
+        : {
+            SNICallback: (name: string, done: (error: Error | null, context?: tls.SecureContext) => void) =>
+              done(null, this.#tls.choose?.(name) ?? undefined),
+          }),
     });
     this.#server = server;
     const { proxyProtocol } = host;

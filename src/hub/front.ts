@@ -2,6 +2,7 @@ import { CertFiles } from '../certs/files.ts';
 import { AccessLog } from '../observe/access-log.ts';
 import { Lines } from '../observe/lines.ts';
 import type { TakeOver } from '../http/server-h1.ts';
+import type { ServerTls } from '../http/tls-listener.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { Anteroom } from '../proxy/anteroom.ts';
 import { ErrorPages } from '../proxy/error-pages.ts';
@@ -77,32 +78,35 @@ export class Front {
     }
     try {
       const listener = await house.listen({
-        host: settings.host,
-        port: settings.port,
+        address: { host: settings.host, port: settings.port },
         limits: settings.limits,
         site: this.#site(parts),
-        certs,
-        trusts: (address) => settings.trustedProxies.has(address),
         halfClose: 'depart',
-        log: house.log,
+        ...(certs === null ? {} : { tls: tlsOf(certs, house) }),
         // A hub's upstreams are its agents, few for all; a plain proxy's client may need a connection onward.
         descriptorsPerClient: takeOver === undefined ? 2 : 1,
         ...(takeOver === undefined ? {} : { takeOver }),
       });
+      if (certs !== null) certs.changed = () => listener.server.renewTls();
       return {
         address: listener.address,
         adminAddress: await house.listenForOperators(settings.adminAddr, () => parts.readiness(), parts.status),
-        close: () => house.close(),
-        destroy: () => house.destroy(),
+        close: () => house.close().then(() => certs?.close()),
+        destroy: () => this.destroy(),
         reload: () => {
           this.#accessLog?.reopen();
-          listener.look();
+          certs?.look();
         },
       };
     } catch (error) {
-      house.destroy();
+      this.destroy();
       throw error;
     }
+  }
+
+  destroy(): void {
+    this.house.destroy();
+    this.#certs?.close();
   }
 
   #site(parts: FrontParts): Site {
@@ -145,6 +149,13 @@ export class Front {
       journal: accessLog === null ? null : new AccessJournal(accessLog, () => loop.clock.wall()),
     };
   }
+}
+
+function tlsOf(certs: CertFiles, { log }: House): ServerTls {
+  return {
+    pair: () => ({ cert: certs.current.cert, key: certs.current.key }),
+    failed: (reason, address) => log.debug({ peer: address, reason }, 'TLS: no connection came of a handshake'),
+  };
 }
 
 /** @throws SettingsError */

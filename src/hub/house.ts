@@ -144,7 +144,6 @@ export class House {
 
   #finish(): void {
     this.cut();
-    for (const listener of this.#listeners) listener.close();
     this.#admin?.close();
     this.#process.close();
     this.pressure.close();

@@ -1,70 +1,73 @@
 import type { Loop } from '../std/loop.ts';
-import type { CertFiles } from '../certs/files.ts';
 import type { Log } from '../observe/log.ts';
 import { maxDescriptors, openDescriptors } from '../observe/process.ts';
 import { formatAddress, type Address } from '../schema/address.ts';
 import type { HttpLimits } from '../http/limits.ts';
-import { type ServerCounts, ServerH1, type ServerOptions, type TakeOver } from '../http/server-h1.ts';
+import { type ServerCounts, ServerH1, type ServerOptions } from '../http/server-h1.ts';
 import { Door } from '../proxy/door.ts';
 import type { Proxy } from '../proxy/handle.ts';
 import type { Site } from '../proxy/site.ts';
 import { connectionsFor } from './pressure.ts';
 
 /** What a listening socket needs to know. */
-export interface ListenerSpec {
-  readonly host: string;
-  readonly port: number;
+export interface ListenerSpec extends Pick<ServerOptions, 'halfClose' | 'takeOver' | 'tls' | 'proxyProtocol'> {
+  readonly address: Address;
   readonly limits: HttpLimits;
   readonly site: Site;
-  /** Null = plain HTTP. Closed with the listener. */
-  readonly certs: CertFiles | null;
-  /** Is this peer's word on who its client is to be believed? */
-  trusts(address: string): boolean;
-  readonly halfClose: ServerOptions['halfClose'];
-  /** Agents may dial in. */
-  readonly takeOver?: TakeOver;
-  readonly log: Log;
   /** Descriptors that one client may need, its upstream's included. */
   readonly descriptorsPerClient: number;
 }
 
 /** A listening socket and what is served behind it. */
 export class Listener {
-  readonly #spec: ListenerSpec;
+  #spec: ListenerSpec;
+  readonly #loop: Loop;
   readonly server: ServerH1;
   readonly door: Door;
   address: Address;
 
   constructor(spec: ListenerSpec, proxy: Proxy, loop: Loop) {
     this.#spec = spec;
-    this.address = { host: spec.host, port: spec.port };
+    this.#loop = loop;
+    this.address = spec.address;
     this.door = new Door(proxy, spec.site);
-    const { certs, log, takeOver } = spec;
-    this.server = new ServerH1({
-      loop,
+    this.server = new ServerH1(this.#optionsOf(spec));
+  }
+
+  #optionsOf(spec: ListenerSpec): ServerOptions {
+    const { door } = this;
+    const { site } = spec;
+    return {
+      loop: this.#loop,
       limits: withinDescriptors(spec.limits, spec.descriptorsPerClient),
-      handler: this.door,
-      refuse: this.door.refuse,
-      rescue: this.door.rescue,
-      trusts: (address) => spec.trusts(address),
+      handler: door,
+      refuse: door.refuse,
+      rescue: door.rescue,
+      trusts: (address) => site.trusts(address),
       halfClose: spec.halfClose,
-      ...(takeOver === undefined ? {} : { takeOver }),
-      ...(certs === null
-        ? {}
-        : {
-            tls: {
-              pair: () => certs.current,
-              failed: (reason, address) => log.debug({ peer: address, reason }, 'TLS: no connection came of a handshake'),
-            },
-          }),
-    });
-    if (certs !== null) certs.changed = () => this.server.renewTls();
+      ...(spec.takeOver === undefined ? {} : { takeOver: spec.takeOver }),
+      ...(spec.tls === undefined ? {} : { tls: spec.tls }),
+      ...(spec.proxyProtocol === undefined ? {} : { proxyProtocol: spec.proxyProtocol }),
+    };
   }
 
   /** @throws the listen error */
   async listen(): Promise<void> {
-    const { address, port } = await this.server.listen(this.#spec.host, this.#spec.port);
-    this.address = { host: address, port };
+    const { host, port } = this.#spec.address;
+    const bound = await this.server.listen(host, port);
+    this.address = { host: bound.address, port: bound.port };
+  }
+
+  /** Can this socket go by that, too? Whether bytes begin with TLS or a PROXY header is a matter of the socket. */
+  canBecome(spec: ListenerSpec): boolean {
+    return (spec.tls === undefined) === (this.#spec.tls === undefined) && (spec.proxyProtocol == null) === (this.#spec.proxyProtocol == null);
+  }
+
+  /** Serves that from now on. Connections stay, requests that are inside end as they began. */
+  become(spec: ListenerSpec): void {
+    this.#spec = spec;
+    this.door.site = spec.site;
+    this.server.become(this.#optionsOf(spec));
   }
 
   get counts(): ServerCounts {
@@ -72,12 +75,7 @@ export class Listener {
   }
 
   get isSecure(): boolean {
-    return this.#spec.certs !== null;
-  }
-
-  /** Reads certificates again. */
-  look(): void {
-    this.#spec.certs?.look();
+    return this.#spec.tls !== undefined;
   }
 
   /** Stops accepting and lets what runs finish for at most so long; the rest is cut. */
@@ -94,12 +92,6 @@ export class Listener {
       log.warn({ address: formatAddress(this.address), connections }, `not finished within ${timeoutMs} ms: the rest is cut`);
       this.server.destroy();
     }
-    this.close();
-  }
-
-  /** Closes what goes on beside the socket. */
-  close(): void {
-    this.#spec.certs?.close();
   }
 }
 
