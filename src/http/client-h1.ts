@@ -5,6 +5,7 @@ import type { Timed } from '../std/sweeper.ts';
 import type { Wire, WireUser } from '../std/wire.ts';
 import { ChunkedDecoder } from './chunked.ts';
 import type { ClientExchange } from './client-exchange.ts';
+import { connectFailure } from './connect-failure.ts';
 import type { BodySink } from './exchange.ts';
 import { Failure, type FailureCode } from './failure.ts';
 import { type HeaderList, type ResponseHead, UNKNOWN_LENGTH } from './head.ts';
@@ -18,12 +19,16 @@ export type OnAbort = 'cancel' | 'drain' | 'drain_capped';
 export interface ClientOptions {
   readonly loop: Loop;
   readonly limits: HttpLimits;
-  /** ms; 0 = no limit. */
+  /** For a TCP connection, ms; 0 = no limit. */
   readonly connectTimeoutMs: number;
+  /** The same with TLS, ms; 0 = no limit. Absent: connectTimeoutMs is for both. */
+  readonly totalConnectTimeoutMs?: number;
   /** From the request's end to the head of the answer, ms; 0 = no limit. */
   readonly firstByteTimeoutMs: number;
   /** Without a byte of the answer's body, ms; 0 = no limit. */
   readonly idleTimeoutMs: number;
+  /** Without a byte of the request being taken, ms; 0 = no limit. Absent: idleTimeoutMs. */
+  readonly writeTimeoutMs?: number;
   readonly onAbort: OnAbort;
   /** How long a cancelled upstream may take to close its side before it is reset, ms. */
   readonly cancelGraceMs: number;
@@ -61,7 +66,8 @@ const PIN_MS = 1_000;
 
 /** One connection to an upstream; it carries one exchange at a time. */
 export class ClientConnection implements WireUser, Timed {
-  readonly #options: ClientOptions;
+  /** Its owner may set others before it gives it a request. */
+  options: ClientOptions;
   readonly #owner: ConnectionOwner;
   readonly #scratch: ResponseHead;
   wire!: Wire;
@@ -86,19 +92,28 @@ export class ClientConnection implements WireUser, Timed {
   /** Nobody listens to the answer any more (drain): it is read to its end all the same. */
   #discarding = false;
   readonly #startMs: number;
+  /** When TCP and TLS must be up, monotonic ms. */
+  readonly #connectDue: number;
 
   constructor(options: ClientOptions, owner: ConnectionOwner, scratch: ResponseHead) {
-    this.#options = options;
+    this.options = options;
     this.#owner = owner;
     this.#scratch = scratch;
     this.#startMs = options.loop.clock.now();
-    this.due = options.connectTimeoutMs > 0 ? this.#startMs + options.connectTimeoutMs : NEVER;
+    const { connectTimeoutMs, totalConnectTimeoutMs = 0 } = options;
+    this.#connectDue = totalConnectTimeoutMs > 0 ? this.#startMs + totalConnectTimeoutMs : NEVER;
+    this.due = Math.min(this.#connectDue, connectTimeoutMs > 0 ? this.#startMs + connectTimeoutMs : NEVER);
   }
 
   attach(wire: Wire): void {
     this.wire = wire;
-    this.out = new Outbox(this.#options.loop, wire);
-    this.#options.loop.sweeper.add(this);
+    this.out = new Outbox(this.options.loop, wire);
+    this.options.loop.sweeper.add(this);
+  }
+
+  /** TCP is up, TLS begins. */
+  connected(): void {
+    if (this.state === CONNECTING && this.options.totalConnectTimeoutMs !== undefined) this.due = this.#connectDue;
   }
 
   /** The socket (and its TLS) is up. */
@@ -109,7 +124,7 @@ export class ClientConnection implements WireUser, Timed {
     const { exchange } = this;
     if (exchange === null) this.#owner.released(this);
     else {
-      exchange.notes.connectMs = this.#options.loop.clock.now() - this.#startMs;
+      exchange.notes.connectMs = this.options.loop.clock.now() - this.#startMs;
       this.start(exchange);
     }
   }
@@ -132,7 +147,7 @@ export class ClientConnection implements WireUser, Timed {
   /** The whole request is written: the clock of the first byte runs. */
   requestSent(): void {
     if (this.state !== HEAD) return;
-    const ms = this.#options.firstByteTimeoutMs;
+    const ms = this.options.firstByteTimeoutMs;
     const { dueMs } = this.exchange!.notes;
     this.#firstByteDue = dueMs === 0 ? this.#in(ms) : Math.min(this.#in(ms), dueMs);
     // A request that waits longer than this keeps a copy of its head instead of its slab, of which it uses a fraction.
@@ -141,11 +156,11 @@ export class ClientConnection implements WireUser, Timed {
 
   get #pastDeadline(): boolean {
     const { dueMs } = this.exchange!.notes;
-    return dueMs > 0 && this.#options.loop.sweeper.coarse >= dueMs;
+    return dueMs > 0 && this.options.loop.sweeper.coarse >= dueMs;
   }
 
   #in(ms: number): number {
-    return ms > 0 ? this.#options.loop.sweeper.coarse + ms : NEVER;
+    return ms > 0 ? this.options.loop.sweeper.coarse + ms : NEVER;
   }
 
   /** Does the connection belong to both sinks, after 101? */
@@ -167,7 +182,7 @@ export class ClientConnection implements WireUser, Timed {
       switch (this.state) {
         case HEAD: {
           const head = this.#scratch;
-          const next = parseResponse(head, bytes, i, end, this.#options.limits);
+          const next = parseResponse(head, bytes, i, end, this.options.limits);
           if (next === INCOMPLETE) {
             this.#carry = Buffer.from(bytes.subarray(i, end));
             return;
@@ -198,7 +213,7 @@ export class ClientConnection implements WireUser, Timed {
             return;
           }
           if (decoder.blocked) this.#pause();
-          else if (!this.#paused) this.due = this.#in(this.#options.idleTimeoutMs);
+          else if (!this.#paused) this.due = this.#in(this.options.idleTimeoutMs);
           if (decoder.done) this.#complete(i === end, decoder.trailers);
           break;
         }
@@ -226,7 +241,7 @@ export class ClientConnection implements WireUser, Timed {
       return;
     }
     notes.began = 'yes';
-    notes.firstByteMs = this.#options.loop.clock.now();
+    notes.firstByteMs = this.options.loop.clock.now();
     exchange.forget();
     this.#reusable = head.keepAlive;
     this.keepAliveS = head.keepAliveS;
@@ -237,7 +252,7 @@ export class ClientConnection implements WireUser, Timed {
       this.#remaining = 0;
     } else if (head.chunked) {
       this.state = CHUNKS;
-      this.#decoder = new ChunkedDecoder(this.#options.limits);
+      this.#decoder = new ChunkedDecoder(this.options.limits);
     } else if (head.length === UNKNOWN_LENGTH) {
       this.state = UNTIL_CLOSE;
       this.#reusable = false;
@@ -245,7 +260,7 @@ export class ClientConnection implements WireUser, Timed {
       this.state = BODY;
       this.#remaining = head.length;
     }
-    this.due = this.#in(this.#options.idleTimeoutMs);
+    this.due = this.#in(this.options.idleTimeoutMs);
     if (!this.#discarding) exchange.reply.head(head);
     if (this.state === BODY && this.#remaining === 0) this.#complete(!more, undefined);
   }
@@ -261,15 +276,15 @@ export class ClientConnection implements WireUser, Timed {
         return;
       }
       exchange.notes.began = 'yes';
-      exchange.notes.firstByteMs = this.#options.loop.clock.now();
+      exchange.notes.firstByteMs = this.options.loop.clock.now();
       this.state = RAW;
       this.#reusable = false;
       this.due = NEVER;
       exchange.reply.head(head);
       return;
     }
-    if (++this.#informational > this.#options.limits.informationalCount) {
-      this.fail('bad_response', `more than ${this.#options.limits.informationalCount} interim answers`);
+    if (++this.#informational > this.options.limits.informationalCount) {
+      this.fail('bad_response', `more than ${this.options.limits.informationalCount} interim answers`);
       return;
     }
     // 100 answers an expectation that the hub has met already.
@@ -282,7 +297,7 @@ export class ClientConnection implements WireUser, Timed {
       return;
     }
     if (this.exchange!.reply.write(chunk)) {
-      if (this.state !== RAW && !this.#paused) this.due = this.#in(this.#options.idleTimeoutMs);
+      if (this.state !== RAW && !this.#paused) this.due = this.#in(this.options.idleTimeoutMs);
     } else this.#pause();
   }
 
@@ -298,7 +313,7 @@ export class ClientConnection implements WireUser, Timed {
       // The last chunk may have asked for a pause; nobody will lift it once the exchange is gone.
       this.#unpause();
       this.due = NEVER;
-      this.idleSinceMs = this.#options.loop.clock.now();
+      this.idleSinceMs = this.options.loop.clock.now();
       this.#owner.released(this);
     } else this.#drop();
     if (!this.#discarding) exchange.reply.end(trailers);
@@ -320,7 +335,7 @@ export class ClientConnection implements WireUser, Timed {
     if (this.state === CLOSED) return;
     this.state = CLOSED;
     this.due = NEVER;
-    this.#options.loop.sweeper.remove(this);
+    this.options.loop.sweeper.remove(this);
     this.#owner.gone(this);
     this.wire.destroy();
   }
@@ -334,7 +349,7 @@ export class ClientConnection implements WireUser, Timed {
 
   /** The client left. */
   abandon(exchange: ClientExchange): void {
-    const { onAbort, cancelGraceMs, drainTimeoutMs, loop } = this.#options;
+    const { onAbort, cancelGraceMs, drainTimeoutMs, loop } = this.options;
     if (this.state === CONNECTING || this.state === RAW || !exchange.sent) {
       this.exchange = null;
       if (this.state === RAW) {
@@ -362,7 +377,7 @@ export class ClientConnection implements WireUser, Timed {
     this.state = CANCELLED;
     this.#discarding = true;
     this.#unpause();
-    this.due = this.#options.loop.clock.now() + graceMs;
+    this.due = this.options.loop.clock.now() + graceMs;
     this.wire.end();
   }
 
@@ -474,7 +489,7 @@ export class ClientConnection implements WireUser, Timed {
     switch (this.state) {
       case CONNECTING:
         if (this.exchange !== null) this.exchange.notes.began = 'no';
-        this.fail('connect_timeout', `no connection to the upstream within ${this.#options.connectTimeoutMs} ms`);
+        this.fail('connect_timeout', `no connection to the upstream within ${Math.round(this.due - this.#startMs)} ms`);
         break;
       case CANCELLED:
         this.#owner.graceExpired();
@@ -485,15 +500,15 @@ export class ClientConnection implements WireUser, Timed {
         this.#drop();
         break;
       default:
-        if (this.#discarding) this.#cancel(this.#options.cancelGraceMs);
+        if (this.#discarding) this.#cancel(this.options.cancelGraceMs);
         else if (this.state === HEAD && this.exchange?.requestEnded === false)
-          this.fail('upstream_stalled', `the upstream took no byte of the request for ${this.#options.idleTimeoutMs} ms`);
+          this.fail('upstream_stalled', `the upstream took no byte of the request for ${this.#writeTimeoutMs} ms`);
         else if (this.state === HEAD && this.exchange!.pinsSlab) {
           this.exchange!.unpin();
           this.due = this.#firstByteDue;
         } else if (this.state === HEAD && this.#pastDeadline) this.fail('deadline', 'no answer from the upstream before the deadline of the request');
-        else if (this.state === HEAD) this.fail('first_byte_timeout', `no answer from the upstream within ${this.#options.firstByteTimeoutMs} ms`);
-        else this.fail('upstream_stalled', `no byte of the answer for ${this.#options.idleTimeoutMs} ms`);
+        else if (this.state === HEAD) this.fail('first_byte_timeout', `no answer from the upstream within ${this.options.firstByteTimeoutMs} ms`);
+        else this.fail('upstream_stalled', `no byte of the answer for ${this.options.idleTimeoutMs} ms`);
     }
   }
 
@@ -508,7 +523,7 @@ export class ClientConnection implements WireUser, Timed {
   #unpause(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    if (this.state !== RAW) this.due = this.#in(this.#options.idleTimeoutMs);
+    if (this.state !== RAW) this.due = this.#in(this.options.idleTimeoutMs);
     this.wire.resume();
   }
 
@@ -519,27 +534,11 @@ export class ClientConnection implements WireUser, Timed {
 
   /** The upstream does not take the request fast enough. */
   stall(): void {
-    if (this.state === HEAD) this.due = this.#in(this.#options.idleTimeoutMs);
+    if (this.state === HEAD) this.due = this.#in(this.#writeTimeoutMs);
   }
-}
 
-/** A connect error as a failure: the reason a person needs, never the stack. */
-function connectFailure(error: Error | null): [FailureCode, string] {
-  const code = (error as NodeJS.ErrnoException | null)?.code ?? '';
-  switch (code) {
-    case 'ECONNREFUSED':
-      return ['connect_refused', 'the upstream refuses connections (ECONNREFUSED): is the service running?'];
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return ['name_not_found', `the upstream's name does not resolve (${code})`];
-    case 'EMFILE':
-    case 'ENFILE':
-      return ['out_of_descriptors', `no file descriptor left for a connection to the upstream (${code})`];
-    case '':
-      return ['connect_failed', 'the upstream closed the connection while it was being opened'];
-    default:
-      if (/CERT|TLS|SSL|SELF_SIGNED|UNABLE_TO/.test(code)) return ['tls_failed', `TLS with the upstream failed (${code})`];
-      return ['connect_failed', `the upstream cannot be reached (${code})`];
+  get #writeTimeoutMs(): number {
+    return this.options.writeTimeoutMs ?? this.options.idleTimeoutMs;
   }
 }
 
