@@ -1,0 +1,164 @@
+import type { Registry } from '../observe/metrics.ts';
+import { Failure } from '../http/failure.ts';
+import type { TakeOver } from '../http/server-h1.ts';
+import { tunnelLimits, type TunnelLimits } from '../tunnel/limits.ts';
+import { acceptAgent, type AgentClaims } from '../tunnel/native/accept.ts';
+import { asksForWebSocket } from '../tunnel/native/websocket.ts';
+import type { Session } from '../tunnel/session.ts';
+import { createKeyring, openToken } from '../tunnel/token.ts';
+import { AgentPool, type AgentPoolOptions } from '../upstream/agents.ts';
+import type { UpstreamUrl } from '../schema/upstream-url.ts';
+import { Expiry } from './expiry.ts';
+import type { House } from './house.ts';
+
+/** How long goodbyes may take when a hub leaves, ms. */
+const FAREWELL_MS = 2_000;
+
+/** Whom a hub lets in, and what it tells them. It may change while agents are there. */
+export interface DeskRules {
+  readonly hubId: string;
+  /** Seal and open agent tokens: the first seals, all open. Never empty. */
+  readonly secrets: readonly string[];
+  /** Other hubs that agents are told to dial as well: id and address. */
+  readonly siblings: ReadonlyMap<string, UpstreamUrl>;
+}
+
+/** Where agents come in: it looks at their tokens, and keeps the pool of those that are here. */
+export class AgentDesk {
+  readonly pool: AgentPool;
+  readonly takeOver: TakeOver;
+  readonly #house: House;
+  readonly #expiry: Expiry;
+  /** Frames of sessions that are over. */
+  readonly #pastFrames = { sent: 0, received: 0 };
+  #authenticate: (token: string) => AgentClaims | Failure;
+
+  constructor(house: House, rules: DeskRules, pool: Pick<AgentPoolOptions, 'queueSize' | 'starved'>, limits: Partial<TunnelLimits> | undefined) {
+    const { loop, log } = house;
+    this.#house = house;
+    this.#expiry = new Expiry(loop);
+    this.#authenticate = authenticator(rules.secrets, () => loop.clock.wall());
+    this.pool = new AgentPool({
+      ...pool,
+      clock: loop.clock,
+      joined: (session, twin) => this.#joined(session, twin),
+      left: (session, reason) => this.#left(session, reason),
+    });
+    this.takeOver = {
+      token: 'windlass/1',
+      wants: asksForWebSocket,
+      accept: (head, wire, rest) =>
+        acceptAgent(head, wire, rest, {
+          loop,
+          log,
+          hubId: rules.hubId,
+          siblings: [...rules.siblings].map(([id, hub]) => ({ id, address: hub.shown })),
+          ...(limits === undefined ? {} : { limits: { ...tunnelLimits, ...limits } }),
+          authenticate: (token) => this.#authenticate(token),
+          joined: (session) => {
+            if (house.draining) return new Failure('draining', 'the hub is stopping', 1);
+            this.pool.join(session);
+            return null;
+          },
+        }),
+    };
+    this.#count(house.metrics);
+  }
+
+  /** Other secrets open tokens from now on. */
+  renew(secrets: readonly string[]): void {
+    this.#authenticate = authenticator(secrets, () => this.#house.loop.clock.wall());
+  }
+
+  /** Bytes held for agents. */
+  get bufferedBytes(): number {
+    let sum = 0;
+    for (const session of this.pool.sessions) sum += session.bufferedBytes;
+    return sum;
+  }
+
+  /** Tells all agents to leave, and waits for them a little. */
+  async leave(): Promise<void> {
+    const { clock } = this.#house.loop;
+    for (const session of this.pool.sessions) session.drain();
+    const end = clock.now() + FAREWELL_MS;
+    while (this.pool.size > 0 && clock.now() < end) await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+
+  cut(): void {
+    this.#expiry.stop();
+    for (const session of this.pool.sessions) session.close(new Failure('draining', 'the hub has stopped'));
+  }
+
+  #joined(session: Session, twin: Session | null): void {
+    const { log } = this.#house;
+    const { agent, slots } = session;
+    this.#expiry.joined(session);
+    log.info({ agent: agent.id, name: agent.name, from: agent.address, slots }, 'agent joined');
+    if (twin !== null)
+      log.warn(
+        { agent: agent.id, from: agent.address, other: twin.agent.address },
+        'another process has the same id: both get work; give each its own --agent-id or --state-dir',
+      );
+  }
+
+  #left(session: Session, reason: string): void {
+    const { agent } = session;
+    this.#expiry.left(session);
+    this.#pastFrames.sent += session.framesSent ?? 0;
+    this.#pastFrames.received += session.framesReceived ?? 0;
+    this.#house.log.info({ agent: agent.id, name: agent.name, reason }, 'agent left');
+  }
+
+  #count(metrics: Registry): void {
+    const { pool } = this;
+    metrics.computedGauge(
+      'windlass_agents_connected',
+      'Agents that are connected.',
+      () => new Set([...pool.sessions].map((session) => session.agent.id)).size,
+    );
+    metrics.computedGauge('windlass_agent_sessions', 'Sessions of agents.', () => pool.size);
+    metrics.computed('gauge', 'windlass_agent_slots', 'Slots of all agents, by state.', ['state'], (emit) => {
+      let free = 0;
+      let busy = 0;
+      for (const session of pool.sessions) {
+        free += session.free;
+        busy += session.inFlight;
+      }
+      emit(free, 'free');
+      emit(busy, 'busy');
+    });
+    metrics.computed('counter', 'windlass_tunnel_frames_total', 'Frames exchanged with agents, by direction.', ['direction'], (emit) => {
+      let { sent, received } = this.#pastFrames;
+      for (const session of pool.sessions) {
+        sent += session.framesSent ?? 0;
+        received += session.framesReceived ?? 0;
+      }
+      emit(sent, 'sent');
+      emit(received, 'received');
+    });
+    metrics.computedGauge(
+      'windlass_queue_oldest_age_seconds',
+      'How long the request that has waited longest for a slot has been here; 0 when none waits.',
+      () => {
+        const { oldest } = pool;
+        return oldest === null ? 0 : (this.#house.loop.clock.now() - oldest.notes.startMs) / 1000;
+      },
+    );
+  }
+}
+
+function authenticator(secrets: readonly string[], wall: () => number): (token: string) => AgentClaims | Failure {
+  const keyring = createKeyring(secrets);
+  return (token) => {
+    const claims = openToken(token, keyring, wall());
+    if (!('reason' in claims))
+      return { tokenId: claims.id, name: claims.name, scopes: claims.scopes, scopePaths: claims.scopePaths, expiresMs: claims.expiresMs };
+    const why = {
+      malformed: 'the agent token is not a token',
+      foreign: "the agent token was not issued with this hub's secret",
+      expired: 'the agent token has expired: issue a new one with "windlass hub register"',
+    }[claims.reason];
+    return new Failure('unauthorized', why);
+  };
+}
