@@ -31,12 +31,14 @@ export class AgentDesk {
   readonly #expiry: Expiry;
   /** Frames of sessions that are over. */
   readonly #pastFrames = { sent: 0, received: 0 };
+  #rules: DeskRules;
   #authenticate: (token: string) => AgentClaims | Failure;
 
   constructor(house: House, rules: DeskRules, pool: Pick<AgentPoolOptions, 'queueSize' | 'starved'>, limits: Partial<TunnelLimits> | undefined) {
     const { loop, log } = house;
     this.#house = house;
     this.#expiry = new Expiry(loop);
+    this.#rules = rules;
     this.#authenticate = authenticator(rules.secrets, () => loop.clock.wall());
     this.pool = new AgentPool({
       ...pool,
@@ -51,8 +53,8 @@ export class AgentDesk {
         acceptAgent(head, wire, rest, {
           loop,
           log,
-          hubId: rules.hubId,
-          siblings: [...rules.siblings].map(([id, hub]) => ({ id, address: hub.shown })),
+          hubId: this.#rules.hubId,
+          siblings: [...this.#rules.siblings].map(([id, hub]) => ({ id, address: hub.shown })),
           ...(limits === undefined ? {} : { limits: { ...tunnelLimits, ...limits } }),
           authenticate: (token) => this.#authenticate(token),
           joined: (session) => {
@@ -65,9 +67,14 @@ export class AgentDesk {
     this.#count(house.metrics);
   }
 
-  /** Other secrets open tokens from now on. */
-  renew(secrets: readonly string[]): void {
-    this.#authenticate = authenticator(secrets, () => this.#house.loop.clock.wall());
+  /** Goes by other rules from now on; agents that are here stay. */
+  renew(rules: DeskRules): void {
+    this.#rules = rules;
+    this.#authenticate = authenticator(rules.secrets, () => this.#house.loop.clock.wall());
+  }
+
+  get hubId(): string {
+    return this.#rules.hubId;
   }
 
   /** Bytes held for agents. */
