@@ -1,4 +1,4 @@
-import { bytes, duration, host, integer, port, secrets, siblings, text, textLike } from '../schema/kind.ts';
+import { bytes, duration, host, integer, path, port, secrets, siblings, text, textLike } from '../schema/kind.ts';
 import { setting, type Values } from '../schema/setting.ts';
 import { adminAddr, commonSettings, commonTable, listenSettings, listenTable } from './common.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
@@ -25,6 +25,13 @@ export const hubTable = {
     fallbackText: 'anybody may ask',
     secret: 'line',
     slime: true,
+  }),
+  revokedFile: setting<string | null>({
+    kind: path('path of a file with token ids, one a line'),
+    group: START,
+    help: 'tokens that count no more; read anew on SIGHUP, and their agents are cut off',
+    fallback: null,
+    fallbackText: 'none',
   }),
   host: setting({ kind: host(), group: START, help: 'address to listen on; 127.0.0.1 = this machine only', fallback: '0.0.0.0', slime: true }),
   port: setting({ kind: port(), group: START, help: 'port for applications and agents', fallback: 8080, slime: true }),
@@ -93,6 +100,7 @@ export function hubSettings(values: Values<typeof hubTable>, randomId: () => str
     port: values.port,
     secrets: values.secret,
     appPassword: values.appPassword,
+    revokedFile: values.revokedFile,
     concurrent: values.concurrent,
     queueTimeoutMs: values.queueTimeout,
     blockTimeoutMs: values.blockTimeout,

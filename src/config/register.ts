@@ -1,4 +1,4 @@
-import { duration, list, scalar, textLike } from '../schema/kind.ts';
+import { duration, labels, list, scalar, textLike } from '../schema/kind.ts';
 import { setting } from '../schema/setting.ts';
 import { Wrong } from '../schema/wrong.ts';
 import { hubTable } from './hub.ts';
@@ -44,10 +44,19 @@ export const registerTable = {
     slime: true,
     inFile: false,
   }),
+  label: setting<ReadonlyMap<string, string>>({
+    kind: labels(),
+    group: TOKEN,
+    help: "the only values that the agent's labels of these names may have",
+    fallback: new Map(),
+    fallbackText: 'none: it announces what it likes',
+    aliases: ['labels'],
+    inFile: false,
+  }),
   id: setting<string | null>({
     kind: textLike(/^[\w.:-]{1,64}$/, 'ID', 'id', 'use up to 64 letters, digits and . : - _'),
     group: TOKEN,
-    help: 'names the token in logs',
+    help: 'names the token in logs and where it is revoked',
     fallback: null,
     fallbackText: 'random',
     inFile: false,

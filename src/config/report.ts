@@ -28,7 +28,7 @@ export class Report {
   /** @throws SettingsError with every error, when there is one */
   throwErrors(): void {
     if (!this.failed) return;
-    throw new SettingsError(linesOf(this.#errors));
+    throw new SettingsError(linesOf(this.#errors), linesOf(this.#warnings));
   }
 }
 

@@ -1,10 +1,13 @@
 /** Settings that cannot be used. Each line is for the person who gave them: where, what is wrong, what to write instead. No line shows a secret. */
 export class SettingsError extends Error {
   readonly lines: readonly string[];
+  /** What else was noticed, and would not have stopped anything. */
+  readonly warnings: readonly string[];
 
-  constructor(lines: readonly string[]) {
+  constructor(lines: readonly string[], warnings: readonly string[] = []) {
     super(lines.join('\n'));
     this.name = 'SettingsError';
     this.lines = lines;
+    this.warnings = warnings;
   }
 }

@@ -52,6 +52,8 @@ export interface HubSettings extends CommonSettings, ListenSettings {
   readonly secrets: readonly string[];
   /** Applications must send it in `Slime-App-Password`; null = anybody may ask. */
   readonly appPassword: string | null;
+  /** File of the ids of tokens that count no more; null = none. */
+  readonly revokedFile: string | null;
   /** Application requests inside at once, waiting ones included; 0 = unlimited. */
   readonly concurrent: number;
   /** How long a request waits for a slot when it does not say, ms; 0 = not at all. */
