@@ -1,5 +1,6 @@
 // HOT: pick() runs per request.
 import type { Loop } from '../std/loop.ts';
+import type { Log } from '../observe/log.ts';
 import { Failure } from '../http/failure.ts';
 import type { RequestHead } from '../http/head.ts';
 import { type Balancer, balancer } from './balance/balancer.ts';
@@ -11,8 +12,10 @@ import type { Candidate, Upstream } from './upstream.ts';
 export interface GroupOptions {
   readonly loop: Loop;
   readonly random: () => number;
-  /** Opens the way to a place; called once for each member. */
-  readonly connect: (place: Place) => MemberEndpoint;
+  /** Opens the way to a place. Called again with the way there is when the place or the settings have changed: it may stay as it is, or be another. */
+  readonly connect: (place: Place, before: MemberEndpoint | null) => MemberEndpoint;
+  /** Hears that a member is left out, or is back; absent: nobody does. */
+  readonly log?: Log;
 }
 
 /** Told who belongs to a group: whoever probes its members. */
@@ -102,7 +105,7 @@ export class Group implements Upstream, MemberOwner {
       for (const member of this.#members.values()) member.current = 0;
     }
     this.#memberSettings = memberSettings(settings);
-    for (const member of this.#members.values()) member.configure(member.at, this.#memberSettings);
+    for (const member of this.#members.values()) this.#configure(member, member.at);
   }
 
   /** These are its places now. Members that stay are kept, whatever their weight and tier become; new ones join, the others leave. */
@@ -116,10 +119,10 @@ export class Group implements Upstream, MemberOwner {
     for (const place of wanted.values()) {
       const member = this.#members.get(place.id);
       if (member !== undefined) {
-        if (!sameStanding(member.at, place)) member.configure(place, this.#memberSettings);
+        if (!sameStanding(member.at, place)) this.#configure(member, place);
         continue;
       }
-      const joined = new Member(place, this.#options.connect(place), this.#memberSettings, this.#options.loop, this);
+      const joined = new Member(place, this.#options.connect(place, null), this.#memberSettings, this.#options.loop, this);
       this.#members.set(place.id, joined);
       came.push(joined);
       if (!isFirst) joined.startSlowly();
@@ -134,8 +137,23 @@ export class Group implements Upstream, MemberOwner {
   }
 
   /** A member's health changed. */
-  changed(): void {
+  changed(member: Member): void {
     this.#panic();
+    const { log } = this.#options;
+    const { condition } = member;
+    if (log === undefined || condition === member.told) return;
+    const fields = { upstream: this.name, endpoint: member.id, was: member.told, is: condition };
+    member.told = condition;
+    if (condition === 'well') log.info(fields, 'an endpoint gets requests again');
+    else if (condition !== 'trying') log.warn(fields, 'an endpoint gets no requests for a while: too many have failed');
+  }
+
+  #configure(member: Member, place: Place): void {
+    member.configure(place, this.#memberSettings);
+    const endpoint = this.#options.connect(place, member.endpoint);
+    if (endpoint === member.endpoint) return;
+    member.endpoint.close();
+    member.endpoint = endpoint;
   }
 
   /** Ends it: idle connections are closed now, the others with their requests. */

@@ -32,8 +32,6 @@ export const HASH_OVERLOAD = 1.25;
 export const HASH_ALWAYS = 8;
 /** Retry-After when no endpoint is usable and nothing tells when one will be, s. */
 export const RETRY_AFTER_NO_ENDPOINT_S = 5;
-/** Values of one label that may have several (`route`, `host`, `models`); what comes behind them is not looked at. 32 hosts with 32 routes each are 1,024 places to be found at. */
-export const ANNOUNCED_ITEMS = 32;
 /** Agents that are remembered when they have left, so that they count as away and not as unknown; the longest gone are forgotten first. */
 export const AWAY_AGENTS = 4096;
 /** How long they are remembered, ms: over a night and a machine's repair. */
@@ -44,3 +42,20 @@ export const RETURN_MS = 10_000;
 export const AFFINITY_STEP_MS = 5;
 /** Share of a request's patience that it may spend on one certain agent. */
 export const AFFINITY_SHARE = 0.5;
+export const resolveLimits = {
+  /** An answer holds at least and at most this long, ms, whatever name servers say; and when nobody says. */
+  shortestMs: 5_000,
+  longestMs: 300_000,
+  usualMs: 60_000,
+  /** How soon a lookup that failed is made again, ms. */
+  retryMs: 5_000,
+  /** How long the last good addresses of a name are used that name servers say is gone, ms. */
+  graceMs: 300_000,
+  /** For one question to one name server, ms, and how often it is put. */
+  queryMs: 2_000,
+  tries: 2,
+  /** Lookups that run at once, over all upstreams. */
+  atOnce: 16,
+  /** How long a new configuration waits for the first answers, ms. */
+  firstMs: 5_000,
+} as const;

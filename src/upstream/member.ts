@@ -68,6 +68,8 @@ export class Member implements Candidate, AttemptWatch, Timed {
   inFlight = 0;
   requests = 0;
   failures = 0;
+  /** The condition that was logged last. */
+  told: Member['condition'] = 'well';
   /** Answer to the health checks. */
   active = true;
   /** What somebody other than the ejection found in passing. */
@@ -109,6 +111,13 @@ export class Member implements Candidate, AttemptWatch, Timed {
   /** Would it be usable without the panic rule? */
   get well(): boolean {
     return this.active && !this.passivelyDown && this.breaker.state !== 'open';
+  }
+
+  /** What its traffic says of it, in a word; the health checks speak for themselves. */
+  get condition(): 'well' | 'ejected' | 'broken' | 'trying' {
+    if (this.breaker.state === 'open') return 'broken';
+    if (this.passivelyDown) return 'ejected';
+    return this.breaker.state === 'half_open' ? 'trying' : 'well';
   }
 
   /** When it may be usable again, monotonic ms; Infinity when nobody knows. */

@@ -1,7 +1,8 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { type Balance, balance } from '../schema/balance.ts';
 import { bytes, choice, duration, integer, list, orOff, scalar, toggle } from '../schema/kind.ts';
-import { type HealthCheck, healthCheck } from '../schema/health-check.ts';
+import { type HealthCheck, healthCheck, parseHealthCheck } from '../schema/health-check.ts';
 import { isHostName } from '../schema/host.ts';
 import { type Pem, pem } from '../schema/pem.ts';
 import { setting, type Values } from '../schema/setting.ts';
@@ -129,11 +130,11 @@ export const upstreamTable = {
     fallback: 0,
   }),
   healthCheck: setting<HealthCheck | null>({
-    kind: healthCheck(),
+    kind: orOff(healthCheck()),
     group: HEALTH,
     help: 'how addresses are probed',
-    fallback: null,
-    fallbackText: 'a TCP connection',
+    fallback: parseHealthCheck('tcp://upstream'),
+    fallbackText: 'a TCP connection every 10s',
   }),
   ejectFailures: setting({
     kind: integer(0, 1_000_000),
@@ -337,6 +338,8 @@ export function upstreamFindings(of: Values<typeof upstreamTable>, given: Readon
     warn('discovery', 'is dns, but addrs has no name to look up', 'take it away');
   if ((of.tlsCert === null) !== (of.tlsKey === null))
     error(of.tlsCert === null ? 'tlsKey' : 'tlsCert', 'stands alone', `give ${of.tlsCert === null ? 'tls_cert' : 'tls_key'} as well`);
+  if (of.tlsCert !== null && of.tlsKey !== null && !belong(of.tlsCert, of.tlsKey))
+    error('tlsKey', 'is not the key of tls_cert', 'give the key that the certificate was made with');
   for (const key of ['verifyCert', 'tlsCert', 'tlsCa'] as const)
     if (of.sni === null && given.has(key)) warn(key, 'has no effect without TLS', 'give sni, the name for TLS, or take it away');
   if (of.sni !== null && !of.verifyCert) warn('verifyCert', 'is false: anybody can pose as this upstream', 'give tls_ca instead');
@@ -347,4 +350,12 @@ export function upstreamFindings(of: Values<typeof upstreamTable>, given: Readon
   if (of.proxyProtocol !== null && given.has('idleTimeout') && of.idleTimeout > 0)
     warn('idleTimeout', 'has no effect with proxy_protocol, which needs a connection for each request', 'take it away');
   return found;
+}
+
+function belong(certificate: Pem, key: Pem): boolean {
+  try {
+    return new X509Certificate(certificate.text).checkPrivateKey(createPrivateKey(key.text));
+  } catch {
+    return false;
+  }
 }
