@@ -19,13 +19,14 @@ export async function run(invocation: Invocation): Promise<number> {
     scopePaths: values.scopePaths,
     issuedMs: now,
     expiresMs: values.age === 0 ? 0 : now + values.age,
-    labels: new Map(),
+    labels: values.label,
   };
   const token = seal(claims, values.secret);
   const expires = claims.expiresMs === 0 ? null : new Date(claims.expiresMs).toISOString();
   if (args.switches.has('json')) {
     const { id, name, scopes, scopePaths } = claims;
-    world.stdout.write(`${JSON.stringify({ token, id, name, scopes, scopePaths, expires })}\n`);
+    const labels = Object.fromEntries(claims.labels);
+    world.stdout.write(`${JSON.stringify({ token, id, name, scopes, scopePaths, labels, expires })}\n`);
     return 0;
   }
   const lines = [
@@ -33,6 +34,7 @@ export async function run(invocation: Invocation): Promise<number> {
     `  works   ${expires === null ? 'for ever' : `until ${expires} (${formatDuration(values.age)})`}`,
     `  scopes  ${claims.scopes.join(', ') || 'none'}`,
     `  paths   ${claims.scopePaths.join(', ') || 'all'}`,
+    `  labels  ${[...claims.labels].map(([label, value]) => `${label}=${value}`).join(', ') || 'any'}`,
   ];
   const { level, path, name } = sources.get('secret')!;
   if (level === 'flag' && path === null) lines.push(`  note    ${name} was readable in the process list; ${name}-file PATH keeps it out`);

@@ -4,12 +4,14 @@ import type { TakeOver } from '../http/server-h1.ts';
 import { tunnelLimits, type TunnelLimits } from '../tunnel/limits.ts';
 import { acceptAgent, type AgentClaims } from '../tunnel/native/accept.ts';
 import { asksForWebSocket } from '../tunnel/native/websocket.ts';
+import { Revocations } from '../tunnel/revocations.ts';
 import type { Session } from '../tunnel/session.ts';
-import { createKeyring, openToken } from '../tunnel/token.ts';
 import { AgentPool, type AgentPoolOptions } from '../upstream/agents.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
+import { authenticator } from './authenticator.ts';
 import { Expiry } from './expiry.ts';
 import type { House } from './house.ts';
+import { cutRevoked } from './revoked.ts';
 
 /** How long goodbyes may take when a hub leaves, ms. */
 const FAREWELL_MS = 2_000;
@@ -21,6 +23,8 @@ export interface DeskRules {
   readonly secrets: readonly string[];
   /** Other hubs that agents are told to dial as well: id and address. */
   readonly siblings: ReadonlyMap<string, UpstreamUrl>;
+  /** Ids (or names) of tokens that count no more. */
+  readonly revoked: readonly string[];
 }
 
 /** Where agents come in: it looks at their tokens, and keeps the pool of those that are here. */
@@ -31,6 +35,7 @@ export class AgentDesk {
   readonly #expiry: Expiry;
   /** Frames of sessions that are over. */
   readonly #pastFrames = { sent: 0, received: 0 };
+  readonly #revocations: Revocations;
   #rules: DeskRules;
   #authenticate: (token: string) => AgentClaims | Failure;
 
@@ -39,7 +44,8 @@ export class AgentDesk {
     this.#house = house;
     this.#expiry = new Expiry(loop);
     this.#rules = rules;
-    this.#authenticate = authenticator(rules.secrets, () => loop.clock.wall());
+    this.#revocations = new Revocations(rules.revoked);
+    this.#authenticate = authenticator(rules.secrets, this.#revocations, () => loop.clock.wall());
     this.pool = new AgentPool({
       ...pool,
       clock: loop.clock,
@@ -67,10 +73,17 @@ export class AgentDesk {
     this.#count(house.metrics);
   }
 
-  /** Goes by other rules from now on; agents that are here stay. */
+  /** Goes by other rules from now on; agents that are here stay, but for those whose tokens have been revoked. */
   renew(rules: DeskRules): void {
+    const { log, loop } = this.#house;
     this.#rules = rules;
-    this.#authenticate = authenticator(rules.secrets, () => this.#house.loop.clock.wall());
+    this.#revocations.replace(rules.revoked);
+    this.#authenticate = authenticator(rules.secrets, this.#revocations, () => loop.clock.wall());
+    cutRevoked(this.pool.sessions, this.#revocations, log);
+  }
+
+  get rules(): DeskRules {
+    return this.#rules;
   }
 
   get hubId(): string {
@@ -153,19 +166,4 @@ export class AgentDesk {
       },
     );
   }
-}
-
-function authenticator(secrets: readonly string[], wall: () => number): (token: string) => AgentClaims | Failure {
-  const keyring = createKeyring(secrets);
-  return (token) => {
-    const claims = openToken(token, keyring, wall());
-    if (!('reason' in claims))
-      return { tokenId: claims.id, name: claims.name, scopes: claims.scopes, scopePaths: claims.scopePaths, expiresMs: claims.expiresMs };
-    const why = {
-      malformed: 'the agent token is not a token',
-      foreign: "the agent token was not issued with this hub's secret",
-      expired: 'the agent token has expired: issue a new one with "windlass hub register"',
-    }[claims.reason];
-    return new Failure('unauthorized', why);
-  };
 }

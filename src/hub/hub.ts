@@ -8,18 +8,20 @@ import { AgentDesk } from './agent-desk.ts';
 import { Front, type Running } from './front.ts';
 import type { Deps } from './house.ts';
 import { takeOutOurs } from './our-fields.ts';
+import { revokedTokens } from './revoked.ts';
 import { hubStatus } from './status.ts';
 import { WakeCall } from './wake-call.ts';
 
-/** `windlass hub run`: one address, behind it every agent that has dialled in. @throws the listen error */
+/** `windlass hub run`: one address, behind it every agent that has dialled in. @throws the listen error, SettingsError */
 export async function startHub(settings: HubSettings, deps: Deps): Promise<Running> {
+  const revoked = revokedTokens([], settings.revokedFile);
   const front = new Front(settings, settings.queueBytes, deps);
   const { house } = front;
   const { loop, log, metrics } = house;
   const wake = settings.onEmpty === null ? null : new WakeCall(settings.onEmpty, settings.hubId, log, loop.clock);
   const desk = new AgentDesk(
     house,
-    settings,
+    { ...settings, revoked },
     { queueSize: settings.queueSize, starved: ({ head }) => wake?.call({ waiting: pool.waiting, scope: head?.value(SLIME_SCOPE) ?? '' }) },
     deps.tunnelLimits,
   );
@@ -29,7 +31,7 @@ export async function startHub(settings: HubSettings, deps: Deps): Promise<Runni
   house.cut = () => desk.cut();
   const outside = (): number => front.anteroom?.waiting ?? 0;
   metrics.computedGauge('windlass_queue_size', 'Requests that wait for a slot.', () => pool.waiting + outside());
-  return front.listen({
+  const running = await front.listen({
     guards: settings.appPassword === null ? [takeOutOurs] : [passwordGuard(settings.appPassword), takeOutOurs],
     upstream: pool,
     patienceMs: (head) => patienceOf(head, settings.queueTimeoutMs, settings.blockTimeoutMs),
@@ -39,6 +41,18 @@ export async function startHub(settings: HubSettings, deps: Deps): Promise<Runni
     readiness: () => ({ ok: true, detail: { state: 'serving', agents: pool.size, waiting: pool.waiting } }),
     takeOver: desk.takeOver,
   });
+  return {
+    ...running,
+    reload: () => {
+      running.reload();
+      if (settings.revokedFile === null) return;
+      try {
+        desk.renew({ ...desk.rules, revoked: revokedTokens([], settings.revokedFile) });
+      } catch (error) {
+        log.warn({ reason: (error as Error).message }, 'the list of revoked tokens stays as it was');
+      }
+    },
+  };
 }
 
 function passwordGuard(password: string): Guard {

@@ -1,7 +1,7 @@
 // HOT: bind() runs per request of an upstream whose selector has captures or @announced.
 import type { Selector, SelectorTerm } from '../schema/selector.ts';
+import { labelItems } from '../tunnel/labels.ts';
 import type { AgentIdentity } from '../tunnel/session.ts';
-import { ANNOUNCED_ITEMS } from './limits.ts';
 import type { Captures } from './upstream.ts';
 
 /**
@@ -13,10 +13,10 @@ export function factsOf(agent: AgentIdentity): ReadonlySet<string> {
   for (const scope of agent.scopes) facts.add(`scope=${scope}`);
   for (const [label, value] of agent.labels) {
     facts.add(labelFact(label, value));
-    if (LISTS.has(label)) for (const item of itemsOf(value)) facts.add(labelFact(label, item));
+    for (const item of labelItems(label, value)) facts.add(labelFact(label, item));
   }
-  const hosts = itemsOf(agent.labels.get('host') ?? '');
-  const routes = itemsOf(agent.labels.get('route') ?? '');
+  const hosts = labelItems('host', agent.labels.get('host') ?? '');
+  const routes = labelItems('route', agent.labels.get('route') ?? '');
   if (hosts.length === 0 && routes.length === 0) return facts;
   for (const host of hosts.length === 0 ? [''] : hosts)
     for (const route of routes.length === 0 ? [''] : routes) facts.add(announcedFact(plainHost(host), route === '' ? '' : plainRoute(route)));
@@ -70,15 +70,4 @@ function factOf(term: SelectorTerm, value: string): string {
 function labelFact(label: string, value: string): string {
   const plain = label === 'route' ? plainRoute(value) : label === 'host' ? plainHost(value) : value;
   return `label.${label}=${plain}`;
-}
-
-/** Labels that may have several values, separated by spaces or commas. */
-const LISTS: ReadonlySet<string> = new Set(['route', 'host', 'models']);
-
-/** The values of a label that may have several. */
-export function itemsOf(value: string): readonly string[] {
-  return value
-    .split(/[\s,]+/)
-    .filter((item) => item !== '')
-    .slice(0, ANNOUNCED_ITEMS);
 }

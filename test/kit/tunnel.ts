@@ -207,7 +207,7 @@ export class Serving implements Handler {
   }
 }
 
-export const CLAIMS: AgentClaims = { tokenId: 't1', name: 'calm-otter', scopes: [], scopePaths: [], expiresMs: 0 };
+export const CLAIMS: AgentClaims = { tokenId: 't1', name: 'calm-otter', scopes: [], scopePaths: [], expiresMs: 0, labels: new Map() };
 
 export interface TestHubOptions {
   limits?: Partial<TunnelLimits>;

@@ -7,6 +7,7 @@ import type { Log } from '../../observe/log.ts';
 import type { Loop } from '../../std/loop.ts';
 import type { Wire, WireUser } from '../../std/wire.ts';
 import { type TunnelLimits, tunnelLimits } from '../limits.ts';
+import { labelsWithin } from '../labels.ts';
 import type { AgentIdentity, Session } from '../session.ts';
 import { frameBounds } from './frames.ts';
 import type { Hello, Sibling } from './hello.ts';
@@ -21,6 +22,8 @@ export interface AgentClaims {
   readonly scopePaths: readonly string[];
   /** Wall-clock ms; 0 = never. */
   readonly expiresMs: number;
+  /** Labels that the agent may announce with these values alone. */
+  readonly labels: ReadonlyMap<string, string>;
 }
 
 export interface AcceptOptions {
@@ -86,7 +89,9 @@ export function acceptAgent(head: RequestHead, wire: Wire, rest: Buffer, options
   if (!isFramed && rest.length > 0) session.received(rest, 0, rest.length);
 }
 
-function identityOf(hello: Hello, claims: AgentClaims, address: string): AgentIdentity {
+function identityOf(hello: Hello, claims: AgentClaims, address: string): AgentIdentity | string {
+  const labels = labelsWithin(hello.labels, claims.labels);
+  if (typeof labels === 'string') return `the agent token does not allow this value of the label ${labels}`;
   return {
     id: hello.agent,
     instance: hello.instance,
@@ -95,7 +100,7 @@ function identityOf(hello: Hello, claims: AgentClaims, address: string): AgentId
     scopes: claims.scopes,
     scopePaths: claims.scopePaths,
     expiresMs: claims.expiresMs,
-    labels: hello.labels,
+    labels,
     hardware: hello.hardware,
     address,
   };

@@ -41,8 +41,8 @@ export interface HubSessionOptions extends LinkOptions {
   readonly siblings: readonly Sibling[];
   readonly sessionId: string;
   readonly address: string;
-  /** Makes the agent's identity of what it says and what its token proves. */
-  identify(hello: Hello): AgentIdentity;
+  /** Makes the agent's identity of what it says and what its token proves. @returns why that is refused, as a whole, when it says more than its token allows */
+  identify(hello: Hello): AgentIdentity | string;
   /** The handshake is over. Returns why the session is not taken, or null. */
   joined(session: Session): Failure | null;
 }
@@ -210,7 +210,13 @@ export class HubSession extends Link<HubStream> implements Session, HubStreamOwn
       this.end({ code: 'bad_hello', reason: hello, retryAfterMs: 60_000 });
       return true;
     }
-    this.agent = this.#options.identify(hello);
+    const agent = this.#options.identify(hello);
+    if (typeof agent === 'string') {
+      this.log.warn({ peer: this.#options.address, agent: hello.agent, reason: agent }, 'tunnel: an agent was turned away');
+      this.end({ code: 'forbidden', reason: agent, retryAfterMs: 60_000 });
+      return true;
+    }
+    this.agent = agent;
     this.#total = hello.slots.total;
     this.#free = hello.slots.free;
     this.state = 'open';

@@ -1,0 +1,23 @@
+import { Failure } from '../http/failure.ts';
+import type { AgentClaims } from '../tunnel/native/accept.ts';
+import type { Revocations } from '../tunnel/revocations.ts';
+import { createKeyring, openToken } from '../tunnel/token.ts';
+import { REVOKED } from './revoked.ts';
+
+/** Judges agent tokens: what a good one proves, or why it is none. `wall`: the time, Unix ms. */
+export function authenticator(secrets: readonly string[], revocations: Revocations, wall: () => number): (token: string) => AgentClaims | Failure {
+  const keyring = createKeyring(secrets);
+  return (token) => {
+    const opened = openToken(token, keyring, wall());
+    if ('reason' in opened) return new Failure('unauthorized', WHY[opened.reason]);
+    const { id: tokenId, name, scopes, scopePaths, expiresMs, labels } = opened;
+    const claims = { tokenId, name, scopes, scopePaths, expiresMs, labels };
+    return revocations.has(claims) ? new Failure('unauthorized', REVOKED) : claims;
+  };
+}
+
+const WHY = {
+  malformed: 'the agent token is not a token',
+  foreign: "the agent token was not issued with this hub's secret",
+  expired: 'the agent token has expired: issue a new one with "windlass hub register"',
+};
