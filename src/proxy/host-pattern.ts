@@ -26,10 +26,24 @@ export function hosts(): Kind<Hosts> {
   const several = list(one);
   return {
     ...several,
-    parse: (texts) => ({ text: texts.join(','), patterns: several.parse(texts) }),
-    fromToml: (value, folder) => ({ text: Array.isArray(value) ? value.join(',') : String(value), patterns: several.fromToml(value, folder) }),
+    parse: (texts) => ({ text: texts.join(','), patterns: splitting(texts, () => several.parse(texts)) }),
+    fromToml: (value, folder) => {
+      if (!Array.isArray(value)) return { text: String(value), patterns: splitting([String(value)], () => several.fromToml(value, folder)) };
+      if (value.length === 0) throw new Wrong('is empty', 'give at least one host, or leave it out for every host');
+      return { text: value.join(','), patterns: several.fromToml(value, folder) };
+    },
     format: (value) => several.format(value.patterns),
   };
+}
+
+/** The commas of a regular expression look like those between hosts. */
+function splitting<T>(texts: readonly string[], read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof Wrong) || !texts.some((text) => text.includes('~') && text.includes(','))) throw error;
+    throw new Wrong(error.message, `${error.fix}; a regular expression with a comma in it needs a list: host = ["~…"]`, error.part);
+  }
 }
 
 /** @throws Wrong */
@@ -38,12 +52,7 @@ export function parseHostPattern(given: string): HostPattern {
   if (text.startsWith('~')) {
     const source = text.slice(1).trim();
     if (source === '') throw new Wrong('has no pattern behind the ~', 'write a regular expression such as ~^api\\.');
-    try {
-      return { form: 'regex', text, pattern: compilePattern(source, true) };
-    } catch (error) {
-      if (!(error instanceof Wrong)) throw error;
-      throw new Wrong(error.message, `${error.fix}; a pattern with a comma in it needs a list: host = ["~…"]`);
-    }
+    return { form: 'regex', text, pattern: compilePattern(source, true) };
   }
   if (text === '*') throw new Wrong('is every host', 'leave host out');
   const below = text.startsWith('*.');

@@ -81,7 +81,7 @@ function refused(source: string, error: unknown): Wrong {
     ? 'look-around cannot be matched in bounded time: use two locations, the narrower one first'
     : /^\\[1-9]$/.test(part)
       ? 'back references cannot be matched in bounded time: write the text out'
-      : /^\(\?/.test(part)
+      : part.startsWith('(?')
         ? 'groups are (…), (?:…) and (?P<name>…)'
         : /[*+?{]/.test(part[0] ?? '')
           ? 'put a backslash before it when it is meant literally'
