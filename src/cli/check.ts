@@ -103,7 +103,9 @@ function pageOf(settings: GatewaySettings): string {
         upstream === '' ? '' : `-> ${upstream}`,
       ]);
       const widths = rows[0]!.map((_, i) => Math.min(Math.max(...rows.map((row) => row[i]!.length)), COLUMN_MAX));
-      const lines = rows.map((row) => `  ${row.map((cell, i) => (i === 0 ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!))).join('  ')}`.trimEnd());
+      const lines = rows.map((row) =>
+        `  ${row.map((cell, i) => (i === 0 ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!))).join('  ')}`.trimEnd(),
+      );
       return `${title}: the heaviest location that takes a request answers\n${lines.join('\n')}\n`;
     })
     .join('\n');

@@ -167,6 +167,6 @@ export const EXAMPLES: ReadonlyMap<string, string> = new Map([
   ['category', '"basic_auth"'],
   ['step', '"request"'],
   ['storages.category', '"config"'],
-  ['storages.value', "'connection_timeout = \"3s\"'"],
+  ['storages.value', '\'connection_timeout = "3s"\''],
   ['storages.secret', '"text"'],
 ]);

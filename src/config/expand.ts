@@ -22,6 +22,11 @@ export function expand(text: string, env: Env): string {
   });
 }
 
+/** Text that expand() turns back into this text. */
+export function unexpanded(text: string): string {
+  return text.replace(VARIABLE, '$$$&');
+}
+
 const VARIABLE = /(\$?)\$\{([A-Z_][A-Z\d_]*)(?::([^}]*))?\}/g;
 
 /** The same for every text in a list or table. */

@@ -60,6 +60,13 @@ type Env = Readonly<Record<string, string | undefined>>;
 
 /** Reads a TOML file, or a folder of them as one. @throws SettingsError with everything that is wrong, one line each */
 export async function loadGateway(source: string, env: Env): Promise<LoadedGateway> {
+  const { settings, report } = await readGateway(source, env);
+  report.throwErrors();
+  return { settings, warnings: report.warnings() };
+}
+
+/** The same with the report instead of an error: then the settings lack what is wrong. Without `env` no variables are put in. */
+export async function readGateway(source: string, env: Env | null): Promise<{ readonly settings: GatewaySettings; readonly report: Report }> {
   const report = new Report();
   const slices = new Slices();
   const files = readSource(source, report);
@@ -67,9 +74,7 @@ export async function loadGateway(source: string, env: Env): Promise<LoadedGatew
   renameOldKeys(tree, report);
   await takeIn(tree, env, report);
   const reader = new Reader(tree, report, slices);
-  const settings = await reader.read(watchedPaths(source, files));
-  report.throwErrors();
-  return { settings, warnings: report.warnings() };
+  return { settings: await reader.read(watchedPaths(source, files)), report };
 }
 
 /** Makes settings of a tree, room by room. What is wrong goes to the report, and the item is left out. */

@@ -7,7 +7,7 @@ import { addEntries, type Item, type Tree } from './tree.ts';
 type Env = Readonly<Record<string, string | undefined>>;
 
 /** Puts the keys of `[storages.NAME]` into the items that name it in `includes`. An item's own keys count before those it takes in. */
-export async function takeIn(tree: Tree, env: Env, report: Report): Promise<void> {
+export async function takeIn(tree: Tree, env: Env | null, report: Report): Promise<void> {
   const storages = tree.named.get('storages')!;
   const fragments = new Map<string, Item>();
   for (const [name, storage] of storages) {
@@ -53,7 +53,7 @@ export async function takeIn(tree: Tree, env: Env, report: Report): Promise<void
 }
 
 /** The keys of a stored piece of TOML. Null when it is none. */
-async function fragmentOf(storage: Item, env: Env, report: Report): Promise<Item | null> {
+async function fragmentOf(storage: Item, env: Env | null, report: Report): Promise<Item | null> {
   const category = storage.entries.get('category');
   const value = storage.entries.get('value');
   if (value === undefined || typeof value.value !== 'string' || (category !== undefined && category.value !== 'config')) return null;

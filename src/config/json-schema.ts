@@ -15,7 +15,9 @@ export function jsonSchema(): JsonSchema {
     const item = tableSchema(section, pages);
     const description = pages.map(({ says }) => says).join(' Or: ');
     properties[section] =
-      pages[0]!.item === null ? { ...item, description } : { type: 'object', description, additionalProperties: item, propertyNames: { minLength: 1 } };
+      pages[0]!.item === null
+        ? { ...item, description }
+        : { type: 'object', description, additionalProperties: item, propertyNames: { minLength: 1 } };
   }
   // April 2024: plugins had another name, and basic settings stood outside of any section.
   properties['proxy_plugins'] = { ...properties['plugins'], description: 'The same as plugins.' };
@@ -25,7 +27,12 @@ export function jsonSchema(): JsonSchema {
     ['agent', agentTable],
     ['proxy', proxyTable],
   ] as const) {
-    properties[section] = { type: 'object', description: `Settings of windlass ${section}${section === 'proxy' ? '' : ' run'}.`, properties: keysOf(table), additionalProperties: false };
+    properties[section] = {
+      type: 'object',
+      description: `Settings of windlass ${section}${section === 'proxy' ? '' : ' run'}.`,
+      properties: keysOf(table),
+      additionalProperties: false,
+    };
   }
   return {
     $schema: 'http://json-schema.org/draft-07/schema#',
@@ -42,7 +49,8 @@ function tableSchema(section: string, pages: readonly SectionPage[]): JsonSchema
     Object.assign(properties, keysOf(table));
     for (const [key, { says }] of retired) properties[key] = { description: `Of Pingap; ${says}.` };
   }
-  for (const [key, { old }] of pingapKeys.get(section) ?? []) if (old !== undefined) properties[old] = { ...properties[key]!, description: `The same as ${key}.` };
+  for (const [key, { old }] of pingapKeys.get(section) ?? [])
+    if (old !== undefined) properties[old] = { ...properties[key]!, description: `The same as ${key}.` };
   if (pages[0]!.item !== null) {
     properties['remark'] = { type: 'string', description: 'A note for people.' };
     if (section !== 'storages')
@@ -61,7 +69,8 @@ function keysOf(table: Table): Record<string, JsonSchema> {
     if (setting.inFile === false) continue;
     properties[tomlName(name)] = keySchema(setting);
     if (setting.secret !== undefined) properties[tomlName(fileTwin(name))] = { type: 'string', description: `File that holds ${tomlName(name)}.` };
-    for (const alias of setting.aliases ?? []) properties[tomlName(alias)] ??= { ...keySchema(setting), description: `The same as ${tomlName(name)}.` };
+    for (const alias of setting.aliases ?? [])
+      properties[tomlName(alias)] ??= { ...keySchema(setting), description: `The same as ${tomlName(name)}.` };
   }
   return properties;
 }

@@ -52,10 +52,7 @@ export const pingapKeys: ReadonlyMap<string, ReadonlyMap<string, PingapKey>> = n
     ),
   ],
   ['plugins', keys('category step remark')],
-  [
-    'certificates',
-    keys('domains tls_cert tls_key is_default is_ca acme dns_challenge dns_provider dns_service_url buffer_days remark'),
-  ],
+  ['certificates', keys('domains tls_cert tls_key is_default is_ca acme dns_challenge dns_provider dns_service_url buffer_days remark')],
   ['storages', keys('category value secret remark')],
 ]);
 

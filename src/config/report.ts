@@ -25,10 +25,14 @@ export class Report {
     return linesOf(this.#warnings);
   }
 
+  errors(): readonly string[] {
+    return linesOf(this.#errors);
+  }
+
   /** @throws SettingsError with every error, when there is one */
   throwErrors(): void {
     if (!this.failed) return;
-    throw new SettingsError(linesOf(this.#errors), linesOf(this.#warnings));
+    throw new SettingsError(this.errors(), this.warnings());
   }
 }
 

@@ -29,7 +29,13 @@ const NONE: RetiredKeys = new Map();
 /** In the order in which people meet them. An upstream has two pages: it is made of addresses or of agents. */
 export const sectionPages: readonly SectionPage[] = [
   { section: 'basic', item: null, says: 'What holds for the whole process.', table: basicTable, retired: retiredBasicKeys },
-  { section: 'servers', item: 'web', says: 'A listening socket and the locations that answer there.', table: serverTable, retired: retiredServerKeys },
+  {
+    section: 'servers',
+    item: 'web',
+    says: 'A listening socket and the locations that answer there.',
+    table: serverTable,
+    retired: retiredServerKeys,
+  },
   {
     section: 'locations',
     item: 'api',

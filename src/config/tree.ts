@@ -43,7 +43,7 @@ export interface Tree {
 type Env = Readonly<Record<string, string | undefined>>;
 
 /** Reads the files as one. A thing that stands in two places is an error that names both. */
-export async function readTree(files: readonly TextFile[], sections: Sections, env: Env, report: Report, slices: Slices): Promise<Tree> {
+export async function readTree(files: readonly TextFile[], sections: Sections, env: Env | null, report: Report, slices: Slices): Promise<Tree> {
   const single = new Map<string, Item>();
   const named = new Map<string, Map<string, Item>>(sections.named.map((section) => [section, new Map()]));
   for (const file of files) {
@@ -96,7 +96,7 @@ export function addEntries(
   table: Readonly<Record<string, unknown>>,
   path: readonly string[],
   file: TextFile,
-  env: Env,
+  env: Env | null,
   report: Report,
 ): void {
   for (const [key, value] of Object.entries(table)) {
@@ -111,11 +111,11 @@ export function addEntries(
 }
 
 /** Null when there is nothing: an empty text means that a key is not set, as in Pingap. */
-function entryOf(item: Item, key: string, value: unknown, place: Place, env: Env, report: Report): Entry | null {
+function entryOf(item: Item, key: string, value: unknown, place: Place, env: Env | null, report: Report): Entry | null {
   // A fragment is expanded when it has been read, so that no variable can break out of its quotes.
   if (item.subject.startsWith('storages.')) return { key, value, place, written: null };
   try {
-    const expanded = withoutEmpty(expandAll(value, env));
+    const expanded = withoutEmpty(env === null ? value : expandAll(value, env));
     if (expanded === '') return null;
     const isSame = JSON.stringify(expanded, bigints) === JSON.stringify(withoutEmpty(value), bigints);
     return { key, value: expanded, place, written: isSame ? null : typeof value === 'string' ? value : '' };
@@ -157,7 +157,7 @@ function singleOf(single: Map<string, Item>, section: string, place: Place): Ite
   return item;
 }
 
-function addNamed(items: Map<string, Item>, section: string, name: string, value: unknown, place: Place, env: Env, report: Report): void {
+function addNamed(items: Map<string, Item>, section: string, name: string, value: unknown, place: Place, env: Env | null, report: Report): void {
   const subject = `${section}.${name}`;
   if (isHazard(name)) return;
   const why = whyNoName(name);
