@@ -50,6 +50,18 @@ test('[fault 3] without another agent the answer is a 502 at once, with the reas
   expect(JSON.parse(answer.body.toString())).toMatchObject({ code: 'connect_refused' });
 });
 
+test('[rule R1] the loss of an agent with many requests soon after the start of the hub costs none of them that may be sent again', async () => {
+  const hub = await startHubWith();
+  const { origin, arrived } = await startHolding(tools);
+  const lost = await startAgentFor(hub, origin, { agentId: 'lost', slots: 40 });
+  const clients = await Promise.all(Array.from({ length: 40 }, () => asks(tools, hub)));
+  await arrived(39);
+  await startAgentFor(hub, await startOrigin(), { agentId: 'other', slots: 40 });
+  lost.destroy();
+  const answers = await Promise.all(clients.map((client) => client.answer()));
+  expect(answers.map((answer) => [answer.status, field(answer, 'Slime-Agent-Id')])).toEqual(answers.map(() => [200, 'other']));
+});
+
 test('[fault 21] [rule R1] an upstream that closes without an answer: a GET is tried elsewhere, a POST is not sent twice', async () => {
   const hub = await startHubWith();
   let connections = 0;

@@ -264,6 +264,22 @@ describe('a stream at the hub', () => {
     await until(() => hub.sessions[0]!.free === 0, 'the new level');
   });
 
+  test('a refused request whose body is larger than the window keeps all of it that was written', async () => {
+    const agent = await start();
+    const { heard, sink } = hub.open('POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n');
+    const first = Buffer.alloc(40_000, 'a');
+    const second = Buffer.alloc(60_000, 'b');
+    expect(sink.write(first)).toBe(true);
+    expect(sink.write(second)).toBe(false);
+    sink.end();
+    await agent.next(OPEN);
+    agent.send(frame(REFUSED, 0, 1), frame(SLOTS, 0, 0, u32(4, 4, 1)));
+    await until(() => heard.settledCount === 1, 'the refusal');
+    const kept = (sink as unknown as { reclaim(): { body: Uint8Array[]; complete: boolean } | null }).reclaim();
+    expect(kept?.complete).toBe(true);
+    expect(Buffer.concat(kept!.body).equals(Buffer.concat([first, second]))).toBe(true);
+  });
+
   test('nothing can be sent again once something came back', async () => {
     const agent = await start();
     const { sink, notes } = hub.open('POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n');

@@ -40,8 +40,11 @@ export interface Reclaimed {
   readonly complete: boolean;
 }
 
-/** Bytes of a body that are kept until the first frame comes back: the first window. */
-const KEPT_BYTES = 64 * 1024;
+/**
+ * Bytes of a body that are kept until the first frame comes back: the first window (64 KiB), which may leave, and what is written beyond it before the
+ * writer hears that it is to stop: a held body, and a read. That part waits here anyway; without it no large body could be sent again after REFUSED.
+ */
+const KEPT_BYTES = 3 * 64 * 1024;
 
 /** One exchange at the hub's end. */
 export class HubStream extends Stream implements RequestSink {
