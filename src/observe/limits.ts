@@ -10,3 +10,5 @@ export const CLOSE_TIMEOUT_MS = 1_000;
 export const LOGGED_VALUE_BYTES = 4 * 1024;
 /** Label sets of one metric. Over it everything else is counted as `other`: labels that a client can invent must not grow memory. */
 export const LABEL_SETS = 1_000;
+/** After a log file could not be moved away, how long it is written on before the next try, ms. */
+export const ROTATION_RETRY_MS = 60_000;

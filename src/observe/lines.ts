@@ -1,8 +1,32 @@
 // HOT: write() runs once per request when the access log is on.
 import { Buffer } from 'node:buffer';
-import { close, closeSync, fstatSync, openSync, write, writeSync } from 'node:fs';
+import { close, closeSync, constants, fstat, fstatSync, open, openSync, type Stats, statSync, write, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { BUFFERED_LOG_BYTES, CLOSE_TIMEOUT_MS, FLUSH_BYTES, FLUSH_MS } from './limits.ts';
+
+/** Where finished lines go: a target of any kind. */
+export interface LineSink {
+  /** Lines that were given up. */
+  readonly dropped: number;
+  /** Takes one line, its newline included. Never waits. */
+  write(line: string): void;
+  /** Opens its file again, after somebody moved it away. */
+  reopen(): void;
+  /** Writes what is pending and closes; bounded. */
+  close(): Promise<void>;
+}
+
+/** Moves a file away before it grows too large or too old. */
+export interface Rotation {
+  /** Is a new file to be begun before so many bytes are written? */
+  due(bytes: number): boolean;
+  /** Moves the file away; `done` is called once, never from inside the call. Afterwards the path is opened again. */
+  rotate(done: () => void): void;
+  /** So many bytes were written. */
+  wrote(bytes: number): void;
+  /** The path was opened: what there is of the file, and when it was last written to, ms since 1970. */
+  opened(bytes: number, mtimeMs: number): void;
+}
 
 export interface LinesOptions {
   /** A file's path (appended to), or an open descriptor such as 1 or 2. */
@@ -12,13 +36,15 @@ export interface LinesOptions {
   bufferedBytes?: number;
   /** Told of the first of a row of failed writes, and of the first line dropped since the target last took one. */
   trouble?: (error: Error) => void;
+  /** For a file that is moved away from time to time. */
+  rotation?: Rotation;
 }
 
 /**
  * Lines on their way to a file or pipe: gathered, written with one call per 32 KiB or 100 ms, never waited for.
  * A target that is slow, full or gone costs lines (see `dropped`), never time.
  */
-export class Lines {
+export class Lines implements LineSink {
   /** Lines that were given up. */
   dropped = 0;
   readonly #path: string | null;
@@ -39,7 +65,11 @@ export class Lines {
   #troubled = false;
   /** A failed write may have left half a line behind. */
   #torn = false;
+  /** The path is to be opened again before the next write. */
   #reopening = false;
+  readonly #rotation: Rotation | null;
+  /** The file is being moved away or opened: nothing is written meanwhile. */
+  #moving = false;
   #closed = false;
   #idle: (() => void) | null = null;
 
@@ -49,14 +79,21 @@ export class Lines {
     this.#flushMs = options.flushMs ?? FLUSH_MS;
     this.#bufferedBytes = options.bufferedBytes ?? BUFFERED_LOG_BYTES;
     this.#trouble = options.trouble ?? (() => {});
+    let rotation: Rotation | null = null;
     if (typeof options.target === 'number') {
       this.#path = null;
       this.#fd = options.target;
       this.#pipe = openPipe(this.#fd, (error) => this.#failed(error));
     } else {
       this.#path = options.target;
-      this.#fd = openSync(options.target, 'a', 0o640);
+      this.#fd = openSync(options.target, flagsFor(options.target), 0o640);
+      // Somebody must read it, or it fills up; which is no reason to wait.
+      const stat = fstatSync(this.#fd);
+      if (stat.isFIFO()) this.#pipe = openPipe(this.#fd, (error) => this.#failed(error));
+      if (stat.isFile()) rotation = options.rotation ?? null;
+      rotation?.opened(stat.size, stat.mtimeMs);
     }
+    this.#rotation = rotation;
   }
 
   /** Takes one line, its newline included. */
@@ -78,8 +115,16 @@ export class Lines {
       clearTimeout(this.#timer);
       this.#timer = null;
     }
-    if (this.#writing !== null || this.#lines.length === 0) return;
-    if (this.#reopening) this.#swap();
+    if (this.#writing !== null || this.#moving || this.#lines.length === 0) return;
+    if (this.#reopening) {
+      this.#swap();
+      return;
+    }
+    if (this.#rotation?.due(this.#pendingBytes) === true) {
+      this.#moving = true;
+      this.#rotation.rotate(this.#moved);
+      return;
+    }
     const text = this.#torn ? `\n${this.#lines.join('')}` : this.#lines.join('');
     this.#writing = Buffer.from(text, 'utf8');
     this.#writingAt = 0;
@@ -91,9 +136,9 @@ export class Lines {
 
   /** Opens the path again, after a rotation moved the file away. Does nothing for a descriptor. */
   reopen(): void {
-    if (this.#path === null || this.#closed) return;
+    if (this.#path === null || this.#pipe !== null || this.#closed) return;
     this.#reopening = true;
-    if (this.#writing === null) this.#swap();
+    if (this.#writing === null && !this.#moving) this.#swap();
   }
 
   /** Writes what is pending and closes; gives up after a second. */
@@ -101,7 +146,7 @@ export class Lines {
     if (this.#closed) return;
     this.#closed = true;
     this.flush();
-    if (this.#writing !== null) {
+    if (this.#busy) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, CLOSE_TIMEOUT_MS);
         this.#idle = () => {
@@ -110,7 +155,9 @@ export class Lines {
         };
       });
     }
-    if (this.#path !== null && this.#writing === null) closeSync(this.#fd);
+    if (this.#path === null || this.#writing !== null) return;
+    if (this.#pipe === null) closeSync(this.#fd);
+    else if (this.#fd > 2) this.#pipe.destroy();
   }
 
   /** For the last moment of a process: what is still pending goes out now, or not at all. */
@@ -124,6 +171,10 @@ export class Lines {
     } catch {
       this.dropped++;
     }
+  }
+
+  get #busy(): boolean {
+    return this.#writing !== null || this.#moving;
   }
 
   readonly #flushLater = (): void => {
@@ -160,6 +211,7 @@ export class Lines {
   }
 
   #done(): void {
+    this.#rotation?.wrote(this.#writing!.length);
     this.#torn = false;
     this.#troubled = false;
     this.#next();
@@ -168,10 +220,14 @@ export class Lines {
   #next(): void {
     this.#writing = null;
     this.#writingLines = 0;
+    this.#goOn();
+  }
+
+  #goOn(): void {
     if (this.#reopening) this.#swap();
     if (this.#pendingBytes >= this.#flushBytes || (this.#closed && this.#lines.length > 0)) this.flush();
     else if (this.#lines.length > 0 && this.#timer === null) this.#timer = setTimeout(this.#flushLater, this.#flushMs);
-    if (this.#writing === null && this.#idle !== null) this.#idle();
+    if (!this.#busy && this.#idle !== null) this.#idle();
   }
 
   #report(error: Error): void {
@@ -180,17 +236,39 @@ export class Lines {
     this.#trouble(error);
   }
 
+  /** The file has been moved away, or could not be. */
+  readonly #moved = (): void => {
+    this.#moving = false;
+    this.#swap();
+  };
+
+  /** Opens the path again; what is pending follows. Where that fails, the old file is written on. */
   #swap(): void {
     this.#reopening = false;
-    try {
-      const fresh = openSync(this.#path!, 'a', 0o640);
-      close(this.#fd, () => {});
-      this.#fd = fresh;
-      this.#torn = false;
-    } catch (error) {
-      this.#report(error as Error);
-    }
+    this.#moving = true;
+    open(this.#path!, 'a', 0o640, (error, fd) => {
+      if (error === null) fstat(fd, (failure, stat) => this.#swapped(failure, fd, stat));
+      else this.#swapped(error, -1, null);
+    });
   }
+
+  #swapped(error: Error | null, fd: number, stat: Stats | null): void {
+    this.#moving = false;
+    if (fd >= 0) {
+      close(this.#fd, () => {});
+      this.#fd = fd;
+      this.#torn = false;
+    }
+    if (error !== null) this.#report(error);
+    else this.#rotation?.opened(stat!.size, stat!.mtimeMs);
+    this.#goOn();
+  }
+}
+
+/** To open a pipe for writing alone would wait for its reader. */
+function flagsFor(path: string): string | number {
+  const isPipe = statSync(path, { throwIfNoEntry: false })?.isFIFO() === true;
+  return isPipe ? constants.O_RDWR | constants.O_NONBLOCK : 'a';
 }
 
 function openPipe(fd: number, failed: (error: Error) => void): Socket | null {
