@@ -269,7 +269,21 @@ test('--json prints one object with the token and its claims', async () => {
   expect(await run(['hub', 'register', '--secret', SECRET, '--json'], world)).toBe(0);
   const { token, id, name, ...rest } = JSON.parse(world.out()) as Record<string, string>;
   expect(openToken(token!, createKeyring([SECRET]), Date.now())).toMatchObject({ id, name });
-  expect(rest).toEqual({ scopes: [], scopePaths: [], expires: null });
+  expect(rest).toEqual({ scopes: [], scopePaths: [], labels: {}, expires: null });
+});
+
+test('--label bounds what the agent may announce, and the id that revokes the token is printed', async () => {
+  const world = fakeWorld();
+  const labels = ['--label', 'route=/images /video', '--label', 'gpu=a100'];
+  expect(await run(['hub', 'register', '--secret', SECRET, '--id', 'box-7', '--name', 'box', ...labels], world)).toBe(0);
+  expect(openToken(world.out().trim(), createKeyring([SECRET]), 0)).toMatchObject({
+    labels: new Map([
+      ['route', '/images /video'],
+      ['gpu', 'a100'],
+    ]),
+  });
+  expect(world.err()).toContain('agent token for box (id box-7)');
+  expect(world.err()).toContain('labels  route=/images /video, gpu=a100');
 });
 
 test('with several secrets the first line of the file seals', async () => {

@@ -158,7 +158,8 @@ export class HubSession extends Link<HubStream> implements Session, HubStreamOwn
   }
 
   close(failure: Failure): void {
-    this.closeFailure = failure;
+    // That its token is good no more is between the agent and the hub: no client is told 401 for it.
+    this.closeFailure = failure.code === 'unauthorized' ? new Failure('tunnel_lost', `the agent was sent away: ${failure.detail}`) : failure;
     this.end({ code: failure.code, reason: failure.detail, retryAfterMs: failure.retryAfterS * 1_000 });
   }
 
