@@ -388,9 +388,12 @@ export class Exchange implements RequestSink, Waiter, Timed {
     const upstream = this.upstream!;
     const other = refused ? null : upstream.pick(head, notes.endpoint, this.captures);
     if (!refused && other === null && !(failure.code === 'tunnel_lost' && this.location.patienceMs(head, upstream) > 0)) return false;
-    if (!refused && !this.#proxy.mayRetry()) return false;
+    if (!refused && !this.#proxy.mayRetry()) {
+      this.#noteTry('no_budget');
+      return false;
+    }
     this.site.metrics.redispatches.value++;
-    notes.tries = notes.tries === '' ? `${notes.endpoint}:${failure.code}` : `${notes.tries},${notes.endpoint}:${failure.code}`;
+    this.#noteTry(failure.code);
     this.#sink = null;
     sink!.settled();
     if (refused) notes.attempts--;
@@ -405,6 +408,11 @@ export class Exchange implements RequestSink, Waiter, Timed {
     if (other !== null) this.#dispatch(other, head);
     else this.proceed(head);
     return true;
+  }
+
+  #noteTry(outcome: string): void {
+    const { notes } = this;
+    notes.tries = `${notes.tries}${notes.tries === '' ? '' : ','}${notes.endpoint}:${outcome}`;
   }
 
   #isPastRetryWindow(): boolean {

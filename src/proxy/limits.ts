@@ -6,8 +6,8 @@ export const ATTEMPTS = 2;
 export const REDISPATCHES = 16;
 /** Further attempts allowed per request that comes in: when everything fails, retries must not double the load. */
 export const RETRY_SHARE = 0.2;
-/** Further attempts that may be saved up, and how many are there at the start: an agent with many slots may be lost at any time, also early. */
+/** Further attempts that may be saved up, and how many are there at the start. */
 export const RETRIES_SAVED = 100;
-export const RETRIES_AT_START = 100;
+export const RETRIES_AT_START = 10;
 /** Copies of heads kept for requests that will wait: some 3 KiB each. */
 export const SPARE_HEADS = 256;
