@@ -108,6 +108,24 @@ test('the same complaint is not repeated at every try, and the hub’s return is
   expect(agent.state).not.toBe('joined');
 });
 
+test('[threat 46] a hub that takes agents only to drop them is asked more and more rarely', async () => {
+  const hub = await new ScriptedHub().listen();
+  const log = new MemoryLog();
+  open.push(hub);
+  const agent = dialled(dial(hub.port, new Serving(), new SlotLedger(1), { log, random: () => 1, limits: { ...tunnelLimits, backoffBaseMs: 10 } }));
+  const waits = () => log.lines.flatMap(({ fields }) => ('retryInMs' in fields ? [fields.retryInMs] : []));
+  for (let i = 0; i < 5; i++) {
+    await until(() => hub.peers.length > i, 'it dials');
+    const peer = hub.peers[i]!;
+    await peer.next(HELLO);
+    peer.send(frame(WELCOME, 0, 0, '{"version":1,"hub":"h","session":"s"}'));
+    await until(() => agent.state === 'joined', 'joined');
+    peer.socket.destroy();
+    await until(() => waits().length > i, 'it waits');
+  }
+  expect(waits()).toEqual([10, 20, 40, 80, 160]);
+});
+
 test('user info becomes Basic authorization, and the path a prefix', async () => {
   const hub = await answering('HTTP/1.1 404 x\r\nContent-Length: 0\r\n\r\n');
   dialled(dial(hub.port, new Serving(), new SlotLedger(1), { hub: parseUpstreamUrl(`http://us%20er:p%C3%A4ss@127.0.0.1:${hub.port}/gate/way/`) }));

@@ -236,8 +236,8 @@ class Dialer implements HubConnection {
       this.#finish();
       return;
     }
-    // A session that worked proves that the hub is well: the first try comes soon.
-    if (joined && farewell === null) this.#backoff.reset();
+    // A session that lasted proves that the hub is well: the first try comes soon. One that takes agents only to drop them is not asked ten times a second.
+    if (joined && this.#options.loop.clock.now() - session.sinceMs >= this.#limits.backoffCapMs) this.#backoff.reset();
     const retryAfterMs = farewell?.retryAfterMs ?? 0;
     if (farewell?.code === 'forbidden' || farewell?.code === 'unauthorized')
       this.#wait(this.#patience(), `the hub turned this agent away: ${reason}`);

@@ -385,6 +385,23 @@ describe('a ledger', () => {
     expect([a.level, b.level]).toEqual([1, 0]);
   });
 
+  test('[threat 46] hubs that say what is not so cannot pass a slot round among themselves for ever', () => {
+    const sim = new Sim();
+    const ledger = sim.ledger(1);
+    const liars = Array.from({ length: 5 }, () => ledger.join(new User()));
+    const honest = ledger.join(new User());
+    let ms = 0;
+    const lie = (): void => {
+      for (const liar of liars) liar.waits(0xffff_ffff, 0xffff_ffff);
+      sim.run((ms += 5));
+    };
+    lie();
+    honest.waits(1, 0);
+    expect(honest.level).toBe(0);
+    while (honest.level === 0 && ms < 10_000) lie();
+    expect(honest.level).toBe(1);
+  });
+
   test('takes a grant back when its waiter has left', () => {
     const ledger = new Sim().ledger(1);
     const [a, b] = [ledger.join(new User()), ledger.join(new User())];

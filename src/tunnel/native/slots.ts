@@ -234,7 +234,7 @@ export class SlotLedger {
       const without = claim - share.grants.length;
       if (without <= 0) continue;
       // Its waiters came evenly, as far as we know: the next one is younger by the part of them that has its slot.
-      const age = ((now - share.oldestMs) * without) / claim;
+      const age = ((now - share.oldestMs) * without) / claim / 2 ** share.unused;
       if (age > most) {
         oldest = share;
         most = age;
@@ -287,6 +287,11 @@ export class SlotShare {
   oldestMs = 0;
   /** When each slot was granted that the hub has not used yet, oldest first. @internal */
   readonly grants: number[] = [];
+  /**
+   * Grants in a row that it has not used. Each halves the age of its waiters: hubs that say what is not so, or cannot act on it, would else pass a slot
+   * round among themselves for ever while others wait. @internal
+   */
+  unused = 0;
   #overdue = false;
   #silent = false;
 
@@ -344,11 +349,13 @@ export class SlotShare {
 
   /** @internal */
   heard(): void {
+    this.unused = 0;
     this.#silent = false;
   }
 
   /** @internal */
   silenced(): void {
+    this.unused++;
     this.#silent = true;
   }
 
