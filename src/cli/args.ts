@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { nearest } from '../schema/nearest.ts';
 import { fileTwin, flagName, type Setting, type Table } from '../schema/setting.ts';
+import type { Command } from './command.ts';
 import { UsageError } from './usage-error.ts';
 
 /** What stands on a command line after the command's own words. */
@@ -79,6 +80,12 @@ const SHORT: ReadonlyMap<string, string> = new Map([
   ['-h', '--help'],
   ['-c', '--config'],
 ]);
+
+/** A first word without a flag is what the command is about. */
+export function withOperand({ operand }: Pick<Command, 'operand'>, words: readonly string[]): readonly string[] {
+  const [first, ...rest] = words;
+  return operand === undefined || first === undefined || first.startsWith('-') ? words : [`--${operand}=${first}`, ...rest];
+}
 
 function spellingsOf(table: Table, switches: readonly string[]): ReadonlyMap<string, Spelling> {
   const spellings = new Map<string, Spelling>();

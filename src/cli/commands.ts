@@ -136,7 +136,10 @@ export const commands: readonly Command[] = [
     summary: 'print the JSON Schema of a gateway file, for editors',
     section: null,
     switches: {},
-    examples: [['windlass schema > windlass.schema.json', 'then begin a file with: #:schema ./windlass.schema.json']],
+    examples: [
+      ['windlass schema > windlass.schema.json', 'then begin a file with: #:schema ./windlass.schema.json'],
+      ['windlass schema', 'look at it'],
+    ],
     notes: ['Editors that know Taplo (Even Better TOML) then complete keys and show what they mean.'],
     table: async () => ({}),
     load: () => import('./schema.ts'),
@@ -161,7 +164,10 @@ export const commands: readonly Command[] = [
     section: null,
     switches: {},
     operand: 'path',
-    examples: [['windlass import slime ~/.slime.yaml > windlass.toml', 'then: windlass hub run -c windlass.toml']],
+    examples: [
+      ['windlass import slime ~/.slime.yaml > windlass.toml', 'then: windlass hub run -c windlass.toml'],
+      ['windlass import slime slime.yaml', 'look at it; what is not known is told on standard error'],
+    ],
     notes: [],
     table: async () => (await import('../config/import.ts')).importTable,
     load: async () => ({ run: (await import('./import.ts')).importSlime }),

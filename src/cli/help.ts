@@ -120,23 +120,34 @@ function wrap(text: string, width: number): readonly string[] {
   return [...lines, line];
 }
 
+/** Keys of a file's section. */
+function keyRows(table: Table, columns: number): string {
+  const list = Object.entries(table)
+    .filter(([, setting]) => setting.inFile !== false)
+    .map(([name, setting]): [string, string] => {
+      const fallback = defaultOf(setting);
+      return [
+        setting.secret === undefined ? tomlName(name) : `${tomlName(name)}, ${tomlName(fileTwin(name))}`,
+        `${setting.help}${fallback === null ? ' (required)' : fallback === '' ? '' : ` (default ${fallback})`}`,
+      ];
+    });
+  return rows(list, columns);
+}
+
 async function configHelp(columns: number): Promise<string> {
-  const parts = ['A file for --config is TOML. Its keys are the flags, with _ for -. Unknown keys are errors.'];
+  const parts = [
+    'A file for --config is TOML. Unknown keys are errors. Keys of [hub], [agent] and [proxy] are the flags, with _ for -; the other sections are read by windlass run and windlass check.',
+  ];
   const seen = new Set<string>();
   for (const command of commands) {
     if (command.section === null || seen.has(command.section)) continue;
     seen.add(command.section);
     const table = await command.table();
-    const list = Object.entries(table)
-      .filter(([, setting]) => setting.inFile !== false)
-      .map(([name, setting]): [string, string] => {
-        const fallback = defaultOf(setting);
-        return [
-          setting.secret === undefined ? tomlName(name) : `${tomlName(name)}, ${tomlName(fileTwin(name))}`,
-          `${setting.help}${fallback === null ? '' : ` (default ${fallback})`}`,
-        ];
-      });
-    parts.push(`[${command.section}]  for windlass ${command.words.join(' ')}\n${rows(list, columns)}`);
+    parts.push(`[${command.section}]  for windlass ${command.words.join(' ')}\n${keyRows(table, columns)}`);
+  }
+  const { sectionPages } = await import('../config/section-pages.ts');
+  for (const { section, item, says, table } of sectionPages) {
+    parts.push(`[${section}${item === null ? '' : '.NAME'}]  ${says.replaceAll('`', '')}\n${keyRows(table, columns)}`);
   }
   parts.push('Example\n  [hub]\n  secret_file = "hub.secret"\n  port = 8080\n  queue_timeout = "30s"\n  trusted_proxies = ["10.0.0.0/8"]');
   return `${parts.join('\n\n')}\n`;

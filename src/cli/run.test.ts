@@ -317,7 +317,7 @@ test('secrets that were read are not left in the environment for children and cr
 });
 
 test('every command has help with examples that its own parser accepts', async () => {
-  const { parseFlags } = await import('./args.ts');
+  const { parseFlags, withOperand } = await import('./args.ts');
   for (const command of commands) {
     const name = command.words.join(' ');
     for (const argv of [
@@ -343,7 +343,9 @@ test('every command has help with examples that its own parser accepts', async (
       const words = [...line.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain!.replace(/\)$/, ''));
       const start = words.findIndex((word) => word.endsWith('windlass'));
       expect(words.slice(start + 1, start + 1 + command.words.length)).toEqual(command.words);
-      parseFlags(words.slice(start + 1 + command.words.length), await command.table(), Object.keys(command.switches), name);
+      const all = words.slice(start + 1 + command.words.length);
+      const flags = all.includes('>') ? all.slice(0, all.indexOf('>')) : all;
+      parseFlags(withOperand(command, flags), await command.table(), Object.keys(command.switches), name);
     }
   }
 });

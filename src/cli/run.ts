@@ -1,6 +1,6 @@
 import { SettingsError } from '../config/settings-error.ts';
 import { nearest } from '../schema/nearest.ts';
-import { parseFlags, printable } from './args.ts';
+import { parseFlags, printable, withOperand } from './args.ts';
 import type { Command } from './command.ts';
 import { commands } from './commands.ts';
 import { UsageError } from './usage-error.ts';
@@ -36,12 +36,11 @@ async function dispatch(argv: readonly string[], world: World): Promise<number> 
     throw new UsageError(unknownCommand(words, argv));
   }
   const name = command.words.join(' ');
-  const rest = [...withoutWords(argv, command.words.length)];
+  const rest = withOperand(command, withoutWords(argv, command.words.length));
   if (rest.some(isHelp)) {
     const { showHelp } = await import('./help.ts');
     return showHelp(command.words, world);
   }
-  if (command.operand !== undefined && rest[0] !== undefined && !rest[0].startsWith('-')) rest.unshift(`--${command.operand}=${rest.shift()}`);
   const args = parseFlags(rest, await command.table(), Object.keys(command.switches), name);
   if (args.hidden !== null) world.hideArguments([...command.words, ...args.hidden]);
   return (await command.load()).run({ command, args, world });
