@@ -92,6 +92,8 @@ export class ClientConnection implements WireUser, Timed {
   /** Nobody listens to the answer any more (drain): it is read to its end all the same. */
   #discarding = false;
   readonly #startMs: number;
+  /** When TCP was up and TLS began, monotonic ms; 0 without TLS. */
+  #tcpMs = 0;
   /** When TCP and TLS must be up, monotonic ms. */
   readonly #connectDue: number;
 
@@ -113,6 +115,7 @@ export class ClientConnection implements WireUser, Timed {
 
   /** TCP is up, TLS begins. */
   connected(): void {
+    this.#tcpMs = this.options.loop.clock.now();
     if (this.state === CONNECTING && this.options.totalConnectTimeoutMs !== undefined) this.due = this.#connectDue;
   }
 
@@ -124,7 +127,9 @@ export class ClientConnection implements WireUser, Timed {
     const { exchange } = this;
     if (exchange === null) this.#owner.released(this);
     else {
-      exchange.notes.connectMs = this.options.loop.clock.now() - this.#startMs;
+      const now = this.options.loop.clock.now();
+      exchange.notes.connectMs = now - this.#startMs;
+      if (this.#tcpMs > 0) exchange.notes.connectTlsMs = now - this.#tcpMs;
       this.start(exchange);
     }
   }
@@ -139,6 +144,7 @@ export class ClientConnection implements WireUser, Timed {
     this.#informational = 0;
     this.#discarding = false;
     exchange.notes.reused = this.served > 1;
+    exchange.notes.connectionMs = this.#startMs;
     exchange.send();
     this.due = NEVER;
     if (exchange.requestEnded) this.requestSent();
@@ -349,7 +355,7 @@ export class ClientConnection implements WireUser, Timed {
 
   /** The client left. */
   abandon(exchange: ClientExchange): void {
-    const { onAbort, cancelGraceMs, drainTimeoutMs, loop } = this.options;
+    const { cancelGraceMs, drainTimeoutMs, loop } = this.options;
     if (this.state === CONNECTING || this.state === RAW || !exchange.sent) {
       this.exchange = null;
       if (this.state === RAW) {
@@ -364,6 +370,7 @@ export class ClientConnection implements WireUser, Timed {
     }
     this.#unpause();
     this.#discarding = true;
+    const onAbort = gentler(this.options.onAbort, exchange.notes.onAbort);
     if (onAbort !== 'cancel' && exchange.requestEnded) {
       this.#discardDue = onAbort === 'drain' ? NEVER : loop.clock.now() + drainTimeoutMs;
       this.due = this.#discardDue;

@@ -84,7 +84,14 @@ export class Notes {
   agent = '';
   /** A kept-alive connection was used. */
   reused = false;
+  /** What connecting took, ms; 0 on a connection that was there. */
   connectMs = 0;
+  /** The part of it that was TLS. */
+  connectTlsMs = 0;
+  /** When the connection was begun. */
+  connectionMs = 0;
+  /** Connections to that address that were open. */
+  connections = 0;
   attempts = 0;
   /** Attempts that failed and were followed by another: `endpoint:code`, comma separated. */
   tries = '';

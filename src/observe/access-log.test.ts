@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { AccessLog, type AccessRecord, redactedTarget } from './access-log.ts';
+import { AccessLog, type AccessRecord } from './access-log.ts';
 import { Lines } from './lines.ts';
+import { redactedTarget } from './log-text.ts';
 
 const record: AccessRecord = {
   wallMs: Date.UTC(2026, 0, 2, 3, 4, 5, 7),

@@ -70,6 +70,8 @@ export class Direct implements Endpoint, ConnectionOwner {
   open(head: RequestHead, reply: ReplySink, notes: Notes): RequestSink {
     const { path: prefix, authorization } = this.#target;
     notes.address = this.id;
+    notes.connectMs = 0;
+    notes.connectTlsMs = 0;
     const target = head.newTarget;
     const tail = head.tail;
     if (prefix !== '' && head.target !== '*') head.newTarget = prefix + head.target;
