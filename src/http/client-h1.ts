@@ -549,4 +549,10 @@ export class ClientConnection implements WireUser, Timed {
   }
 }
 
+/** The one that disturbs the upstream less: whoever sends requests may be more patient with it than its owner, never less. */
+function gentler(owner: OnAbort, asked: OnAbort | null): OnAbort {
+  if (asked === null || owner === 'drain') return owner;
+  return asked === 'cancel' ? owner : asked;
+}
+
 const DISCARD: BodySink = { writer: null, write: () => true, end: () => {}, abort: () => {} };

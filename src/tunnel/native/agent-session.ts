@@ -25,7 +25,7 @@ import {
 } from './frames.ts';
 import { type Farewell, type Hello, readWelcome, type Welcome, writeFarewell, writeHello } from './hello.ts';
 import { Link, type LinkOptions } from './link.ts';
-import { readOpen } from './open.ts';
+import { readOnAbort, readOpen } from './open.ts';
 import type { SlotLedger, SlotShare, SlotsUser } from './slots.ts';
 import type { Stream } from './stream.ts';
 import { ends } from './stream.ts';
@@ -182,6 +182,7 @@ export class AgentSession extends Link<AgentStream> implements AgentStreamOwner,
     const notes = new Notes(this.loop.sweeper.coarse);
     const leftMs = readU32(bytes, start);
     if (leftMs > 0) notes.dueMs = this.loop.clock.now() + leftMs;
+    notes.onAbort = readOnAbort(bytes, start);
     const stream = new AgentStream(this, id, head, notes);
     this.streams.add(stream);
     const bodyAt = head.end;

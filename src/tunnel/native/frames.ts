@@ -52,6 +52,8 @@ export const HEAD_FIXED = 4;
 
 // Types of typed fields (u8 type, u16 length, value).
 export const T_TRAILERS = 0x05;
+/** In OPEN: u8, what is to become of the service's work when the client leaves. */
+export const T_ON_ABORT = 0x06;
 
 const NAMES: Readonly<Record<number, string>> = {
   [HELLO]: 'HELLO',

@@ -1,5 +1,6 @@
 // HOT: one call per exchange and end.
 import type { Buffer } from 'node:buffer';
+import type { OnAbort } from '../../http/client-h1.ts';
 import { NO_BODY, type RequestHead, UNKNOWN_LENGTH } from '../../http/head.ts';
 import type { HttpLimits } from '../../http/limits.ts';
 import { parseRequest } from '../../http/parse.ts';
@@ -10,22 +11,29 @@ import {
   F_NO_BODY,
   F_UNKNOWN_LENGTH,
   fieldsFit,
+  fieldValue,
   HEADER_BYTES,
   OPEN,
   OPEN_FIXED,
   patchLength,
   readU16,
+  T_ON_ABORT,
   writeHeader,
   writeU16,
   writeU32,
 } from './frames.ts';
+
+/** By their numbers on the wire. */
+const ON_ABORT: readonly OnAbort[] = ['cancel', 'drain', 'drain_capped'];
+/** Bytes of its typed field. */
+export const ON_ABORT_BYTES = 4;
 
 /** What stands for the host of an HTTP/1.0 request that named none: the agent replaces it anyway. */
 const NO_HOST = 'localhost';
 
 /** Bytes that writeOpen() needs at most. */
 export function openRoom(head: RequestHead): number {
-  return HEADER_BYTES + OPEN_FIXED + requestRoom(head, NO_HOST);
+  return HEADER_BYTES + OPEN_FIXED + ON_ABORT_BYTES + requestRoom(head, NO_HOST);
 }
 
 /** The flags of the OPEN frame for this head. END stands there when it is certain that no body byte follows. */
@@ -37,15 +45,37 @@ export function openFlags(head: RequestHead): number {
 }
 
 /** Writes an OPEN frame. @returns the offset behind it; the head's text is too long for a frame when that makes it longer than `headBytes` */
-export function writeOpen(head: RequestHead, flags: number, stream: number, deadlineMs: number, out: Buffer, from: number): number {
+export function writeOpen(
+  head: RequestHead,
+  flags: number,
+  stream: number,
+  deadlineMs: number,
+  onAbort: OnAbort | null,
+  out: Buffer,
+  from: number,
+): number {
   let at = writeHeader(out, from, 0, OPEN, flags, stream);
   at = writeU32(out, at, deadlineMs);
-  at = writeU16(out, at, 0);
-  const textAt = at + 2;
+  at = writeU16(out, at, onAbort === null ? 0 : ON_ABORT_BYTES);
+  let textAt = at + 2;
+  if (onAbort !== null) {
+    out[textAt] = T_ON_ABORT;
+    writeU16(out, textAt + 1, 1);
+    out[textAt + 3] = ON_ABORT.indexOf(onAbort);
+    textAt += ON_ABORT_BYTES;
+  }
   const end = writeRequest(head, head.newAuthority === null && head.authorityEnd === head.authorityStart ? NO_HOST : '', false, out, textAt);
   writeU16(out, at, end - textAt);
   patchLength(out, from, end - from - HEADER_BYTES);
   return end;
+}
+
+/** What the hub asks for, should the client leave; null when it asks for nothing. The payload has been read by readOpen(). */
+export function readOnAbort(bytes: Buffer, start: number): OnAbort | null {
+  const length = readU16(bytes, start + 4);
+  if (length === 0) return null;
+  const value = fieldValue(bytes, start + OPEN_FIXED, start + OPEN_FIXED + length, T_ON_ABORT);
+  return value === null || value.length !== 1 ? null : (ON_ABORT[value[0]!] ?? null);
 }
 
 /**
