@@ -58,18 +58,21 @@ export interface LoadedGateway {
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** Reads a TOML file, or a folder of them as one. @throws SettingsError with everything that is wrong, one line each */
-export async function loadGateway(source: string, env: Env): Promise<LoadedGateway> {
-  const { settings, report } = await readGateway(source, env);
+/**
+ * Reads a TOML file, or a folder of them as one. `home`: where it would lie if it were no copy; relative paths in it start there.
+ * @throws SettingsError with everything that is wrong, one line each
+ */
+export async function loadGateway(source: string, env: Env, home: string = source): Promise<LoadedGateway> {
+  const { settings, report } = await readGateway(source, env, home);
   report.throwErrors();
   return { settings, warnings: report.warnings() };
 }
 
 /** The same with the report instead of an error: then the settings lack what is wrong. Without `env` no variables are put in. */
-export async function readGateway(source: string, env: Env | null): Promise<{ readonly settings: GatewaySettings; readonly report: Report }> {
+export async function readGateway(source: string, env: Env | null, home: string = source): Promise<{ readonly settings: GatewaySettings; readonly report: Report }> {
   const report = new Report();
   const slices = new Slices();
-  const files = readSource(source, report);
+  const files = readSource(source, report, home);
   const tree = await readTree(files, gatewaySections, env, report, slices);
   renameOldKeys(tree, report);
   await takeIn(tree, env, report);

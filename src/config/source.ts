@@ -1,5 +1,5 @@
 import { type Dirent, type Stats, lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
-import { dirname, join, resolve, sep } from 'node:path';
+import { dirname, join, relative, resolve, sep } from 'node:path';
 import { configLimits } from './limits.ts';
 import { readText } from './read-text.ts';
 import type { Report } from './report.ts';
@@ -7,9 +7,9 @@ import { TextFile } from './text-file.ts';
 
 /**
  * The texts of a configuration: one file, or every `*.toml` of a folder and the folders in it, in the order of their paths.
- * What cannot be read or may be written by strangers goes to the report.
+ * What cannot be read or may be written by strangers goes to the report. `home`: where the source would lie if it were no copy.
  */
-export function readSource(source: string, report: Report): readonly TextFile[] {
+export function readSource(source: string, report: Report, home: string = source): readonly TextFile[] {
   const files: TextFile[] = [];
   let bytes = 0;
   for (const path of pathsOf(source, report)) {
@@ -25,7 +25,7 @@ export function readSource(source: string, report: Report): readonly TextFile[] 
         report.error(null, path, 'is empty; was it written only in part? (a file of comments is fine)');
         continue;
       }
-      files.push(new TextFile(path, dirname(resolve(path)), text));
+      files.push(new TextFile(path, dirname(resolve(home, relative(source, path))), text));
     } catch (error) {
       report.error(null, path, `${(error as Error).message}; give a TOML file, or a folder of them`);
     }
