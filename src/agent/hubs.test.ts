@@ -175,6 +175,22 @@ test('[threat 47] a hub with TLS cannot have the token sent in plain text to a s
   expect(log.at('warn').length).toBe(2);
 });
 
+test('[threat 45] a hub elsewhere cannot have the agent dial its own machine or what is link-local; one on this machine may', async () => {
+  const addresses = ['127.0.0.1:22', 'localhost:6379', '[::1]:80', '169.254.169.254', '[fe80::1]:80', '0.0.0.0:80', '10.0.0.7:8080'];
+  const siblings = addresses.map((address, i) => ({ id: `s${i}`, address }));
+  const { made, log, to } = start(['192.0.2.1:80']);
+  made[0]!.answers('a', siblings);
+  await until('the good one', () => made.length === 2);
+  await settled();
+  expect(to()).toEqual(['10.0.0.7:8080', '192.0.2.1']);
+  expect(log.at('warn').length).toBe(6);
+  const near = start(['127.0.0.1:80']);
+  near.made[0]!.answers('a', siblings);
+  await until('those that may be', () => near.made.length === 5);
+  await settled();
+  expect(near.made.length).toBe(5);
+});
+
 test('[threat 46] a hub that names siblings without end, and a name with addresses without end, are bounded', async () => {
   const { made } = start(['127.0.0.1:1', 'many.example:1'], () => Promise.resolve(Array.from({ length: 99 }, (_, i) => `10.0.0.${i}`)));
   await until('many', () => made.length > 1);

@@ -3,6 +3,7 @@ import { lookup } from 'node:dns/promises';
 import type { Log } from '../observe/log.ts';
 import type { Fields } from '../observe/redact.ts';
 import { isLoopback } from '../schema/address.ts';
+import { forbiddenAddress } from '../schema/forbidden-address.ts';
 import { parseUpstreamUrl, type UpstreamUrl } from '../schema/upstream-url.ts';
 import type { DialOptions, HubConnection } from '../tunnel/native/dial.ts';
 import type { Sibling, Welcome } from '../tunnel/native/hello.ts';
@@ -207,6 +208,11 @@ export class Hubs {
       this.#complainOnce(address, { hub: by.shown, sibling: id }, 'a sibling without TLS, named by a hub with TLS, is not dialled');
       return;
     }
+    // A hub may not have an agent knock at doors that only the agent's machine can reach.
+    if (forbiddenAddress(bare(hub.host)) !== null || (isLoopback(hub.host) && !isLoopback(by.host))) {
+      this.#complainOnce(address, { hub: by.shown, sibling: id }, 'a sibling on this machine or at a link-local address is not dialled');
+      return;
+    }
     if (this.#options.hubs.some((given) => given.shown === hub.shown)) return;
     let named = this.#siblings.get(hub.shown);
     if (named === undefined) {
@@ -234,6 +240,10 @@ interface Named {
   readonly hub: UpstreamUrl;
   /** Keys of the connections whose hubs named it last time. */
   readonly by: Set<string>;
+}
+
+function bare(host: string): string {
+  return host.startsWith('[') ? host.slice(1, -1) : host;
 }
 
 function keyOf(hub: UpstreamUrl, address: string | null): string {
