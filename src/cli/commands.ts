@@ -104,6 +104,25 @@ export const commands: readonly Command[] = [
     load: () => import('./proxy.ts'),
   },
   {
+    words: ['run'],
+    summary: 'run a gateway: servers, locations and upstreams as a file says, agents included',
+    section: null,
+    wholeFile: true,
+    switches: {},
+    operand: 'config',
+    examples: [
+      ['windlass example > windlass.toml && windlass run windlass.toml', 'one file makes a gateway'],
+      ['windlass run -c conf.d', 'from all *.toml files of a folder, read as one'],
+      ['windlass run -c windlass.toml --use-last-good', 'starts even with a broken file, when an earlier one was good'],
+    ],
+    notes: [
+      'The files are watched: what is saved is served, and nothing that runs is disturbed. A file with a mistake in it changes nothing, and the log says where it is.',
+      'SIGHUP: read the files now, open the access logs anew.',
+    ],
+    table: async () => (await import('../config/gateway-run.ts')).gatewayRunTable,
+    load: () => import('./gateway-run.ts'),
+  },
+  {
     words: ['check'],
     summary: 'read a gateway file, say what is wrong with it, and show in which order its locations are asked',
     section: null,
@@ -117,6 +136,24 @@ export const commands: readonly Command[] = [
     notes: ['It reads files and nothing else: no address is listened on, nothing is asked.'],
     table: async () => ({}),
     load: () => import('./check.ts'),
+  },
+  {
+    words: ['route'],
+    summary: 'which location of a gateway file answers a request, and why the others do not; exit code 1 when none does',
+    section: null,
+    wholeFile: true,
+    switches: { json: 'print one JSON object' },
+    examples: [
+      ['windlass route -c windlass.toml --host example.com --path /api/users?page=2', 'also the path that is sent on, and to which upstream'],
+      [
+        "windlass route -c windlass.toml --host example.com --path / --header 'X-Beta: 1' --header 'Cookie: group=two'",
+        'with headers that conditions ask for',
+      ],
+      ['windlass route -c windlass.toml --path /hook --method POST --server internal --json', 'one server only, for scripts'],
+    ],
+    notes: ['It reads files and nothing else: no request is sent.'],
+    table: async () => (await import('../config/route.ts')).routeTable,
+    load: () => import('./route.ts'),
   },
   {
     words: ['example'],

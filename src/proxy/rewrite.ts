@@ -33,7 +33,7 @@ export function compileRewrite(given: string): Rewrite {
   if (parts.length > 2) {
     throw new Wrong(`has ${parts.length} parts`, "write 'PATTERN REPLACEMENT' with one space in between; a space within the pattern is \\x20");
   }
-  const whole = parts.length === 1 && parts[0]!.includes('$') && !/\$$/.test(parts[0]!);
+  const whole = parts.length === 1 && parts[0]!.includes('$') && !parts[0]!.endsWith('$');
   const pattern = compilePattern(whole ? '^.*$' : parts[0]!);
   const pieces = parsePieces(whole ? parts[0]! : (parts[1] ?? ''));
   const own = new Set(pattern.names.keys());
