@@ -97,7 +97,7 @@ function quotedToml(text: string): string {
 export const EXAMPLES: ReadonlyMap<string, string> = new Map([
   ['trusted_proxies', '["10.0.0.0/8", "loopback"]'],
   ['error_template', "'<h1>{{status}}</h1><p>{{content}}</p>'"],
-  ['error_templates', "{ 404 = '<h1>Nothing here</h1>', 503 = '{ \"status\": {{status}} }' }"],
+  ['error_templates', "{ 404 = '<h1>Nothing here</h1>', 5xx = '{ \"status\": {{status}} }' }"],
   ['log_format_json', 'true'],
   ['basic.drain_timeout', '"30s"'],
   ['grace_period', '"25s"'],

@@ -69,7 +69,11 @@ export async function loadGateway(source: string, env: Env, home: string = sourc
 }
 
 /** The same with the report instead of an error: then the settings lack what is wrong. Without `env` no variables are put in. */
-export async function readGateway(source: string, env: Env | null, home: string = source): Promise<{ readonly settings: GatewaySettings; readonly report: Report }> {
+export async function readGateway(
+  source: string,
+  env: Env | null,
+  home: string = source,
+): Promise<{ readonly settings: GatewaySettings; readonly report: Report }> {
   const report = new Report();
   const slices = new Slices();
   const files = readSource(source, report, home);

@@ -17,6 +17,7 @@ export function renameOldKeys(tree: Tree, report: Report): void {
   for (const item of plugins.values()) renamePlugin(item);
   for (const item of tree.named.get('locations')?.values() ?? []) rename(item, LOCATION_KEYS, report);
   for (const item of tree.named.get('upstreams')?.values() ?? []) renameHash(item, report);
+  for (const item of tree.named.get('servers')?.values() ?? []) renameServer(item, report);
 }
 
 /** What a location of April 2024 calls otherwise. */
@@ -69,6 +70,24 @@ function renamePlugin(item: Item): void {
   const step = item.entries.get('step');
   const today = step === undefined ? undefined : PLUGIN_STEPS.get(String(step.value));
   if (step !== undefined && today !== undefined) item.entries.set('step', { ...step, value: today });
+}
+
+/** Values of a server that Pingap knows and we do not. */
+function renameServer(item: Item, report: Report): void {
+  for (const key of ['tls_min_version', 'tls_max_version']) {
+    const entry = item.entries.get(key);
+    if (typeof entry?.value !== 'string' || !/^tlsv?1(?:\.[01])?$/i.test(entry.value)) continue;
+    item.entries.set(key, { ...entry, value: 'tlsv1.2' });
+    report.warn(entry.place, `${item.subject}.${entry.key}`, `${entry.value} is not spoken any more: it is tlsv1.2; write that`);
+  }
+  const metrics = item.entries.get('prometheus_metrics');
+  if (typeof metrics?.value !== 'string' || !metrics.value.includes('://')) return;
+  item.entries.delete('prometheus_metrics');
+  report.warn(
+    metrics.place,
+    `${item.subject}.${metrics.key}`,
+    'is not used: metrics are not pushed; let them be fetched from /metrics at admin_addr',
+  );
 }
 
 /** `hash:X-User` was a header; today's Pingap would take it for the path. */

@@ -1,4 +1,4 @@
-import { integer, list, path, secrets, siblings, text, textLike } from '../../schema/kind.ts';
+import { list, path, secrets, siblings, text, textLike } from '../../schema/kind.ts';
 import { setting, type Values } from '../../schema/setting.ts';
 import type { UpstreamUrl } from '../../schema/upstream-url.ts';
 
@@ -27,7 +27,6 @@ export const agentsTable = {
     fallback: null,
     fallbackText: 'none',
   }),
-  maxAgents: setting({ kind: integer(0, 10_000_000), group: WHO, help: 'most agents at once; 0 = unlimited', fallback: 0 }),
   hubId: setting<string | null>({
     kind: textLike(/^[\w.-]{1,64}$/, 'NAME', 'name', 'use up to 64 letters, digits, dots and dashes'),
     group: 'Several hubs',

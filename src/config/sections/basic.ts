@@ -3,10 +3,11 @@ import { Cidrs } from '../../schema/cidrs.ts';
 import { cidrs, duration, integer, text, toggle, type Kind } from '../../schema/kind.ts';
 import { nearest } from '../../schema/nearest.ts';
 import { setting, type Values } from '../../schema/setting.ts';
-import { longText, textsByStatus } from '../../schema/template-texts.ts';
 import { Wrong } from '../../schema/wrong.ts';
 import type { Address } from '../../schema/address.ts';
+import type { ErrorTemplates } from '../../proxy/error-pages.ts';
 import { adminAddr, commonTable } from '../common.ts';
+import { errorTemplates, errorTemplatesByStatus } from '../error-templates.ts';
 import type { Retired, RetiredKeys } from '../item.ts';
 import type { CommonSettings, LogFormat } from '../settings.ts';
 
@@ -23,7 +24,12 @@ const LEVEL: Kind<LogLevel> = {
     if (typeof value !== 'string') throw new Wrong('is not text', 'write it in quotes, such as "info"');
     const plain = value
       .split(',')
-      .map((part) => part.trim().toLowerCase())
+      .map((part) =>
+        part
+          .trim()
+          .toLowerCase()
+          .replace(/^trace$/, 'debug'),
+      )
       .filter((part) => !part.includes('='));
     const found = LOG_LEVELS.find((level) => level === plain[0]);
     if (found !== undefined && plain.length === 1) return found;
@@ -49,19 +55,17 @@ export const basicTable = {
     help: 'most idle connections kept for each upstream that does not say; 0 = none',
     fallback: 128,
   }),
-  errorTemplate: setting<string | null>({
-    kind: longText(
-      'page for errors; {{status}}, {{content}}, {{error_type}}, {{version}} and {{request_id}} are put in. One that begins with { is JSON',
-    ),
+  errorTemplate: setting<readonly string[]>({
+    kind: errorTemplates(),
     group: ERRORS,
-    help: 'what an error answer says; a server may have its own',
-    fallback: null,
+    help: 'what an error answer says; {{status}}, {{title}}, {{content}}, {{error_type}}, {{code}}, {{request_id}} and {{version}} are put in. A server may have its own',
+    fallback: [],
     fallbackText: 'problem+json or HTML, as the client wants',
   }),
-  errorTemplates: setting<ReadonlyMap<number, string>>({
-    kind: textsByStatus(),
+  errorTemplates: setting<ErrorTemplates['byStatus']>({
+    kind: errorTemplatesByStatus(),
     group: ERRORS,
-    help: 'the same for single statuses',
+    help: 'the same for single statuses, or for 4xx and 5xx',
     fallback: new Map(),
     fallbackText: 'none',
   }),
@@ -115,9 +119,7 @@ export interface BasicSettings extends CommonSettings {
   readonly trustedProxies: Cidrs;
   /** Idle connections kept for an upstream that does not say. */
   readonly upstreamPoolSize: number;
-  /** Null = problem+json or HTML of our own. */
-  readonly errorTemplate: string | null;
-  readonly errorTemplates: ReadonlyMap<number, string>;
+  readonly errorTemplates: ErrorTemplates;
   readonly adminAddr: Address | null;
   readonly drainDelayMs: number;
   /** Between two looks at the files, ms; 0 = they are not watched. */
@@ -132,8 +134,7 @@ export function basicSettings(values: Values<typeof basicTable>): BasicSettings 
     adminAddr: values.adminAddr,
     trustedProxies: values.trustedProxies,
     upstreamPoolSize: values.upstreamKeepalivePoolSize,
-    errorTemplate: values.errorTemplate,
-    errorTemplates: values.errorTemplates,
+    errorTemplates: { general: values.errorTemplate, byStatus: values.errorTemplates },
     logLevel: values.logLevel,
     logFormat: values.logFormatJson === null ? values.logFormat : values.logFormatJson ? 'json' : 'pretty',
     drainTimeoutMs: values.drainTimeout ?? pingapDrainMs ?? 30_000,

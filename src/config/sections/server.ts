@@ -1,11 +1,13 @@
 import { httpLimits, type HttpLimits } from '../../http/limits.ts';
+import { accessLog, type AccessLogSpec } from '../../schema/access-log.ts';
 import { formatAddress, type Address } from '../../schema/address.ts';
 import { Cidrs } from '../../schema/cidrs.ts';
-import { address, choice, cidrs, duration, integer, list, orNone, text, textLike, toggle } from '../../schema/kind.ts';
+import { address, choice, cidrs, duration, integer, list, orNone, orOff, text, textLike, toggle } from '../../schema/kind.ts';
 import { pem, type Pem } from '../../schema/pem.ts';
 import { setting, type Values } from '../../schema/setting.ts';
-import { longText, textsByStatus } from '../../schema/template-texts.ts';
+import type { ErrorTemplates } from '../../proxy/error-pages.ts';
 import { listenTable } from '../common.ts';
+import { errorTemplates, errorTemplatesByStatus } from '../error-templates.ts';
 import type { Retired, RetiredKeys } from '../item.ts';
 import type { Wire } from '../settings.ts';
 import type { BasicSettings } from './basic.ts';
@@ -109,22 +111,22 @@ export const serverTable = {
   noMatchStatus: setting({ kind: integer(400, 599), group: REQUESTS, help: 'status when no location matches', fallback: 404 }),
   upgrades: listenTable.upgrades,
   viaName: setting({ ...listenTable.viaName }),
-  errorTemplate: setting<string | null>({
-    kind: longText('page for errors, as in [basic]'),
+  errorTemplate: setting<readonly string[]>({
+    kind: errorTemplates(),
     group: REQUESTS,
     help: 'what an error answer says here',
-    fallback: null,
+    fallback: [],
     fallbackText: 'that of [basic]',
   }),
-  errorTemplates: setting<ReadonlyMap<number, string>>({
-    kind: textsByStatus(),
+  errorTemplates: setting<ErrorTemplates['byStatus']>({
+    kind: errorTemplatesByStatus(),
     group: REQUESTS,
-    help: 'the same for single statuses',
+    help: 'the same for single statuses, beside those of [basic]',
     fallback: new Map(),
-    fallbackText: 'those of [basic]',
+    fallbackText: 'none',
   }),
-  accessLog: setting<string | null>({
-    kind: longText('off, a named format, or a template'),
+  accessLog: setting<AccessLogSpec | null>({
+    kind: orOff(accessLog()),
     group: OPERATION,
     help: 'one line per request: combined, common, short, tiny, json or a template such as {remote} {uri} {status}; a path in front writes to that file',
     fallback: null,
@@ -197,11 +199,9 @@ export interface ServerSettings {
   readonly noMatchStatus: number;
   readonly upgrades: readonly string[];
   readonly viaName: string;
-  /** Null = our own. */
-  readonly errorTemplate: string | null;
-  readonly errorTemplates: ReadonlyMap<number, string>;
-  /** As it stands in the file; null = off. */
-  readonly accessLog: string | null;
+  readonly errorTemplates: ErrorTemplates;
+  /** Null = off. */
+  readonly accessLog: AccessLogSpec | null;
   readonly serverTiming: boolean;
   /** Path; null = not here. */
   readonly metricsPath: string | null;
@@ -226,9 +226,11 @@ export function serverSettings(name: string, values: Values<typeof serverTable>,
     noMatchStatus: values.noMatchStatus,
     upgrades: values.upgrades,
     viaName: values.viaName,
-    errorTemplate: values.errorTemplate ?? basic.errorTemplate,
-    errorTemplates: values.errorTemplates.size > 0 ? values.errorTemplates : basic.errorTemplates,
-    accessLog: values.accessLog === 'off' || values.accessLog === 'none' ? null : values.accessLog,
+    errorTemplates: {
+      general: values.errorTemplate.length > 0 ? values.errorTemplate : basic.errorTemplates.general,
+      byStatus: new Map([...basic.errorTemplates.byStatus, ...values.errorTemplates]),
+    },
+    accessLog: values.accessLog,
     serverTiming: values.enableServerTiming,
     metricsPath: values.prometheusMetrics,
     limits: {

@@ -1,6 +1,6 @@
 import { choice } from '../../schema/kind.ts';
 import { setting } from '../../schema/setting.ts';
-import { longText } from '../../schema/template-texts.ts';
+import { longText } from '../../schema/long-text.ts';
 
 /** Settings of a stored piece of configuration, section [storages.NAME]. */
 export const storageTable = {
