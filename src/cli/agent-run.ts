@@ -1,5 +1,3 @@
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import { agentSettings, agentTable } from '../config/agent.ts';
 import type { AgentSettings } from '../config/settings.ts';
 import { DIRECT, type Egress, egressOf } from '../schema/egress.ts';
@@ -10,6 +8,7 @@ import type { Log } from '../observe/log.ts';
 import { formatAddress, isLoopback } from '../schema/address.ts';
 import type { Invocation } from './command.ts';
 import { settingsOf } from './settings.ts';
+import { defaultStateDir } from './state-dir.ts';
 import { logFor, nextStep, runUntilSignal, warnOfArguments } from './start.ts';
 
 export async function run(invocation: Invocation): Promise<number> {
@@ -66,15 +65,6 @@ async function reload(agent: RunningAgent, invocation: Invocation, log: Log): Pr
     if (!(error instanceof SettingsError)) throw error;
     for (const line of error.lines) log.error({}, `the configuration was not read anew: ${line}`);
   }
-}
-
-/** Where programs of this user keep state (XDG base directories), or null when the user has no place. */
-function defaultStateDir(env: Record<string, string | undefined>): string | null {
-  const xdg = env['XDG_STATE_HOME'];
-  // The specification has relative paths ignored.
-  if (xdg !== undefined && xdg.startsWith('/')) return join(xdg, 'windlass');
-  const home = env['HOME'] ?? homedir();
-  return home === '' || home === '/' ? null : join(home, '.local', 'state', 'windlass');
 }
 
 function warnOfRisks(settings: AgentSettings, log: Log): void {

@@ -13,7 +13,8 @@ export async function settingsOf<T extends Table>(table: T, { command, args, wor
   const problems: Problem[] = [];
   let section: Section | null = null;
   const path = args.config ?? nonEmpty(world.env['WINDLASS_CONFIG']);
-  if (path !== null) {
+  // A command that reads the whole file does so by itself: configSource().
+  if (path !== null && command.wholeFile !== true) {
     if (command.section === null) throw new SettingsError([`${command.words.join(' ')} reads no file; leave --config out`]);
     const source = args.config === null ? 'environment WINDLASS_CONFIG' : '--config';
     const file = await readConfigFile(path, source, readText);

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { locationTable, type LocationSettings } from '../proxy/location-section.ts';
+import { compileReplyEdits } from '../proxy/reply-edits.ts';
 import { compileRule, type Rule } from '../proxy/rule.ts';
 import { tomlName, type Table, type Values } from '../schema/setting.ts';
 import { Wrong } from '../schema/wrong.ts';
@@ -153,6 +154,8 @@ class Reader {
     if (values === null) return null;
     const settings: LocationSettings = { ...values, name: item.name };
     try {
+      // Made anew with the environment when it is put to use; what is wrong with it is wrong without, too.
+      compileReplyEdits({ set: settings.setResponseHeaders, add: settings.addResponseHeaders, remove: settings.removeResponseHeaders }, {});
       return { name: item.name, settings, rule: compileRule(settings), fingerprint: this.#fingerprint(item, values) };
     } catch (error) {
       if (!(error instanceof Wrong)) throw error;

@@ -64,6 +64,8 @@ export class ServerH1 {
   /** New connections are closed at once, whatever their number. */
   full = false;
   #drained: (() => void) | null = null;
+  /** Connections that wait until all is ready; null when it is. */
+  #held: (() => void)[] | null = null;
 
   constructor(options: ServerOptions) {
     this.#options = options;
@@ -118,6 +120,22 @@ export class ServerH1 {
     if (options.tls !== undefined) this.#tls?.become(this.#counted(options.tls));
   }
 
+  /** Before listen(): accepted connections wait until release(), so that a socket can be bound before what is served there. */
+  hold(): void {
+    this.#held = [];
+  }
+
+  release(): void {
+    const held = this.#held ?? [];
+    this.#held = null;
+    for (const accept of held) accept();
+  }
+
+  /** Gives up the address; connections stay. */
+  stopListening(): void {
+    if (this.#server.listening) this.#server.close();
+  }
+
   /** New TLS handshakes use the certificate that there is now. */
   renewTls(): void {
     this.#tls?.renew();
@@ -139,6 +157,10 @@ export class ServerH1 {
   }
 
   #accepted(socket: net.Socket, secured?: Secured): void {
+    if (this.#held !== null) {
+      this.#held.push(() => this.#accepted(socket, secured));
+      return;
+    }
     const { loop, limits } = this.#options;
     const proxyProtocol = this.#options.proxyProtocol ?? null;
     if (this.full || (limits.connections > 0 && this.#connections.size >= limits.connections)) {
@@ -194,7 +216,7 @@ export class ServerH1 {
   /** Stops accepting, closes idle connections, lets running exchanges finish. Resolves when the last connection is gone. */
   drain(): Promise<void> {
     this.draining = true;
-    if (this.#server.listening) this.#server.close();
+    this.stopListening();
     return new Promise((resolve) => {
       this.#drained = resolve;
       if (this.#connections.size === 0) resolve();
@@ -211,7 +233,7 @@ export class ServerH1 {
   /** Cuts everything. */
   destroy(): void {
     this.draining = true;
-    if (this.#server.listening) this.#server.close();
+    this.stopListening();
     this.#tls?.destroy();
     for (const connection of this.#connections) connection.wire.destroy();
   }

@@ -1,6 +1,6 @@
 import type { Clock } from '../std/clock.ts';
 import { createLoop, type Loop } from '../std/loop.ts';
-import type { AccessLog } from '../observe/access-log.ts';
+import type { LineSink } from '../observe/lines.ts';
 import type { Log } from '../observe/log.ts';
 import { Registry } from '../observe/metrics.ts';
 import { addProcessMetrics } from '../observe/process.ts';
@@ -44,7 +44,7 @@ export class House {
   readonly proxyMetrics: ProxyMetrics;
   readonly queueRoom: QueueRoom;
   readonly pressure: Pressure;
-  readonly #options: HouseOptions;
+  #drain: Pick<HouseOptions, 'drainDelayMs' | 'drainTimeoutMs'>;
   readonly #process = addProcessMetrics(this.metrics, VERSION);
   readonly #listeners = new Set<Listener>();
   #admin: AdminListener | null = null;
@@ -56,10 +56,10 @@ export class House {
   leave: () => Promise<void> = () => Promise.resolve();
   cut: () => void = () => {};
   /** Logs whose last lines are to be written. */
-  readonly accessLogs = new Set<AccessLog>();
+  readonly accessLogs = new Set<Pick<LineSink, 'dropped' | 'close'>>();
 
   constructor(options: HouseOptions) {
-    this.#options = options;
+    this.#drain = options;
     this.loop = createLoop(options.clock);
     this.log = options.log;
     this.queueRoom = { bytes: 0, maxBytes: options.queueBytes };
@@ -79,10 +79,10 @@ export class House {
     this.#count();
   }
 
-  /** Opens a listening socket. @throws the listen error */
-  async listen(spec: ListenerSpec): Promise<Listener> {
+  /** Opens a listening socket. `held`: connections wait for server.release(). @throws the listen error */
+  async listen(spec: ListenerSpec, held = false): Promise<Listener> {
     const listener = new Listener(spec, this.proxy, this.loop);
-    await listener.listen();
+    await listener.listen(held);
     listener.server.full = this.pressure.level === 2;
     this.#listeners.add(listener);
     return listener;
@@ -90,7 +90,7 @@ export class House {
 
   /** Closes a listening socket; what runs on it finishes, within `drainTimeoutMs`. */
   async drop(listener: Listener): Promise<void> {
-    await listener.drain(this.#options.drainTimeoutMs, this.log);
+    await listener.drain(this.#drain.drainTimeoutMs, this.log);
     this.#listeners.delete(listener);
   }
 
@@ -113,10 +113,15 @@ export class House {
       'a request failed by a defect of ours: please report it',
     );
 
+  /** How it ends may change. */
+  drainTimes(times: Pick<HouseOptions, 'drainDelayMs' | 'drainTimeoutMs'>): void {
+    this.#drain = times;
+  }
+
   /** Stops accepting, finishes what runs, bounded, then closes. */
   async close(): Promise<void> {
     this.draining = true;
-    const { drainDelayMs, drainTimeoutMs } = this.#options;
+    const { drainDelayMs, drainTimeoutMs } = this.#drain;
     if (drainDelayMs > 0) {
       this.log.info({ drainDelayMs }, 'not ready any more, and still serving until those who send have noticed');
       await new Promise<void>((resolve) => {

@@ -20,14 +20,14 @@ export interface ListenerSpec extends Pick<ServerOptions, 'halfClose' | 'takeOve
 
 /** A listening socket and what is served behind it. */
 export class Listener {
-  #spec: ListenerSpec;
+  spec: ListenerSpec;
   readonly #loop: Loop;
   readonly server: ServerH1;
   readonly door: Door;
   address: Address;
 
   constructor(spec: ListenerSpec, proxy: Proxy, loop: Loop) {
-    this.#spec = spec;
+    this.spec = spec;
     this.#loop = loop;
     this.address = spec.address;
     this.door = new Door(proxy, spec.site);
@@ -51,21 +51,22 @@ export class Listener {
     };
   }
 
-  /** @throws the listen error */
-  async listen(): Promise<void> {
-    const { host, port } = this.#spec.address;
+  /** `held`: connections wait for server.release(). @throws the listen error */
+  async listen(held: boolean): Promise<void> {
+    if (held) this.server.hold();
+    const { host, port } = this.spec.address;
     const bound = await this.server.listen(host, port);
     this.address = { host: bound.address, port: bound.port };
   }
 
   /** Can this socket go by that, too? Whether bytes begin with TLS or a PROXY header is a matter of the socket. */
   canBecome(spec: ListenerSpec): boolean {
-    return (spec.tls === undefined) === (this.#spec.tls === undefined) && (spec.proxyProtocol == null) === (this.#spec.proxyProtocol == null);
+    return (spec.tls === undefined) === (this.spec.tls === undefined) && (spec.proxyProtocol == null) === (this.spec.proxyProtocol == null);
   }
 
   /** Serves that from now on. Connections stay, requests that are inside end as they began. */
   become(spec: ListenerSpec): void {
-    this.#spec = spec;
+    this.spec = spec;
     this.door.site = spec.site;
     this.server.become(this.#optionsOf(spec));
   }
@@ -75,7 +76,7 @@ export class Listener {
   }
 
   get isSecure(): boolean {
-    return this.#spec.tls !== undefined;
+    return this.spec.tls !== undefined;
   }
 
   /** Stops accepting and lets what runs finish for at most so long; the rest is cut. */

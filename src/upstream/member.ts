@@ -13,6 +13,8 @@ import type { AttemptWatch, Candidate } from './upstream.ts';
 /** An endpoint with connections that somebody must close. */
 export interface MemberEndpoint extends Endpoint {
   close(): void;
+  /** Bytes that its sockets have not taken yet. */
+  readonly bufferedBytes?: number;
 }
 
 /** Where a member is. */

@@ -1,0 +1,127 @@
+import type { GatewaySettings, LoadedGateway } from '../config/gateway.ts';
+import { gatewayRunTable } from '../config/gateway-run.ts';
+import { LastGood } from '../config/last-good.ts';
+import { SettingsError } from '../config/settings-error.ts';
+import { formatAddress, isLoopback, type Address } from '../schema/address.ts';
+import type { Log } from '../observe/log.ts';
+import type { RunningGateway } from '../hub/gateway.ts';
+import { defaultStateDir } from './state-dir.ts';
+import type { Invocation } from './command.ts';
+import { configSource, settingsOf } from './settings.ts';
+import { logFor, nextStep, type Running, runUntilSignal, startProblem } from './start.ts';
+
+/** `run`: a gateway as its file says. */
+export async function run(invocation: Invocation): Promise<number> {
+  const { world } = invocation;
+  const source = configSource(invocation);
+  const { values, sources } = await settingsOf(gatewayRunTable, invocation);
+  const folder = sources.get('stateDir')!.level === 'default' ? defaultStateDir(world.env) : values.stateDir;
+  const lastGood = folder === null ? null : new LastGood(folder, source);
+  const { loadGateway } = await import('../config/gateway.ts');
+  const load = (): Promise<LoadedGateway> => loadGateway(source, world.env);
+  const { loaded, problems } = await loadFirst(load, values.useLastGood ? (lastGood?.path ?? null) : null, source, world.env);
+  const { settings, warnings } = loaded;
+  const { basic } = settings;
+  const log = logFor(basic, world);
+  for (const line of warnings) log.warn({}, line);
+  for (const line of problems) log.error({}, line);
+  if (problems.length > 0) log.error({ errors: problems.length }, `${source} cannot be used: this is the configuration that served last`);
+  if (basic.adminAddr !== null && !isLoopback(basic.adminAddr.host))
+    log.warn({}, `metrics are open to whoever reaches ${formatAddress(basic.adminAddr)}; they need no password`);
+  const keep = (): void => {
+    try {
+      lastGood?.keep();
+    } catch (error) {
+      log.warn({ error: (error as Error).message }, 'no copy of the configuration could be kept: --use-last-good would find an older one');
+    }
+  };
+  return runUntilSignal(
+    async () => {
+      const { startGateway } = await import('../hub/gateway.ts');
+      const { Reload } = await import('../hub/reload.ts');
+      const gateway = await startGateway(settings, { log });
+      if (problems.length === 0) keep();
+      tellAddresses(gateway, settings, log);
+      nextStep(stepsFor(gateway, settings, source), basic, world);
+      const reload = new Reload(
+        {
+          log,
+          metrics: gateway.metrics,
+          wall: () => Date.now(),
+          load,
+          apply: (next) => gateway.apply(next),
+          applied: (next) => {
+            keep();
+            tellAddresses(gateway, next, log);
+          },
+          explain: (error) => startProblem(error, basic.adminAddr),
+        },
+        settings,
+      );
+      return running(gateway, reload);
+    },
+    basic,
+    log,
+    world,
+  );
+}
+
+/** The configuration, or the copy of the one that served last with what is wrong with the present one. @throws SettingsError */
+async function loadFirst(
+  load: () => Promise<LoadedGateway>,
+  copy: string | null,
+  source: string,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<{ loaded: LoadedGateway; problems: readonly string[] }> {
+  try {
+    return { loaded: await load(), problems: [] };
+  } catch (error) {
+    if (copy === null || !(error instanceof SettingsError)) throw error;
+    const { loadGateway } = await import('../config/gateway.ts');
+    return { loaded: await loadGateway(copy, env, source), problems: error.lines };
+  }
+}
+
+function running(gateway: RunningGateway, reload: { now(): Promise<void>; close(): void }): Running {
+  return {
+    close: () => {
+      reload.close();
+      return gateway.close();
+    },
+    destroy: () => {
+      reload.close();
+      gateway.destroy();
+    },
+    reload: () => {
+      gateway.reopenLogs();
+      void reload.now();
+    },
+  };
+}
+
+function tellAddresses(gateway: RunningGateway, settings: GatewaySettings, log: Log): void {
+  for (const [server, addresses] of gateway.addresses) {
+    const isSecure = settings.servers.get(server)!.tls !== null;
+    for (const address of addresses) log.info({ server, address: urlOf(address, isSecure) }, 'a server listens');
+  }
+  if (gateway.adminAddress !== null)
+    log.info({ address: urlOf(gateway.adminAddress, false) }, 'health, metrics and status are at /healthz, /readyz, /metrics, /status');
+}
+
+function stepsFor(gateway: RunningGateway, settings: GatewaySettings, source: string): string[] {
+  for (const [server, addresses] of gateway.addresses) {
+    const { host, port } = addresses[0]!;
+    const dialled = { host: host === '0.0.0.0' || host === '::' ? 'localhost' : host, port };
+    return [
+      'Next:',
+      `curl ${urlOf(dialled, settings.servers.get(server)!.tls !== null)}/`,
+      'Change the file, and it serves as soon as it is saved. To look at it first:',
+      `windlass check ${source}`,
+    ];
+  }
+  return [];
+}
+
+function urlOf(address: Address, isSecure: boolean): string {
+  return `${isSecure ? 'https' : 'http'}://${formatAddress(address)}`;
+}

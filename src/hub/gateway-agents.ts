@@ -1,0 +1,130 @@
+import { randomBytes } from 'node:crypto';
+import { SLIME_SCOPE } from '../http/names.ts';
+import type { TakeOver } from '../http/server-h1.ts';
+import type { TunnelLimits } from '../tunnel/limits.ts';
+import { type AgentSelection, selectionOptions } from '../upstream/agent-selection.ts';
+import type { AgentUpstreamSettings } from '../upstream/agents-section.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import type { GatewaySettings } from '../config/gateway.ts';
+import { AgentDesk, type DeskRules } from './agent-desk.ts';
+import type { House } from './house.ts';
+import { revokedTokens } from './revoked.ts';
+import { hubStatus } from './status.ts';
+import { WakeCall } from './wake-call.ts';
+
+/** Requests that wait for slots, at all upstreams together. Each upstream has a bound of its own. */
+const QUEUE_SIZE = 100_000;
+
+/** A selection in use. */
+interface Used {
+  readonly fingerprint: string;
+  readonly selection: AgentSelection;
+}
+
+/** What a configuration has prepared: nobody sees it before commit(). */
+export interface PreparedAgents {
+  find(name: string): Upstream | null;
+  /** Null: nobody may dial in. */
+  readonly takeOver: TakeOver | null;
+  commit(): void;
+  abandon(): void;
+}
+
+/** The agents of a gateway: one pool for its whole life, and the upstreams that share it as the configuration says. */
+export class GatewayAgents {
+  readonly #house: House;
+  readonly #limits: Partial<TunnelLimits> | undefined;
+  /** A file that names no hub id means a random one, the same for as long as the process lives. */
+  readonly #randomId = randomBytes(4).toString('hex');
+  #desk: AgentDesk | null = null;
+  #used = new Map<string, Used>();
+
+  constructor(house: House, limits: Partial<TunnelLimits> | undefined) {
+    this.#house = house;
+    this.#limits = limits;
+  }
+
+  /** Makes the upstreams that only the new settings have; those with equal settings go on, with all who wait at them. */
+  prepare(settings: GatewaySettings): PreparedAgents {
+    const { agents } = settings;
+    const before = this.#used;
+    const made = new Map<string, Used>();
+    if (agents === null) return this.#without(before);
+    const rules: DeskRules = {
+      hubId: agents.hubId ?? this.#randomId,
+      secrets: agents.secret,
+      siblings: agents.sibling,
+      revoked: revokedTokens(agents.revoked, agents.revokedFile),
+    };
+    const desk = (this.#desk ??= new AgentDesk(this.#house, rules, { queueSize: QUEUE_SIZE }, this.#limits));
+    for (const item of settings.upstreams.values()) {
+      if (item.of !== 'agents') continue;
+      const known = before.get(item.name);
+      made.set(
+        item.name,
+        known?.fingerprint === item.fingerprint ? known : { fingerprint: item.fingerprint, selection: this.#select(desk, rules, item.settings) },
+      );
+    }
+    return {
+      takeOver: desk.takeOver,
+      find: (name) => made.get(name)?.selection ?? null,
+      commit: () => {
+        desk.renew(rules);
+        this.#used = made;
+        for (const [name, { selection }] of before) if (made.get(name)?.selection !== selection) selection.close();
+      },
+      abandon: () => {
+        for (const [name, { selection }] of made) if (before.get(name)?.selection !== selection) selection.close();
+      },
+    };
+  }
+
+  /** Whoever is here is let go. */
+  #without(before: ReadonlyMap<string, Used>): PreparedAgents {
+    return {
+      takeOver: null,
+      find: () => null,
+      commit: () => {
+        this.#used = new Map();
+        for (const { selection } of before.values()) selection.close();
+        if (this.#desk !== null) for (const session of this.#desk.pool.sessions) session.drain();
+      },
+      abandon: () => {},
+    };
+  }
+
+  #select(desk: AgentDesk, rules: DeskRules, settings: AgentUpstreamSettings): AgentSelection {
+    const { pool } = desk;
+    const options = selectionOptions(settings);
+    if (settings.onEmpty === null) return pool.select(options);
+    const { log, loop } = this.#house;
+    const wake = new WakeCall(settings.onEmpty, rules.hubId, log, loop.clock);
+    return pool.select({ ...options, starved: ({ head }) => wake.call({ waiting: pool.waiting, scope: head?.value(SLIME_SCOPE) ?? '' }) });
+  }
+
+  get size(): number {
+    return this.#desk?.pool.size ?? 0;
+  }
+
+  /** Requests that wait for slots. */
+  get waiting(): number {
+    return this.#desk?.pool.waiting ?? 0;
+  }
+
+  get bufferedBytes(): number {
+    return this.#desk?.bufferedBytes ?? 0;
+  }
+
+  status(state: 'serving' | 'draining'): object {
+    const desk = this.#desk;
+    return desk === null ? { state } : hubStatus(desk.hubId, state, desk.pool, 0, this.#house.loop.clock);
+  }
+
+  async leave(): Promise<void> {
+    await this.#desk?.leave();
+  }
+
+  cut(): void {
+    this.#desk?.cut();
+  }
+}

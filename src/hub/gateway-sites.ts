@@ -1,0 +1,151 @@
+import type { SecureContextOptions } from 'node:tls';
+import { CertStore, type NamedPair } from '../certs/store.ts';
+import { formatAddress, type Address } from '../schema/address.ts';
+import { Failure } from '../http/failure.ts';
+import type { RequestHead } from '../http/head.ts';
+import type { TakeOver } from '../http/server-h1.ts';
+import type { ServerTls } from '../http/tls-listener.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import { ErrorPages } from '../proxy/error-pages.ts';
+import type { Journal } from '../proxy/journal.ts';
+import { Load, type Location, type Match } from '../proxy/location.ts';
+import { Router } from '../proxy/router.ts';
+import type { Rule } from '../proxy/rule.ts';
+import type { Site } from '../proxy/site.ts';
+import type { GatewaySettings } from '../config/gateway.ts';
+import type { ServerSettings } from '../config/sections/server.ts';
+import { Slices } from '../config/slices.ts';
+import { makeLocation, serverFacts } from './gateway-locations.ts';
+import type { Journals } from './gateway-journals.ts';
+import type { House } from './house.ts';
+import type { ListenerSpec } from './listener.ts';
+import { operatorsLocation } from './operators-location.ts';
+import { takeOutOurs } from './our-fields.ts';
+
+export interface SiteSurroundings {
+  readonly house: House;
+  readonly journals: Journals;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  upstream(name: string): Upstream | null;
+  load(name: string): Load;
+}
+
+/** What the servers of a configuration serve. */
+export interface Sites {
+  /** `takeOver`: for agents that dial in; null when none may. */
+  listenerOf(server: string, address: Address, takeOver: TakeOver | null): ListenerSpec;
+  /** Journals in use. */
+  readonly journals: ReadonlySet<Journal>;
+}
+
+/** Makes routers, locations and error pages of all servers, in slices: requests are served meanwhile. @throws Wrong, or the error of a log file */
+export async function makeSites(settings: GatewaySettings, around: SiteSurroundings): Promise<Sites> {
+  const slices = new Slices();
+  const made = new Map<string, { readonly server: ServerSettings; readonly site: Site; readonly tls: ServerTls | null }>();
+  const journals = new Set<Journal>();
+  for (const server of settings.servers.values()) {
+    const site = await makeSite(server, settings, around, slices);
+    if (site.journal !== null) journals.add(site.journal);
+    made.set(server.name, { server, site, tls: tlsOf(server, settings, around.house) });
+  }
+  return {
+    journals,
+    listenerOf: (name, address, takeOver) => {
+      const { server, site, tls } = made.get(name)!;
+      const { log } = around.house;
+      return {
+        address,
+        limits: server.limits,
+        site,
+        halfClose: server.halfClose === 'answer' ? 'answer' : 'depart',
+        descriptorsPerClient: 2,
+        ...(takeOver !== null && server.accepts.includes('native') ? { takeOver } : {}),
+        ...(tls === null ? {} : { tls }),
+        proxyProtocol:
+          server.proxyProtocol === 'off'
+            ? null
+            : {
+                trusted: (peer) => server.proxyProtocolFrom.has(peer),
+                failed: (reason, peer) =>
+                  log.debug({ server: name, peer, reason }, 'a connection without a PROXY header that can be believed was closed'),
+              },
+      };
+    },
+  };
+}
+
+async function makeSite(server: ServerSettings, settings: GatewaySettings, around: SiteSurroundings, slices: Slices): Promise<Site> {
+  const { house } = around;
+  const { loop, pressure } = house;
+  const surroundings = {
+    server: serverFacts(formatAddress(server.addresses[0]!)),
+    tellsTiming: server.serverTiming,
+    env: around.env,
+    upstream: around.upstream,
+    load: around.load,
+    isPressed: () => pressure.level > 0,
+  };
+  const entries: { rule: Rule; value: Location }[] = [];
+  for (const name of server.locations) {
+    await slices.pause();
+    const item = settings.locations.get(name)!;
+    entries.push({ rule: item.rule, value: makeLocation(item, surroundings) });
+  }
+  const router = new Router(entries);
+  const { metricsPath } = server;
+  const metrics = metricsPath === null ? null : { value: operatorsLocation(house), captures: null };
+  const pages = new ErrorPages(server.viaName, server.errorTemplates);
+  const { noMatchStatus } = server;
+  const find = (head: RequestHead): Match<Location> | null => router.find(head);
+  return {
+    loop,
+    viaName: server.viaName,
+    pages,
+    trusts: (address) => server.trustedProxies.has(address),
+    guards: [pressure.guard, takeOutOurs],
+    find: metrics === null ? find : (head) => (head.path === metricsPath ? metrics : router.find(head)),
+    nowhere: NOWHERE,
+    missing: () => new Failure('no_location', 'nothing is served at this host and path', 0, noMatchStatus),
+    anteroom: null,
+    waitingBytes: server.limits.waitingBytes,
+    queueRoom: house.queueRoom,
+    metrics: house.proxyMetrics,
+    defect: house.defect,
+    journal: server.accessLog === null ? null : around.journals.open(server.accessLog),
+  };
+}
+
+/** Stands for a location where none was found. */
+const NOWHERE: Location = {
+  name: '',
+  upstream: null,
+  patienceMs: () => 0,
+  timeoutMs: 0,
+  upgrades: new Set(),
+  bodyBytes: 0,
+  maxRunning: 0,
+  load: new Load(),
+  attempts: 1,
+  retryWindowMs: 0,
+  tellsTiming: false,
+  edits: null,
+  replyEdits: null,
+};
+
+function tlsOf({ tls }: ServerSettings, settings: GatewaySettings, { log }: House): ServerTls | null {
+  if (tls === null) return null;
+  const options: SecureContextOptions = {
+    minVersion: tls.minVersion,
+    maxVersion: tls.maxVersion,
+    ...(tls.ciphers === null ? {} : { ciphers: tls.ciphers }),
+  };
+  const { own } = tls;
+  const pairs: NamedPair[] = [...settings.certificates.values()].map(({ cert, key, ...of }) => ({ ...of, cert: cert.text, key: key.text }));
+  const store = new CertStore(own === null ? pairs : [], options);
+  const standard = own === null ? store.standard : { cert: own.cert.text, key: own.key.text };
+  return {
+    pair: () => (standard === null ? options : { ...options, cert: standard.cert, key: standard.key }),
+    choose: (serverName) => store.find(serverName),
+    failed: (reason, address) => log.debug({ peer: address, reason }, 'TLS: no connection came of a handshake'),
+  };
+}

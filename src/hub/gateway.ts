@@ -1,0 +1,241 @@
+import type { Log } from '../observe/log.ts';
+import type { Registry } from '../observe/metrics.ts';
+import { httpLimits } from '../http/limits.ts';
+import type { Group } from '../upstream/group.ts';
+import { HealthChecks } from '../upstream/health/checks.ts';
+import { type UpstreamPlan, Upstreams } from '../upstream/upstreams.ts';
+import { formatAddress, type Address } from '../schema/address.ts';
+import type { GatewaySettings } from '../config/gateway.ts';
+import type { ServerSettings } from '../config/sections/server.ts';
+import { Slices } from '../config/slices.ts';
+import { GatewayAgents } from './gateway-agents.ts';
+import { Journals } from './gateway-journals.ts';
+import { makeSites, type Sites } from './gateway-sites.ts';
+import { type Deps, House } from './house.ts';
+import type { Listener, ListenerSpec } from './listener.ts';
+import { Load } from '../proxy/location.ts';
+
+/** A running gateway. */
+export interface RunningGateway {
+  readonly metrics: Registry;
+  /** By server, in the order of its addresses. */
+  readonly addresses: ReadonlyMap<string, readonly Address[]>;
+  readonly adminAddress: Address | null;
+  /**
+   * Serves other settings from now on. All or nothing: when a new listener cannot be opened, nothing has changed. Requests that are inside end as they
+   * began, connections stay. @throws the listen error
+   */
+  apply(settings: GatewaySettings): Promise<void>;
+  /** Opens the access logs anew, after a rotation. */
+  reopenLogs(): void;
+  close(): Promise<void>;
+  destroy(): void;
+}
+
+/** Waiting bodies of all upstreams together, bytes. */
+const QUEUE_BYTES = 256 * 1024 * 1024;
+
+/** `windlass run`: a gateway as its file says. @throws the listen error */
+export async function startGateway(settings: GatewaySettings, deps: Deps): Promise<RunningGateway> {
+  const gateway = new Gateway(settings, deps);
+  try {
+    await gateway.start();
+  } catch (error) {
+    gateway.destroy();
+    throw error;
+  }
+  return gateway;
+}
+
+/** One address of one server. */
+interface Bound {
+  readonly server: string;
+  readonly index: number;
+  /** As configured. */
+  readonly address: Address;
+}
+
+class Gateway implements RunningGateway {
+  readonly #house: House;
+  readonly #log: Log;
+  readonly #upstreams: Upstreams;
+  readonly #health: HealthChecks;
+  readonly #agents: GatewayAgents;
+  readonly #journals: Journals;
+  readonly #loads = new Map<string, Load>();
+  /** By address as configured, or by server and index where that is port 0. */
+  #listeners = new Map<string, Listener>();
+  #settings: GatewaySettings;
+  #applying: Promise<void> = Promise.resolve();
+  adminAddress: Address | null = null;
+
+  constructor(settings: GatewaySettings, deps: Deps) {
+    const { basic } = settings;
+    this.#settings = settings;
+    this.#log = deps.log;
+    this.#house = new House({ ...deps, queueBytes: QUEUE_BYTES, drainDelayMs: basic.drainDelayMs, drainTimeoutMs: basic.drainTimeoutMs });
+    const { loop, log, metrics } = this.#house;
+    this.#health = new HealthChecks({ log, metrics, clock: loop.clock });
+    this.#upstreams = new Upstreams({ loop, log, limits: httpLimits, health: this.#health });
+    this.#agents = new GatewayAgents(this.#house, deps.tunnelLimits);
+    this.#journals = new Journals(this.#house);
+    this.#house.endpointBytes = () => bufferedBytes(this.#upstreams) + this.#agents.bufferedBytes;
+    this.#house.leave = () => this.#agents.leave();
+    this.#house.cut = () => {
+      this.#agents.cut();
+      this.#upstreams.close();
+      this.#health.close();
+    };
+  }
+
+  async start(): Promise<void> {
+    await this.#apply(this.#settings);
+    this.adminAddress = await this.#house.listenForOperators(
+      this.#settings.basic.adminAddr,
+      () => ({
+        ok: true,
+        detail: { state: 'serving', servers: this.#settings.servers.size, upstreams: this.#settings.upstreams.size, agents: this.#agents.size },
+      }),
+      () => this.#agents.status(this.#house.draining ? 'draining' : 'serving'),
+    );
+  }
+
+  get metrics(): Registry {
+    return this.#house.metrics;
+  }
+
+  get addresses(): ReadonlyMap<string, readonly Address[]> {
+    return new Map(
+      [...this.#settings.servers.values()].map((server) => [server.name, boundOf(server).map((bound) => this.#listeners.get(keyOf(bound))!.address)]),
+    );
+  }
+
+  apply(settings: GatewaySettings): Promise<void> {
+    const done = this.#applying.then(() => this.#apply(settings));
+    this.#applying = done.catch(() => {});
+    return done;
+  }
+
+  async #apply(settings: GatewaySettings): Promise<void> {
+    const house = this.#house;
+    // 1. What only the new settings need is made while the old ones serve. Nothing here can be seen from outside.
+    const plan = this.#upstreams.plan(settings.basic.upstreamPoolSize);
+    const agents = this.#agents.prepare(settings);
+    let sites: Sites;
+    const opened = new Map<string, Listener>();
+    try {
+      const groups = await this.#groups(plan, settings);
+      sites = await makeSites(settings, {
+        house,
+        journals: this.#journals,
+        env: process.env,
+        upstream: (name) => groups.get(name) ?? agents.find(name),
+        load: (name) => this.#loadOf(name),
+      });
+      // 2. All new sockets, or none. Who connects waits until it is known what is served there.
+      await this.#open(settings, (bound) => sites.listenerOf(bound.server, bound.address, agents.takeOver), opened);
+    } catch (error) {
+      for (const listener of opened.values()) listener.server.destroy();
+      for (const listener of opened.values()) void house.drop(listener);
+      plan.discard();
+      agents.abandon();
+      throw error;
+    }
+    // 3. The change itself, in one turn.
+    plan.apply();
+    agents.commit();
+    const before = this.#listeners;
+    this.#listeners = new Map();
+    for (const bound of allBound(settings)) {
+      const key = keyOf(bound);
+      const listener = opened.get(key) ?? before.get(key)!;
+      if (before.get(key) === listener) {
+        before.delete(key);
+        listener.become(sites.listenerOf(bound.server, bound.address, agents.takeOver));
+      }
+      this.#listeners.set(key, listener);
+    }
+    for (const listener of opened.values()) listener.server.release();
+    this.#settings = settings;
+    this.#journals.keepOnly(sites.journals, settings.basic.drainTimeoutMs);
+    house.drainTimes(settings.basic);
+    // 4. What nobody needs any more goes when its requests have ended.
+    for (const listener of before.values()) void house.drop(listener);
+    for (const name of this.#loads.keys()) if (!settings.locations.has(name)) this.#loads.delete(name);
+    if (this.adminAddress !== null)
+      this.#log.info({ servers: settings.servers.size, locations: settings.locations.size }, 'the new configuration serves');
+  }
+
+  /** Opens what is not open yet. A socket that begins to speak TLS, or no longer does, is opened anew; should that fail the old one is back. */
+  async #open(settings: GatewaySettings, specOf: (bound: Bound) => ListenerSpec, opened: Map<string, Listener>): Promise<void> {
+    const stopped: Listener[] = [];
+    try {
+      for (const bound of allBound(settings)) {
+        const key = keyOf(bound);
+        const spec = specOf(bound);
+        const there = this.#listeners.get(key);
+        if (there?.canBecome(spec) === true) continue;
+        if (there !== undefined) {
+          there.server.stopListening();
+          stopped.push(there);
+        }
+        opened.set(key, await this.#house.listen(spec, true));
+      }
+    } catch (error) {
+      for (const listener of opened.values()) listener.server.stopListening();
+      for (const [key, listener] of this.#listeners)
+        if (stopped.includes(listener)) this.#listeners.set(key, await this.#house.listen(listener.spec));
+      throw error;
+    }
+  }
+
+  async #groups(plan: UpstreamPlan, settings: GatewaySettings): Promise<ReadonlyMap<string, Group>> {
+    const slices = new Slices();
+    const groups = new Map<string, Group>();
+    for (const item of settings.upstreams.values()) {
+      await slices.pause();
+      if (item.of === 'addresses') groups.set(item.name, plan.add(item.settings));
+    }
+    await plan.ready();
+    return groups;
+  }
+
+  #loadOf(name: string): Load {
+    let load = this.#loads.get(name);
+    if (load === undefined) {
+      load = new Load();
+      this.#loads.set(name, load);
+    }
+    return load;
+  }
+
+  reopenLogs(): void {
+    this.#journals.reopen();
+  }
+
+  close(): Promise<void> {
+    return this.#house.close();
+  }
+
+  destroy(): void {
+    this.#house.destroy();
+  }
+}
+
+function bufferedBytes(upstreams: Upstreams): number {
+  let sum = 0;
+  for (const group of upstreams.groups) for (const member of group.members.values()) sum += member.endpoint.bufferedBytes ?? 0;
+  return sum;
+}
+
+function boundOf({ name, addresses }: ServerSettings): Bound[] {
+  return addresses.map((address, index) => ({ server: name, index, address }));
+}
+
+function allBound(settings: GatewaySettings): Bound[] {
+  return [...settings.servers.values()].flatMap(boundOf);
+}
+
+function keyOf({ server, index, address }: Bound): string {
+  return address.port === 0 ? `${server} ${index} ${address.host}` : formatAddress(address);
+}

@@ -1,0 +1,100 @@
+import { performance } from 'node:perf_hooks';
+import type { Log } from '../observe/log.ts';
+import type { Registry } from '../observe/metrics.ts';
+import type { GatewaySettings, LoadedGateway } from '../config/gateway.ts';
+import { SettingsError } from '../config/settings-error.ts';
+import { Watcher } from '../config/watcher.ts';
+
+export interface ReloadOptions {
+  readonly log: Log;
+  readonly metrics: Registry;
+  /** Wall-clock ms. */
+  readonly wall: () => number;
+  /** Reads the configuration. @throws SettingsError */
+  load(): Promise<LoadedGateway>;
+  /** Puts it to use. @throws the error of a listener */
+  apply(settings: GatewaySettings): Promise<void>;
+  /** It serves now. */
+  applied(settings: GatewaySettings): void;
+  /** What is wrong with it, for the operator; null for a defect of ours. */
+  explain(error: unknown): string | null;
+}
+
+/** Reads the configuration anew when its files change or somebody asks, and puts it to use if all of it is right; else the old one serves on. */
+export class Reload {
+  readonly #options: ReloadOptions;
+  readonly #watcher: Watcher;
+  #lastSuccess = true;
+  #lastSuccessMs: number;
+  readonly #counts = { success: 0, failure: 0 };
+  /** Asked for again while one runs: one more, after it. */
+  #again = false;
+  #running: Promise<void> | null = null;
+
+  constructor(options: ReloadOptions, settings: GatewaySettings) {
+    this.#options = options;
+    this.#lastSuccessMs = options.wall();
+    this.#watcher = new Watcher({ paths: settings.watched, everyMs: settings.basic.watchIntervalMs, changed: () => void this.now() });
+    const { metrics } = options;
+    metrics.computedGauge('windlass_config_last_reload_success', 'Could the configuration be used when it was read last? 1 yes, 0 no.', () =>
+      this.#lastSuccess ? 1 : 0,
+    );
+    metrics.computedGauge(
+      'windlass_config_last_reload_success_timestamp_seconds',
+      'When a configuration was put to use last, Unix time.',
+      () => this.#lastSuccessMs / 1000,
+    );
+    metrics.computed('counter', 'windlass_config_reloads_total', 'Readings of the configuration after the start, by result.', ['result'], (emit) => {
+      emit(this.#counts.success, 'success');
+      emit(this.#counts.failure, 'failure');
+    });
+  }
+
+  /** Reads it now. Resolves when the last reading that was asked for is over. */
+  now(): Promise<void> {
+    if (this.#running !== null) {
+      this.#again = true;
+      return this.#running;
+    }
+    this.#running = this.#all().finally(() => {
+      this.#running = null;
+    });
+    return this.#running;
+  }
+
+  async #all(): Promise<void> {
+    do {
+      this.#again = false;
+      await this.#once();
+    } while (this.#again);
+  }
+
+  async #once(): Promise<void> {
+    const { log, load, apply, applied, wall, explain } = this.#options;
+    const beganMs = performance.now();
+    try {
+      const { settings, warnings } = await load();
+      for (const line of warnings) log.warn({}, line);
+      await apply(settings);
+      this.#watcher.follow(settings.watched, settings.basic.watchIntervalMs);
+      this.#lastSuccess = true;
+      this.#lastSuccessMs = wall();
+      this.#counts.success++;
+      log.info({ ms: Math.round(performance.now() - beganMs), locations: settings.locations.size }, 'the new configuration serves');
+      applied(settings);
+    } catch (error) {
+      this.#lastSuccess = false;
+      this.#counts.failure++;
+      const lines = error instanceof SettingsError ? error.lines : [explain(error)];
+      for (const line of lines) {
+        if (line === null) log.error({ error: (error as Error).stack ?? String(error) }, 'a defect of ours: please report it');
+        else log.error({}, line);
+      }
+      log.error({ errors: lines.length }, 'the new configuration cannot be used: the old one serves on');
+    }
+  }
+
+  close(): void {
+    this.#watcher.close();
+  }
+}

@@ -1,0 +1,27 @@
+import { expect, test } from 'vitest';
+import { Notes } from '../http/exchange.ts';
+import { ResponseHead } from '../http/head.ts';
+import { parseFieldText } from './field-edits.ts';
+import { compileReplyEdits, type ReplyEditSettings } from './reply-edits.ts';
+
+function edited(fields: readonly string[], { set = [], add = [], remove = [] }: { set?: string[]; add?: string[]; remove?: string[] }): string[] {
+  const settings: ReplyEditSettings = { set: set.map(parseFieldText), add: add.map(parseFieldText), remove };
+  const head = ResponseHead.make(200, fields, 0);
+  compileReplyEdits(settings, { WHERE: 'eu' })?.apply(head, null, new Notes(0));
+  return head.list();
+}
+
+test.each([
+  [['X-A', '1'], { set: ['X-A: 2'] }, ['x-a', '2']],
+  [['X-A', '1'], { add: ['X-A: 2'] }, ['x-a', '1', 'x-a', '2']],
+  [['X-A', '1', 'x-a', '3', 'X-B', '2'], { remove: ['x-A'] }, ['x-b', '2']],
+  [['Server', 'old'], { remove: ['Server'], add: ['X-Region: $WHERE'] }, ['x-region', 'eu']],
+  [['Cache-Control', 'no-store'], { set: ['Cache-Control: max-age=60'] }, ['cache-control', 'max-age=60']],
+  [['X-A', '1'], {}, ['x-a', '1']],
+])('%j with %j goes on as %j', (fields, settings, goes) => {
+  expect(edited(fields, settings)).toEqual(goes);
+});
+
+test('a variable of the request is refused at load', () => {
+  expect(() => edited([], { set: ['X-Host: $host'] })).toThrow('variable of the request');
+});

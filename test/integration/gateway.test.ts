@@ -1,0 +1,176 @@
+import { expect, test } from 'vitest';
+import { startGatewayOf } from '../kit/gateway.ts';
+import { kit, metric } from '../kit/kit.ts';
+
+const made = kit();
+const { startOrigin, rawClient, startAgentFor } = made;
+
+/** Asks over a new connection. */
+async function ask(port: number, path: string, headers: Record<string, string> = {}): Promise<{ status: number; text: string; headers: Headers }> {
+  const answer = await fetch(`http://127.0.0.1:${port}${path}`, { headers });
+  return { status: answer.status, text: await answer.text(), headers: answer.headers };
+}
+
+test('a file makes a gateway: locations by host and path, rewrites, headers, timing', async () => {
+  const one = await startOrigin((_request, response) => response.end('one'));
+  const two = await startOrigin((_request, response) => response.end('two'));
+  const gateway = await startGatewayOf(
+    made,
+    `[servers.main]
+addr = "127.0.0.1:0"
+locations = ["api", "rest"]
+enable_server_timing = true
+[locations.api]
+path = "/api"
+upstream = "one"
+rewrite = "^/api/(?P<what>.*)$ /v2/$what"
+proxy_set_headers = ["X-Tenant: $host/$what", "X-To: $upstream_addr"]
+set_response_headers = ["X-Served: by windlass"]
+[locations.rest]
+upstream = "two"
+[upstreams.one]
+addrs = ["127.0.0.1:${one.port}"]
+[upstreams.two]
+addrs = ["127.0.0.1:${two.port}"]
+`,
+  );
+  const answer = await ask(gateway.port(), '/api/things?q=%2F&q=2');
+  expect(answer.text).toBe('one');
+  expect(answer.headers.get('x-served')).toBe('by windlass');
+  expect(answer.headers.get('server-timing')).toMatch(/upstream;dur=[\d.]+, total;dur=[\d.]+/);
+  const seen = one.requests[0]!;
+  expect(seen.url).toBe('/v2/things?q=%2F&q=2');
+  expect(seen.headers['x-tenant']).toBe('127.0.0.1/things');
+  expect(seen.headers['x-to']).toBe(`127.0.0.1:${one.port}`);
+  expect((await ask(gateway.port(), '/')).text).toBe('two');
+});
+
+test('what no location takes is 404, or what the server says', async () => {
+  const origin = await startOrigin();
+  const text = (status: string): string => `[servers.main]
+addr = "127.0.0.1:0"
+locations = ["api"]
+${status}
+[locations.api]
+path = "/api"
+upstream = "one"
+[upstreams.one]
+addrs = ["127.0.0.1:${origin.port}"]
+`;
+  const gateway = await startGatewayOf(made, text(''));
+  const answer = await ask(gateway.port(), '/else');
+  expect(answer.status).toBe(404);
+  expect(JSON.parse(answer.text)).toMatchObject({ code: 'no_location' });
+  await gateway.change(text('no_match_status = 421'));
+  expect((await ask(gateway.port(), '/else')).status).toBe(421);
+  expect((await ask(gateway.port(), '/api')).status).toBe(200);
+});
+
+test('agents that dial in are an upstream of a location, chosen by label', async () => {
+  const red = await startOrigin((_request, response) => response.end('red'));
+  const blue = await startOrigin((_request, response) => response.end('blue'));
+  const gateway = await startGatewayOf(
+    made,
+    `[agents]
+secret = "a secret that only tests know"
+[servers.main]
+addr = "127.0.0.1:0"
+accepts = ["native"]
+locations = ["color"]
+[locations.color]
+path = "~^/(?P<color>[a-z]+)"
+upstream = "boxes"
+[upstreams.boxes]
+agents = "color=$color"
+`,
+  );
+  await startAgentFor({ port: gateway.port() }, red, { labels: new Map([['color', 'red']]), agentId: 'r' });
+  await startAgentFor({ port: gateway.port() }, blue, { labels: new Map([['color', 'blue']]), agentId: 'b' });
+  expect((await ask(gateway.port(), '/red')).text).toBe('red');
+  expect((await ask(gateway.port(), '/blue')).text).toBe('blue');
+  expect((await ask(gateway.port(), '/green')).status).toBe(404);
+});
+
+test('the upstream may be a capture; one that does not exist is 404', async () => {
+  const origin = await startOrigin();
+  const gateway = await startGatewayOf(
+    made,
+    `[servers.main]
+addr = "127.0.0.1:0"
+locations = ["any"]
+[locations.any]
+path = "~^/to/(?P<where>\\\\w+)"
+upstream = "$where"
+[upstreams.here]
+addrs = ["127.0.0.1:${origin.port}"]
+`,
+  );
+  expect((await ask(gateway.port(), '/to/here')).status).toBe(200);
+  expect((await ask(gateway.port(), '/to/nowhere')).status).toBe(404);
+  expect((await ask(gateway.port(), '/to/constructor')).status).toBe(404);
+});
+
+test('a broken file changes nothing, says where, and is counted', async () => {
+  const origin = await startOrigin();
+  const text = `[servers.main]
+addr = "127.0.0.1:0"
+locations = ["all"]
+[locations.all]
+upstream = "one"
+[upstreams.one]
+addrs = ["127.0.0.1:${origin.port}"]
+`;
+  const gateway = await startGatewayOf(made, text);
+  await gateway.change(text.replace('upstream = "one"', 'upstraem = "one"\npath = "~("'));
+  const errors = gateway.log.at('error').join('\n');
+  expect(errors).toContain('windlass.toml:8:1 locations.all.upstraem');
+  expect(errors).toContain('did you mean upstream?');
+  expect(errors).toContain('windlass.toml:9:1 locations.all.path');
+  expect((await ask(gateway.port(), '/')).status).toBe(200);
+  expect(await metric(gateway, 'windlass_config_last_reload_success')).toBe(0);
+  await gateway.change(text);
+  expect(await metric(gateway, 'windlass_config_last_reload_success')).toBe(1);
+});
+
+test('a server that cannot listen leaves all as it was', async () => {
+  const origin = await startOrigin();
+  const text = (more: string): string => `[servers.main]
+addr = "127.0.0.1:0"
+locations = ["all"]
+[locations.all]
+upstream = "one"
+[upstreams.one]
+addrs = ["127.0.0.1:${origin.port}"]
+${more}`;
+  const gateway = await startGatewayOf(made, text(''));
+  const taken = origin.port;
+  await gateway.change(text(`[servers.other]\naddr = ["127.0.0.1:0", "127.0.0.1:${taken}"]\nlocations = ["all"]\n`));
+  expect(gateway.log.at('error').join('\n')).toContain(String(taken));
+  expect([...gateway.addresses.keys()]).toEqual(['main']);
+  expect((await ask(gateway.port(), '/')).status).toBe(200);
+});
+
+test('servers come and go without a restart; what runs on one that goes is finished', async () => {
+  let finish = (): void => {};
+  const origin = await startOrigin((_request, response) => {
+    response.write('half, ');
+    finish = () => response.end('whole');
+  });
+  const text = (more: string): string => `[servers.main]
+addr = "127.0.0.1:0"
+locations = ["all"]
+[locations.all]
+upstream = "one"
+[upstreams.one]
+addrs = ["127.0.0.1:${origin.port}"]
+${more}`;
+  const gateway = await startGatewayOf(made, text('[servers.second]\naddr = "127.0.0.1:0"\nlocations = ["all"]\n'));
+  const port = gateway.port('second');
+  const client = await rawClient({ port });
+  client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+  await client.until(() => client.text.includes('half'));
+  await gateway.change(text(''));
+  await expect(fetch(`http://127.0.0.1:${port}/`)).rejects.toThrow();
+  finish();
+  await client.until(() => client.text.includes('whole'));
+});

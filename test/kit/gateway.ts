@@ -1,0 +1,69 @@
+import { renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { loadGateway } from '../../src/config/gateway.ts';
+import { type RunningGateway, startGateway } from '../../src/hub/gateway.ts';
+import type { Deps } from '../../src/hub/house.ts';
+import { Reload } from '../../src/hub/reload.ts';
+import type { Kit } from './kit.ts';
+import { MemoryLog } from './tunnel.ts';
+
+/** A gateway under test, with the file that it goes by. */
+export interface TestGateway extends RunningGateway {
+  readonly log: MemoryLog;
+  readonly file: string;
+  readonly warnings: readonly string[];
+  /** Where a server listens, the only one when none is named. */
+  port(server?: string): number;
+  /** Writes the file anew, as editors do, and waits until it has been read. */
+  change(text: string): Promise<void>;
+}
+
+/** Writes a file and runs it. Nothing is watched: change() says when to read. Servers that say `addr = "127.0.0.1:0"` get free ports. */
+export async function startGatewayOf({ folder, later }: Kit, text: string, deps: Partial<Deps> = {}): Promise<TestGateway> {
+  const file = join(folder(), 'windlass.toml');
+  const basic = /^\[basic\]/m.test(text) ? '' : '[basic]\nadmin_addr = "127.0.0.1:0"\ndrain_timeout = "1s"\n';
+  const write = (content: string): void => {
+    writeFileSync(`${file}.new`, basic + content);
+    renameSync(`${file}.new`, file);
+  };
+  write(text);
+  const log = new MemoryLog();
+  const env = {};
+  const { settings, warnings } = await loadGateway(file, env);
+  const gateway = await startGateway(settings, { log, ...deps });
+  later(() => gateway.destroy());
+  const reload = new Reload(
+    {
+      log,
+      metrics: gateway.metrics,
+      wall: () => Date.now(),
+      load: () => loadGateway(file, env),
+      apply: (next) => gateway.apply(next),
+      applied: () => {},
+      explain: (error) => (error as Error).message,
+    },
+    { ...settings, watched: [] },
+  );
+  later(() => reload.close());
+  return {
+    log,
+    file,
+    warnings,
+    get addresses() {
+      return gateway.addresses;
+    },
+    get adminAddress() {
+      return gateway.adminAddress;
+    },
+    metrics: gateway.metrics,
+    apply: (next) => gateway.apply(next),
+    reopenLogs: () => gateway.reopenLogs(),
+    close: () => gateway.close(),
+    destroy: () => gateway.destroy(),
+    port: (server) => (server === undefined ? [...gateway.addresses.values()][0]! : gateway.addresses.get(server)!)[0]!.port,
+    change: async (content) => {
+      write(content);
+      await reload.now();
+    },
+  };
+}
