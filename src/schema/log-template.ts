@@ -218,7 +218,11 @@ function tagOf(name: string, whole: string): { readonly tag: LogTag; readonly hu
   if (known !== undefined) return { tag: known, human: false };
   const base = plain.replace(/_human$/, '');
   if (base !== plain && isLogTag(base) && LOG_TAGS[base].type === 'time') return { tag: base, human: true };
-  const near = nearest(plain, Object.keys(LOG_TAGS));
+  // The longest first: a slip at the end of a long name is no short name.
+  const near = nearest(
+    plain,
+    Object.keys(LOG_TAGS).toSorted((a, b) => b.length - a.length),
+  );
   throw new Wrong('has a tag that is not known', near === null ? 'docs/access-log.md lists the tags' : `did you mean {${near}}?`, whole);
 }
 
