@@ -280,6 +280,20 @@ describe('a stream at the hub', () => {
     expect(Buffer.concat(kept!.body).equals(Buffer.concat([first, second]))).toBe(true);
   });
 
+  test('a request that is refused within its upload is not taken for complete', async () => {
+    const agent = await start();
+    const { heard, sink } = hub.open('POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n');
+    sink.write(Buffer.from('the first half, '));
+    await agent.next(OPEN);
+    let complete: boolean | undefined;
+    heard.abort = (): void => {
+      complete = (sink as unknown as { reclaim(): { complete: boolean } | null }).reclaim()?.complete;
+    };
+    agent.send(frame(REFUSED, 0, 1), frame(SLOTS, 0, 0, u32(4, 4, 1)));
+    await until(() => heard.settledCount === 1, 'the refusal');
+    expect(complete).toBe(false);
+  });
+
   test('nothing can be sent again once something came back', async () => {
     const agent = await start();
     const { sink, notes } = hub.open('POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n');

@@ -70,6 +70,8 @@ export class HubStream extends Stream implements RequestSink {
   #kept: Uint8Array[] | null = null;
   #keptBytes = 0;
   #lossy = false;
+  /** When it failed, had the request been written to its end? */
+  #whole = false;
 
   constructor(owner: HubStreamOwner, id: number, head: RequestHead, reply: ReplySink, notes: Notes, openBytes: Buffer, openAt: number) {
     super(owner, id);
@@ -295,6 +297,7 @@ export class HubStream extends Stream implements RequestSink {
     this.#over = true;
     if (tellAgent && this.#cancelledMs === 0) this.#cancel(failure.code);
     const cancelled = this.#cancelledMs !== 0;
+    this.#whole = this.ending !== OPEN_ENDED;
     this.ending = END_SENT;
     this.leave();
     if (!cancelled && (!this.remoteEnded || this.#upgraded)) {
@@ -381,7 +384,7 @@ export class HubStream extends Stream implements RequestSink {
     head.peer = this.#peer;
     const body: Uint8Array[] = head.end < end ? [bytes.subarray(head.end, end)] : [];
     if (this.#kept !== null) for (const chunk of this.#kept) body.push(chunk);
-    return { head, body, complete: this.ending !== OPEN_ENDED };
+    return { head, body, complete: this.#over ? this.#whole : this.ending !== OPEN_ENDED };
   }
 }
 
