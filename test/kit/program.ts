@@ -9,19 +9,19 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 /** The program as it is shipped, built from the sources as they are now into a folder of its own. */
 export class Program {
   readonly #folder = join(root, `dist.test-${process.pid}-${Math.random().toString(36).slice(2, 8)}.tmp`);
-  readonly #main = join(this.#folder, 'cli', 'main.js');
+  readonly main = join(this.#folder, 'cli', 'main.js');
   readonly #children: ChildProcess[] = [];
 
   /** Types are another gate's business. @throws when the compiler makes nothing */
   build(): void {
     const tsc = join(root, 'node_modules/typescript/bin/tsc');
     const { stdout } = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', this.#folder], { cwd: root, encoding: 'utf8' });
-    if (!existsSync(this.#main)) throw new Error(`the build failed:\n${stdout}`);
+    if (!existsSync(this.main)) throw new Error(`the build failed:\n${stdout}`);
   }
 
   /** Runs it. `descriptors`: how many files it may have open at once. */
   run(argv: readonly string[], descriptors?: number): RunningProgram {
-    const command = [process.execPath, this.#main, ...argv];
+    const command = [process.execPath, this.main, ...argv];
     const options = { env: { PATH: process.env['PATH'], HOME: this.#folder }, stdio: ['ignore', 'pipe', 'pipe'] as ['ignore', 'pipe', 'pipe'] };
     const child =
       descriptors === undefined
