@@ -21,7 +21,7 @@ export interface TestGateway extends RunningGateway {
 /** Writes a file and runs it. Nothing is watched: change() says when to read. Servers that say `addr = "127.0.0.1:0"` get free ports. */
 export async function startGatewayOf({ folder, later }: Kit, text: string, deps: Partial<Deps> = {}): Promise<TestGateway> {
   const file = join(folder(), 'windlass.toml');
-  const basic = /^\[basic\]/m.test(text) ? '' : '[basic]\nadmin_addr = "127.0.0.1:0"\ndrain_timeout = "1s"\n';
+  const basic = /^\[basic\]/m.test(text) ? '' : '[basic]\nadmin_addr = "127.0.0.1:0"\ndrain_timeout = "1s"\nauto_restart_check_interval = "0s"\n';
   const write = (content: string): void => {
     writeFileSync(`${file}.new`, basic + content);
     renameSync(`${file}.new`, file);
