@@ -1,11 +1,11 @@
 // HOT: find() runs for every request.
 import { Buffer } from 'node:buffer';
 import type { RequestHead } from '../http/head.ts';
-import { TOKEN } from '../http/names.ts';
 import type { Captures } from '../upstream/upstream.ts';
 import { ByteTrie } from './byte-trie.ts';
 import { explain, type Explanation } from './explain.ts';
 import { hostOf } from './host-pattern.ts';
+import { HostTable } from './host-table.ts';
 import { orderOf } from './order.ts';
 import { takesPath } from './path-pattern.ts';
 import { admits, capture, type Rule, takes } from './rule.ts';
@@ -28,8 +28,7 @@ interface Bucket {
   readonly regexes: Ranks;
 }
 
-/** Longer ones come in absolute form only, and are looked up in memory of their own. */
-const HOST_BYTES = 512;
+/** Longer ones (absolute forms) are looked up in memory of their own. */
 const TARGET_BYTES = 16 * 1024;
 
 /**
@@ -41,15 +40,16 @@ export class Router<T> {
   readonly rules: readonly Rule[];
   readonly #matches: readonly Match<T>[];
   readonly #anyHost: Bucket = emptyBucket();
-  /** Keys are hosts, spelled backwards. */
-  readonly #byHost = new ByteTrie<Bucket>();
+  readonly #byHost = new HostTable<Bucket>();
+  /** IPv6 addresses, each in its one spelling. */
+  readonly #byAddress = new Map<string, Bucket>();
   readonly #regexHosts: Ranks = [];
-  /** Does any rule name a host? */
+  /** Does any rule name a host? Does any name none? */
   readonly #namesHosts: boolean;
+  readonly #namesNone: boolean;
   // Scratch of find().
   readonly #hostHits: Bucket[] = [];
   readonly #pathHits: Ranks[] = [];
-  readonly #hostStore = Buffer.alloc(HOST_BYTES);
   readonly #targetStore = Buffer.alloc(TARGET_BYTES);
   #head: RequestHead | null = null;
   #bytes: Buffer = this.#targetStore;
@@ -57,13 +57,13 @@ export class Router<T> {
   #to = 0;
   /** The path as text, once somebody needed it. */
   #path: string | null = null;
-  #backwards: Buffer = this.#hostStore;
 
   constructor(entries: readonly { readonly rule: Rule; readonly value: T }[]) {
     const ordered = orderOf(entries.map(({ rule, value }) => ({ weight: rule.weight, rule, value })));
     this.rules = ordered.map(({ rule }) => rule);
     this.#matches = ordered.map(({ value }) => ({ value, captures: null }));
     this.#namesHosts = this.rules.some(({ hosts }) => hosts !== null);
+    this.#namesNone = this.rules.some(({ hosts }) => hosts === null);
     this.rules.forEach((rule, rank) => this.#enter(rule, rank));
   }
 
@@ -76,10 +76,9 @@ export class Router<T> {
       this.#from = head.targetStart;
       this.#to = head.targetEnd;
     } else this.#useTarget(head.newTarget);
-    let best = this.#among(this.#anyHost, rules.length);
+    let best = this.#namesNone ? this.#among(this.#anyHost, rules.length) : rules.length;
     if (this.#namesHosts) {
-      const length = this.#turnHost(head);
-      const hits = this.#byHost.walk(this.#backwards, 0, length, this.#hostHits);
+      const hits = this.#lookUpHost(head);
       for (let i = 0; i < hits; i++) best = this.#among(this.#hostHits[i]!, best);
       best = this.#amongRegexHosts(best);
     }
@@ -151,22 +150,17 @@ export class Router<T> {
     }
   }
 
-  /** Puts the host of a request backwards into `#backwards`, as hostOf() says it. @returns its length */
-  #turnHost(head: RequestHead): number {
-    const { bytes, authorityStart: from, authorityEnd } = head;
-    const store = this.#hostStore;
-    if (head.newAuthority !== null || bytes[from] === BRACKET || authorityEnd - from > HOST_BYTES) {
-      this.#backwards = keyOfHost(hostOf(head.authority));
-      return this.#backwards.length;
+  /** Puts what is there for the host of a request into `#hostHits`. @returns how much */
+  #lookUpHost(head: RequestHead): number {
+    const { bytes, authorityStart, authorityEnd, newAuthority } = head;
+    if (newAuthority === null && bytes[authorityStart] !== BRACKET) return this.#byHost.find(bytes, authorityStart, authorityEnd, this.#hostHits);
+    const { authority } = head;
+    if (authority.startsWith('[')) {
+      const bucket = this.#byAddress.get(hostOf(authority));
+      if (bucket !== undefined) this.#hostHits[0] = bucket;
+      return bucket === undefined ? 0 : 1;
     }
-    this.#backwards = store;
-    let to = from;
-    while (to < authorityEnd && bytes[to] !== COLON) to++;
-    let at = to - 1;
-    if (at >= from && bytes[at] === DOT) at--;
-    let length = 0;
-    while (at >= from) store[length++] = TOKEN[bytes[at--]!]!;
-    return length;
+    return this.#byHost.find(Buffer.from(authority, 'latin1'), 0, authority.length, this.#hostHits);
   }
 
   #enter(rule: Rule, rank: number): void {
@@ -177,14 +171,16 @@ export class Router<T> {
     for (const host of rule.hosts.patterns) {
       if (host.form === 'regex') {
         if (this.#regexHosts.at(-1) !== rank) this.#regexHosts.push(rank);
-      } else enterPath(this.#byHost.at(keyOfHost(host.value), host.form === 'exact' ? 'whole' : 'begins', emptyBucket), rule, rank);
+      } else if (host.value.startsWith('[')) {
+        const bucket = this.#byAddress.get(host.value) ?? emptyBucket();
+        this.#byAddress.set(host.value, bucket);
+        enterPath(bucket, rule, rank);
+      } else enterPath(this.#byHost.at(host.value, host.form === 'exact' ? 'whole' : 'below', emptyBucket), rule, rank);
     }
   }
 }
 
 const BRACKET = 91;
-const COLON = 58;
-const DOT = 46;
 
 function emptyBucket(): Bucket {
   return { paths: new ByteTrie(), regexes: [] };
@@ -196,8 +192,4 @@ function enterPath(bucket: Bucket, { path }: Rule, rank: number): void {
     const key = Buffer.from(path === null ? '' : path.value, 'latin1');
     bucket.paths.at(key, path?.form === 'exact' ? 'whole' : 'begins', () => []).push(rank);
   }
-}
-
-function keyOfHost(host: string): Buffer {
-  return Buffer.from(host, 'latin1').reverse();
 }
