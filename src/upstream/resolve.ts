@@ -44,9 +44,20 @@ export function resolver(settings: ResolveSettings): Resolve {
       }
     }
     if (servers.length > 0) throw why;
-    const found = await dns.lookup(name, { all: true, family: ipv4Only ? 4 : 0 });
-    return { ips: found.map(({ address }) => address), ttlMs: null };
+    try {
+      const found = await dns.lookup(name, { all: true, family: ipv4Only ? 4 : 0 });
+      return { ips: found.map(({ address }) => address), ttlMs: null };
+    } catch (error) {
+      // Only name servers that answered can say that there is no such name.
+      throw isGone(why) ? error : why;
+    }
   };
+}
+
+/** Does a failed lookup say that there is no such name, or nothing behind it? */
+export function isGone(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOTFOUND' || code === 'ENODATA';
 }
 
 function spellings(name: string, search: readonly string[]): readonly string[] {

@@ -1,7 +1,7 @@
 import type { Loop } from '../std/loop.ts';
 import type { Timed } from '../std/sweeper.ts';
 import { resolveLimits } from './limits.ts';
-import type { Resolve } from './resolve.ts';
+import { isGone, type Resolve } from './resolve.ts';
 
 export interface NameOptions {
   readonly name: string;
@@ -73,11 +73,9 @@ export class WatchedName implements Timed {
       if (this.#closed) return;
       const now = loop.clock.now();
       this.due = now + Math.min(retryMs, everyMs ?? retryMs);
-      const { code } = error as NodeJS.ErrnoException;
-      const isGone = code === 'ENOTFOUND' || code === 'ENODATA';
       const wasFailing = this.#failing;
       this.#failing = true;
-      if (isGone && now - this.#goodMs > graceMs) this.#set([]);
+      if (isGone(error) && now - this.#goodMs > graceMs) this.#set([]);
       if (!wasFailing) this.#options.failed(error as NodeJS.ErrnoException);
     } finally {
       this.#looking = null;
