@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
@@ -44,16 +44,19 @@ async function run(script: string): Promise<{ code: number | null; stdout: strin
   const folder = mkdtempSync(join(tmpdir(), 'windlass-docs-'));
   const free = await freePorts(PORTS.length);
   const text = PORTS.reduce((all, port, i) => all.replaceAll(new RegExp(`\\b${port}\\b`, 'g'), String(free[i])), script);
+  // A program of its own, so that a page can end it by its process id.
+  const command = `#!/bin/bash
+if [ "$1 $2" = 'hub run' ] && [[ "$*" != *--admin-addr* ]]; then set -- "$@" --port ${free[PORTS.indexOf('8080')]} --admin-addr 127.0.0.1:${free[PORTS.indexOf('9080')]}; fi
+exec node '${join(root, 'dist', 'cli', 'main.js')}' "$@"
+`;
+  mkdirSync(join(folder, 'bin'));
+  writeFileSync(join(folder, 'bin', 'windlass'), command, { mode: 0o755 });
   // A person types slower than a program starts: curl stands in for the pause.
   const prelude = `set -eo pipefail
-windlass() {
-  if [ "$1 $2" = 'hub run' ]; then set -- "$@" --port ${free[PORTS.indexOf('8080')]} --admin-addr 127.0.0.1:${free[PORTS.indexOf('9080')]}; fi
-  command node '${join(root, 'dist', 'cli', 'main.js')}' "$@"
-}
 curl() { command curl -sS --max-time 10 --retry 10 --retry-connrefused --retry-delay 1 "$@"; }
 `;
   writeFileSync(join(folder, 'page.sh'), prelude + text);
-  const env = { PATH: process.env['PATH'], HOME: folder, no_proxy: '*' };
+  const env = { PATH: `${join(folder, 'bin')}:${process.env['PATH']}`, HOME: folder, no_proxy: '*' };
   const shell = spawn('bash', ['page.sh'], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   let stdout = '';
   let stderr = '';

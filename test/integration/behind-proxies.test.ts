@@ -10,24 +10,26 @@ import { Cidrs } from '../../src/schema/cidrs.ts';
 import { parseCidr } from '../../src/schema/cidrs.ts';
 import { parseUpstreamUrl } from '../../src/schema/upstream-url.ts';
 import { RawClient } from '../kit/client.ts';
-import { kit, portOf, type Listening } from '../kit/kit.ts';
+import { kit, metric, metricBecomes, portOf, type Listening } from '../kit/kit.ts';
 import { until } from '../kit/until.ts';
 
 const { startOrigin, startHubWith, startAgentFor, folder, later } = kit();
 
 const root = new URL('../../', import.meta.url).pathname;
 const FIXTURES = join(root, 'test/fixtures');
-const PAGE = readFileSync(join(root, 'docs/production.md'), 'utf8');
 
-/** The configuration that the guide shows, with ports and files of this test. */
-function configOf(kind: 'nginx' | 'haproxy', ports: { front: number; hub: number; admin: number }, pem: string): string {
-  const text = new RegExp(`^\`\`\`${kind}\n([^]*?)^\`\`\`$`, 'm').exec(PAGE)?.[1];
+type Hub = Awaited<ReturnType<typeof startHubWith>>;
+
+/** The configuration that a guide shows, with ports and files of this test. */
+function configOf(kind: 'nginx' | 'haproxy', front: number, hubs: readonly Hub[], pem: string): string {
+  const page = readFileSync(join(root, 'docs', hubs.length === 1 ? 'production.md' : 'two-hubs.md'), 'utf8');
+  let text = new RegExp(`^\`\`\`${kind}\n([^]*?)^\`\`\`$`, 'm').exec(page)?.[1];
   if (text === undefined) throw new Error(`the guide shows no configuration of ${kind}`);
+  for (const [i, name] of (hubs.length === 1 ? ['127.0.0.1'] : ['hub-a.internal', 'hub-b.internal']).entries())
+    text = text.replace(`${name}:8080`, `127.0.0.1:${portOf(hubs[i]!)}`).replace('port 9080', `port ${hubs[i]!.adminAddress!.port}`);
   return text
-    .replace('listen 443', `listen 127.0.0.1:${ports.front}`)
-    .replace('bind :443', `bind 127.0.0.1:${ports.front}`)
-    .replace('127.0.0.1:8080', `127.0.0.1:${ports.hub}`)
-    .replace('port 9080', `port ${ports.admin}`)
+    .replace('listen 443', `listen 127.0.0.1:${front}`)
+    .replace('bind :443', `bind 127.0.0.1:${front}`)
     .replace('/etc/ssl/hub.pem', join(FIXTURES, 'one.pem'))
     .replace('/etc/ssl/hub.key', join(FIXTURES, 'one.key'))
     .replace('/etc/haproxy/hub.pem', pem);
@@ -41,12 +43,12 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-async function startFront(kind: 'nginx' | 'haproxy', hub: Awaited<ReturnType<typeof startHubWith>>): Promise<Listening> {
+async function startFront(kind: 'nginx' | 'haproxy', ...hubs: readonly Hub[]): Promise<Listening> {
   const place = folder();
   const front = await freePort();
   const pem = join(place, 'both.pem');
   writeFileSync(pem, `${readFileSync(join(FIXTURES, 'one.pem'), 'utf8')}${readFileSync(join(FIXTURES, 'one.key'), 'utf8')}`);
-  const text = configOf(kind, { front, hub: portOf(hub), admin: hub.adminAddress!.port }, pem);
+  const text = configOf(kind, front, hubs, pem);
   const path = join(place, `${kind}.conf`);
   const temps = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((one) => `${one}_temp_path ${place}/${one};`).join(' ');
   writeFileSync(
@@ -131,6 +133,42 @@ for (const kind of ['nginx', 'haproxy'] as const) {
       await socket.until(({ text }) => text.includes(' 101 '), 'the upgrade');
       socket.send('to and fro');
       await socket.until(({ text }) => text.endsWith('to and fro'), 'the echo');
+    });
+
+    test('two hubs are one name: when one is gone all requests go to the other, and when it is back to both', async () => {
+      const origin = await startOrigin((request, response) => {
+        request.resume();
+        request.on('end', () => response.end(request.url));
+      });
+      const settings = { trustedProxies: new Cidrs(parseCidr('loopback')), queueTimeoutMs: 8_000 };
+      const hubs = [await startHubWith({ ...settings, hubId: 'a' }), await startHubWith({ ...settings, hubId: 'b' })];
+      const front = await startFront(kind, ...hubs);
+      await startAgentFor(hubs[0]!, origin, { hubs: hubs.map((hub) => parseUpstreamUrl(`127.0.0.1:${portOf(hub)}`)), slots: 4 });
+      for (const hub of hubs) await metricBecomes(hub, 'windlass_agent_sessions', (count) => count === 1);
+      const posts = async (what: string): Promise<void> => {
+        for (let i = 0; i < 8; i++) {
+          // A connection of its own each: so both hubs have their turn.
+          const client = await secureClient(front);
+          client.send(`POST /${what}-${i} HTTP/1.1\r\nHost: hub.example.com\r\nContent-Length: 2\r\n\r\nhi`);
+          const answer = await client.answer('POST');
+          expect([answer.status, answer.body.toString()]).toEqual([200, `/${what}-${i}`]);
+          client.socket.destroy();
+        }
+      };
+      const served = (hub: Hub) => metric(hub, 'windlass_requests_total{code="2xx"}');
+      await posts('both');
+      expect(await served(hubs[0]!)).toBeGreaterThan(0);
+      expect(await served(hubs[1]!)).toBeGreaterThan(0);
+      const [gone, { address, adminAddress }] = [hubs[0]!, hubs[0]!];
+      gone.destroy();
+      await posts('one');
+      const again = await startHubWith({ ...settings, hubId: 'a', port: address.port, adminAddr: adminAddress });
+      await until('it to be asked again', async () => {
+        await posts('back');
+        return (await served(again)) > 0;
+      });
+      const urls = origin.requests.map(({ url }) => url).filter((url) => !url.startsWith('/back'));
+      expect(urls.length).toBe(16);
     });
   });
 }
