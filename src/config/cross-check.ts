@@ -29,6 +29,9 @@ export async function crossCheck(settings: GatewaySettings, tree: Tree, report: 
     await slices.pause();
     if (!used.has(name)) report.warn(item.place, item.subject, 'is used by no server; name it in locations of one');
     checkLocation(item, tree, report);
+    const web = item.entries.get('grpc_web');
+    if (web !== undefined && settings.locations.get(name)?.settings.grpcWeb === true)
+      report.warn(web.place, `${item.subject}.${web.key}`, 'is not used: gRPC-Web passes as it is and is not translated');
   }
   checkAgents(settings, tree, report);
   if (settings.servers.size === 0 && !report.failed) {
@@ -122,7 +125,7 @@ function checkServer(server: ServerSettings, item: Item, settings: GatewaySettin
 
 /** Locations that no request can reach. */
 function checkShadows(server: ServerSettings, settings: GatewaySettings, tree: Tree, report: Report): void {
-  const rules = server.locations.flatMap((name) => settings.locations.get(name)?.rule ?? []);
+  const rules = [...new Set(server.locations)].flatMap((name) => settings.locations.get(name)?.rule ?? []);
   for (const { rule, by } of shadowed(rules)) {
     const item = itemOf(tree, 'locations', rule.name);
     const others = by.map((other) => other.name).join(', ');

@@ -29,14 +29,11 @@ export function unexpanded(text: string): string {
 
 const VARIABLE = /(\$?)\$\{([A-Z_][A-Z\d_]*)(?::([^}]*))?\}/g;
 
-/** The same for every text in a list or table. */
-export function expandAll(value: unknown, env: Env): unknown {
-  if (typeof value === 'string') return expand(value, env);
+/** The same for every text in a list or table; without `env` nothing is put in. Tables become plain objects, whatever their keys are. */
+export function expandAll(value: unknown, env: Env | null): unknown {
+  if (typeof value === 'string') return env === null ? value : expand(value, env);
   if (Array.isArray(value)) return value.map((item) => expandAll(item, env));
-  if (!isTable(value)) return value;
-  const expanded: Record<string, unknown> = Object.create(null);
-  for (const [key, item] of Object.entries(value)) expanded[key] = expandAll(item, env);
-  return expanded;
+  return isTable(value) ? Object.fromEntries(Object.entries(value).map(([key, item]) => [key, expandAll(item, env)])) : value;
 }
 
 /** A TOML table, as opposed to a list or a date. */

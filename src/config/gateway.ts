@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { locationTable, type LocationSettings } from '../proxy/location-section.ts';
 import { compileReplyEdits } from '../proxy/reply-edits.ts';
 import { compileRule, type Rule } from '../proxy/rule.ts';
+import { nearest } from '../schema/nearest.ts';
 import { tomlName, type Table, type Values } from '../schema/setting.ts';
 import { Wrong } from '../schema/wrong.ts';
 import { agentUpstreamFindings, agentUpstreamTable, type AgentUpstreamSettings } from '../upstream/agents-section.ts';
@@ -171,7 +172,7 @@ class Reader {
       if (values === null || !this.#findings(item, agentUpstreamFindings(values, given))) return null;
       return { of: 'agents', name: item.name, settings: { ...values, name: item.name }, fingerprint: this.#fingerprint(item, values) };
     }
-    if (!item.entries.has('addrs')) {
+    if (!item.entries.has('addrs') && !isMistyped(item)) {
       this.#report.error(
         item.place,
         item.subject,
@@ -230,6 +231,11 @@ interface Finding {
 }
 
 const NONE: RetiredKeys = new Map();
+
+/** Is there a key that was probably meant to be addrs or agents? It is told of by itself. */
+function isMistyped(item: Item): boolean {
+  return [...item.entries.keys()].some((key) => nearest(key, ['addrs', 'agents']) !== null && !knownKeys(upstreamTable).has(key));
+}
 
 /** Keys of the other kind of upstream. */
 function strange(table: Table, other: Table, says: string): RetiredKeys {

@@ -70,7 +70,7 @@ export function readItem<T extends Table>(table: T, retired: RetiredKeys, item: 
       continue;
     }
     try {
-      values[name] = found === twin ? fromSecretFile(setting, found, readText) : setting.kind.fromToml(found.value, found.place.file.folder);
+      values[name] = found === twin ? fromSecretFile(setting, found, readText) : fromToml(setting, found);
     } catch (error) {
       if (!(error instanceof Wrong)) throw error;
       const shown = shownOf(setting, found, error, found === twin);
@@ -78,6 +78,18 @@ export function readItem<T extends Table>(table: T, retired: RetiredKeys, item: 
     }
   }
   return isGood ? (values as Values<T>) : null;
+}
+
+function fromToml({ kind }: Setting<unknown>, { value, place }: Entry): unknown {
+  const isForTables = JSON.stringify(kind.json).includes('"object"');
+  const items: readonly unknown[] = Array.isArray(value) ? value : [value];
+  const strange = isForTables ? undefined : items.find((item) => typeof item === 'object');
+  if (strange !== undefined) throw new Wrong(Array.isArray(value) ? `has ${typeOf(strange)} in it` : `is ${typeOf(strange)}`, `write ${kind.says}`);
+  return kind.fromToml(value, place.file.folder);
+}
+
+function typeOf(value: unknown): string {
+  return Array.isArray(value) ? 'a list' : value instanceof Date ? 'a date' : 'a table';
 }
 
 function fromSecretFile(setting: Setting<unknown>, entry: Entry, readText: ReadText): unknown {

@@ -115,7 +115,7 @@ function entryOf(item: Item, key: string, value: unknown, place: Place, env: Env
   // A fragment is expanded when it has been read, so that no variable can break out of its quotes.
   if (item.subject.startsWith('storages.')) return { key, value, place, written: null };
   try {
-    const expanded = withoutEmpty(env === null ? value : expandAll(value, env));
+    const expanded = withoutEmpty(expandAll(value, env));
     if (expanded === '') return null;
     const isSame = JSON.stringify(expanded, bigints) === JSON.stringify(withoutEmpty(value), bigints);
     return { key, value: expanded, place, written: isSame ? null : typeof value === 'string' ? value : '' };
@@ -145,7 +145,7 @@ async function parseFile(file: TextFile, report: Report): Promise<Readonly<Recor
     report.error(
       null,
       `${file.path}:${error.line}:${error.column}`,
-      `is no valid TOML: ${what}${what === 'invalid value' ? '; text stands in quotes' : ''}`,
+      `is no valid TOML: ${what}${/invalid value|numeric literal/.test(what) ? '; text stands in quotes' : ''}`,
     );
     return null;
   }
