@@ -123,9 +123,9 @@ addrs = ["127.0.0.1:${origin.port}"]
   const gateway = await startGatewayOf(made, text);
   await gateway.change(text.replace('upstream = "one"', 'upstraem = "one"\npath = "~("'));
   const errors = gateway.log.at('error').join('\n');
-  expect(errors).toContain('windlass.toml:8:1 locations.all.upstraem');
+  expect(errors).toContain('windlass.toml:9:1 locations.all.upstraem');
   expect(errors).toContain('did you mean upstream?');
-  expect(errors).toContain('windlass.toml:9:1 locations.all.path');
+  expect(errors).toContain('windlass.toml:10:1 locations.all.path');
   expect((await ask(gateway.port(), '/')).status).toBe(200);
   expect(await metric(gateway, 'windlass_config_last_reload_success')).toBe(0);
   await gateway.change(text);
