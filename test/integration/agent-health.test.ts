@@ -198,3 +198,28 @@ test('an agent that is stopped probes no more', async () => {
   await until('three looks at the other', () => other.origin.requests.length >= looks + 3);
   expect(one.origin.requests.length).toBe(before);
 });
+
+test('an agent that is being stopped gives its slots away one by one, also when its service becomes well meanwhile', async () => {
+  const [service, metronome] = [await startService(), await startService()];
+  const hub = await startHub();
+  const slotsLock = join(tools.folder(), 'slots');
+  const agent = await startAgent(hub, service, { slots: 2, slotsLock, drainTimeoutMs: 60_000 });
+  await offered(hub, 2);
+  const running = [await asks(tools, hub, '/held'), await asks(tools, hub, '/held')];
+  await until('the requests at the service', () => service.asked().length === 2);
+  service.ill = true;
+  await until('the service fails', () => flips(agent).length === 2);
+  const closed = agent.close();
+  service.ill = false;
+  await startAgent(hub, metronome);
+  await until('three looks at another service', () => metronome.origin.requests.length >= 3);
+  const next = new SlotsLock({ file: slotsLock, upstream: `http://127.0.0.1:${service.origin.port}`, changed: () => {} });
+  tools.later(() => next.close());
+  next.want(2, 0);
+  service.letGo();
+  await until('the next process has the first slot', () => next.held === 1);
+  service.letGo();
+  await closed;
+  await until('it has both', () => next.held === 2);
+  for (const client of running) expect((await client.answer()).status).toBe(200);
+});

@@ -8,7 +8,7 @@ export class MovedTime {
 
   /** Calls `run` after `ms`. @returns what calls it off */
   readonly alarm = (ms: number, run: () => void): (() => void) => {
-    const alarm = { dueMs: this.#nowMs + ms, run };
+    const alarm = { dueMs: this.#nowMs + Math.max(0, ms), run };
     this.#alarms.push(alarm);
     return () => {
       const at = this.#alarms.indexOf(alarm);

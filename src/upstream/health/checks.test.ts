@@ -170,6 +170,7 @@ test('nothing runs on when the last watch has ended', () => {
 test('closed, it probes nothing any more, and ending a watch later does no harm', () => {
   const world = new World();
   const watch = world.checks.watch('app', CHECK, target(1), VERIFY);
+  world.checks.watch('app', CHECK, target(2), VERIFY);
   world.checks.close();
   watch.end();
   world.time.pass(60_000);

@@ -41,8 +41,6 @@ export class GrpcProbe implements Probe {
     this.#done = null;
     clearTimeout(this.#timer);
     this.#connection?.session.destroy();
-    // A socket that is still connecting is not the session's yet.
-    this.#connection?.socket.destroy();
     this.#connection = null;
   }
 

@@ -55,7 +55,6 @@ class Look {
       agent,
       method: check.method,
       path: check.target,
-      setHost: false,
       headers: { Host: check.authority, 'User-Agent': USER_AGENT, Accept: '*/*' },
     });
     this.#request.on('socket', (socket) => this.#dialled(socket));

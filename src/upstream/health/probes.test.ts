@@ -219,7 +219,7 @@ test('http: a body without end does not hold up the verdict, and is cut', async 
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
   });
-  const probe = probeOf('http://app', origin.port);
+  const probe = probeOf('http://app?read_timeout=1m', origin.port);
   expect((await look(probe)).ok).toBe(true);
   await until('the connection is cut', () => origin.endings[0] !== 'open');
   expect((await look(probe)).ok).toBe(true);
@@ -406,6 +406,11 @@ test.each(['grpc://hub.test', 'grpc://hub.test?tls'])('grpc: who speaks only HTT
   const port = url.endsWith('tls') ? (await secureOrigin()).port : (await startOrigin()).port;
   const { ok, reason } = await lookAt(url, port);
   expect([ok, reason]).toEqual([false, expect.stringMatching(/HTTP\/2|connection|ALPN|alert/i)]);
+});
+
+test('grpc: who speaks TLS and does not say that it speaks HTTP/2 fails at once', async () => {
+  const { port } = await listening(tls.createServer(CERTIFICATE, (socket) => void socket.resume()));
+  expect(await lookAt('grpc://hub.test?tls&read_timeout=1m', port)).toEqual({ ok: false, reason: 'it does not speak HTTP/2' });
 });
 
 test.each(['', '&tls'])('grpc: reuse keeps one connection; without it each look has one of its own (%s)', async (more) => {
