@@ -56,7 +56,7 @@ function tableOf(section: string, item: Item): Readonly<Record<string, unknown>>
   );
   const table: Record<string, unknown> = {};
   for (const [key, { value }] of item.entries) {
-    if (retired.has(key) || key === 'grpc_web') continue;
+    if (retired.has(key)) continue;
     table[key] = key === 'access_log' && typeof value === 'string' ? withoutDashes(value) : written(value);
   }
   return table;
