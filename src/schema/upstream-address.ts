@@ -99,7 +99,7 @@ function partOf<T>(addr: string, read: () => T): T {
 function placeOf(place: string): { host: string; port: number } {
   if (/^[a-z][a-z\d+.-]*:\/\//i.test(place)) throw new Wrong('is a URL', 'write host:port; TLS is asked for with sni');
   const [, bracketed, plain, portText] = /^(?:\[([^\]]*)\]|([^:]*))(?::(.*))?$/.exec(place) ?? [];
-  if (bracketed === undefined && plain === undefined)
+  if (bracketed === undefined && place.indexOf(':') !== place.lastIndexOf(':'))
     throw new Wrong('has more than one colon', 'put an IPv6 address in brackets, such as [::1]:8080');
   if (bracketed !== undefined && !isIPv6(bracketed)) throw new Wrong('has no IPv6 address between its brackets', 'write it as [::1]:8080');
   if (plain === '') throw new Wrong('has no host', 'write it as host:port, such as 127.0.0.1:8080');

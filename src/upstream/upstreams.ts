@@ -19,7 +19,7 @@ export interface UpstreamsOptions extends Omit<AddressedOptions, 'random'> {
  *
  *     const plan = upstreams.plan(poolSize);
  *     for (…) router.add(plan.add(settings));   // cheap: do some, let the loop turn, do some more
- *     await plan.ready();                        // names are looked up; bounded, never fails
+ *     await plan.ready();                        // names are looked up, for 5 s at most; never fails
  *     plan.apply();                              // with the swap of the snapshot; or plan.discard()
  *
  * An upstream is known by its name and a member by its IP address and port: what stays the same from one configuration to the next is the same
@@ -123,12 +123,12 @@ export class UpstreamPlan {
     return addressed.group;
   }
 
-  /** Waits for the first answers about new names, for 5 s at most. What has not been found by then is sought further on. */
-  async ready(): Promise<void> {
+  /** Waits for the first answers about new names, but no longer than `maxMs`. What has not been found by then is sought further on. */
+  async ready(maxMs: number = resolveLimits.firstMs): Promise<void> {
     if (this.#newNames.length === 0) return;
     let timer: NodeJS.Timeout | undefined;
     const enough = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, resolveLimits.firstMs);
+      timer = setTimeout(resolve, maxMs);
     });
     await Promise.race([Promise.all(this.#newNames.map((name) => name.look())), enough]);
     clearTimeout(timer);
