@@ -1,110 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { requestHead } from '../../test/kit/tunnel.ts';
-import type { Failure } from '../http/failure.ts';
+import { FakeSession, FakeWaiter, head } from '../../test/kit/fake-agents.ts';
 import type { RequestHead } from '../http/head.ts';
-import type { AgentIdentity, Session, SessionOwner } from '../tunnel/session.ts';
 import { AgentPool } from './agents.ts';
 import { LANES } from './limits.ts';
-import type { Waiter, WaitingLine } from './queue.ts';
-import type { Candidate, Captures } from './upstream.ts';
-
-/** A session whose slots the test sets. */
-class FakeSession implements Session {
-  readonly agent: AgentIdentity;
-  readonly id: string;
-  readonly abilities = { upgrade: true, trailers: true, informational: true, cancel: true };
-  readonly roundTripMs = 0;
-  readonly sinceMs = 0;
-  readonly bufferedBytes = 0;
-  owner: SessionOwner | null = null;
-  slots: number;
-  inFlight = 0;
-  alive = true;
-  closedWith: Failure | null = null;
-
-  constructor(id: string, slots: number, claims: Partial<AgentIdentity> = {}) {
-    this.id = id;
-    this.slots = slots;
-    this.agent = {
-      id,
-      instance: id,
-      tokenId: '',
-      name: '',
-      scopes: [],
-      scopePaths: [],
-      expiresMs: 0,
-      labels: new Map(),
-      hardware: null,
-      address: '',
-      ...claims,
-    };
-  }
-
-  get free(): number {
-    return this.alive ? Math.max(0, this.slots - this.inFlight) : 0;
-  }
-
-  open(): never {
-    throw new Error('no test opens a stream');
-  }
-
-  drain(): void {}
-
-  close(failure: Failure): void {
-    this.closedWith = failure;
-    this.leave(failure.detail);
-  }
-
-  leave(reason = 'gone'): void {
-    if (!this.alive) return;
-    this.alive = false;
-    this.owner?.lost(this, reason);
-  }
-
-  /** Sets the slots in use and tells the pool. */
-  uses(inFlight: number): void {
-    this.inFlight = inFlight;
-    this.owner?.changed(this);
-  }
-}
-
-class FakeWaiter implements Waiter {
-  readonly rank = 0;
-  readonly arrival: number;
-  readonly notes = { startMs: 0 };
-  readonly head: RequestHead;
-  captures: Captures = null;
-  line: WaitingLine | null = null;
-  before: Waiter | null = null;
-  behind: Waiter | null = null;
-  given: FakeSession | null = null;
-  /** Is its socket paused, so that it must look first? */
-  unsure = false;
-  candidate: Candidate | null = null;
-
-  constructor(arrival: number, head: RequestHead) {
-    this.arrival = arrival;
-    this.head = head;
-  }
-
-  granted(candidate: Candidate): boolean {
-    this.candidate = candidate;
-    if (this.unsure) return false;
-    this.take();
-    return true;
-  }
-
-  take(): void {
-    this.given = this.candidate!.endpoint as unknown as FakeSession;
-    expect(this.given.free).toBeGreaterThan(0);
-    this.given.inFlight++;
-  }
-}
-
-function head(scope = '', path = '/hello'): RequestHead {
-  return requestHead(`GET ${path} HTTP/1.1\r\nHost: a\r\n${scope === '' ? '' : `Slime-Scope: ${scope}\r\n`}\r\n`);
-}
 
 function pool(queueSize = 1000): AgentPool {
   return new AgentPool({ queueSize, random: () => 0 });
@@ -195,6 +94,19 @@ test('a slot that was kept is not there any more when its agent has left: its wa
   const next = new FakeSession('b', 1);
   agents.join(next);
   expect([first.given, second.given]).toEqual([next, null]);
+});
+
+test('a slot that was kept is gone and another agent has come meanwhile: its waiter finds it when it asks again', () => {
+  const agents = pool();
+  const waiter = new FakeWaiter(0, head());
+  waiter.unsure = true;
+  agents.wait(waiter);
+  const session = new FakeSession('a', 1);
+  agents.join(session);
+  session.leave();
+  agents.join(new FakeSession('b', 1));
+  expect(agents.letGo(waiter.candidate!, true)).toBe(false);
+  expect(agents.pick(waiter.head)!.agentId).toBe('b');
 });
 
 test('10,000 scopes that nobody has cost no more than the lanes there may be', () => {
@@ -359,7 +271,11 @@ test('whatever joins, leaves, frees and waits: nobody waits beside a slot that m
             if (waiter === undefined) break;
             looking.delete(waiter);
             if (agents.letGo(waiter.candidate!, one.stays)) waiter.take();
-            else if (one.stays && agents.wait(waiter) === null) queue.add(waiter);
+            else if (one.stays) {
+              waiter.candidate = agents.pick(waiter.head);
+              if (waiter.candidate !== null) waiter.take();
+              else if (agents.wait(waiter) === null) queue.add(waiter);
+            }
           }
         }
         check();
