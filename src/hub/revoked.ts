@@ -24,7 +24,7 @@ export function revokedTokens(given: readonly string[], path: string | null): re
 
 /** Cuts the sessions of revoked tokens, at once and not in order: whoever has such a token may be anybody (threat row 35). */
 export function cutRevoked(sessions: Iterable<Session>, revocations: Revocations, log: Log): void {
-  for (const session of [...sessions]) {
+  for (const session of sessions) {
     const { id, tokenId, name } = session.agent;
     if (!revocations.has(session.agent)) continue;
     log.warn({ agent: id, token: tokenId, name }, 'the token of this agent has been revoked: its session is cut');

@@ -5,7 +5,7 @@ import type { AgentPool } from './agents.ts';
 import type { Choice } from './balance/balancer.ts';
 import { hashOf } from './balance/hash-key.ts';
 import type { Lane } from './lane.ts';
-import { WaitingLine } from './queue.ts';
+import type { WaitingLine } from './queue.ts';
 import type { Candidate } from './upstream.ts';
 
 /** A session in the pool. */
