@@ -13,9 +13,9 @@ export interface UpstreamProbeOptions {
   readonly log: Log;
   /** Whom to believe; undefined = whom Node believes. */
   readonly trust?: tls.SecureContext;
-  checked(ok: boolean): void;
+  readonly checked: (ok: boolean) => void;
   /** `healthy` has changed. */
-  changed(): void;
+  readonly changed: () => void;
 }
 
 /** An agent's own look at its upstream. Before the first one has found it well nothing is offered: a model that is still being loaded answers nobody. */
