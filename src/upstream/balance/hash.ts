@@ -27,7 +27,7 @@ export class Hash implements Balancer {
     let shares = 0;
     for (let i = 0; i < among.length; i++) {
       const one = among[i]!;
-      if (!one.usable || one.endpoint.id === not) continue;
+      if (!one.usable || (not !== undefined && one.endpoint.id === not)) continue;
       inFlight += one.inFlight;
       shares += one.share;
     }
@@ -37,7 +37,7 @@ export class Hash implements Balancer {
     let bestScore = Number.NEGATIVE_INFINITY;
     for (let i = 0; i < among.length; i++) {
       const one = among[i]!;
-      if (!one.usable || one.endpoint.id === not) continue;
+      if (!one.usable || (not !== undefined && one.endpoint.id === not)) continue;
       // Of all endpoints together at least one is below its bound, since the bounds add up to more than there is.
       if (one.inFlight >= HASH_ALWAYS && one.inFlight >= bound * one.share) continue;
       const score = scoreOf(hash, one.seed, one.share);

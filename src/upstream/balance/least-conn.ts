@@ -16,7 +16,7 @@ export class LeastConn implements Balancer {
     let alike = 0;
     for (let i = 0; i < among.length; i++) {
       const one = among[i]!;
-      if (!one.usable || one.endpoint.id === not) continue;
+      if (!one.usable || (not !== undefined && one.endpoint.id === not)) continue;
       const load = one.inFlight / one.share;
       if (load < least) {
         best = one;

@@ -14,7 +14,7 @@ export class RandomTwo implements Balancer {
     let shares = 0;
     for (let i = 0; i < among.length; i++) {
       const one = among[i]!;
-      if (one.usable && one.endpoint.id !== not) shares += one.share;
+      if (one.usable && (not === undefined || one.endpoint.id !== not)) shares += one.share;
     }
     const first = this.#draw(among, not, null, shares);
     if (first === null) return null;
@@ -28,7 +28,7 @@ export class RandomTwo implements Balancer {
     let last: T | null = null;
     for (let i = 0; i < among.length; i++) {
       const one = among[i]!;
-      if (!one.usable || one === but || one.endpoint.id === not) continue;
+      if (!one.usable || one === but || (not !== undefined && one.endpoint.id === not)) continue;
       last = one;
       left -= one.share;
       if (left < 0) return one;

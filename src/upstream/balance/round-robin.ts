@@ -12,7 +12,7 @@ export class RoundRobin implements Balancer {
     let given = 0;
     for (let i = 0; i < among.length; i++) {
       const one = among[i]!;
-      if (!one.usable || one.endpoint.id === not) continue;
+      if (!one.usable || (not !== undefined && one.endpoint.id === not)) continue;
       const { share } = one;
       given += share;
       one.current += share;
