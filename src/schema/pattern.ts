@@ -1,4 +1,5 @@
 import { RE2JS, RE2JSSyntaxException } from 're2js';
+import { nativePattern } from './native-pattern.ts';
 import { Wrong } from './wrong.ts';
 
 /** What a search found. */
@@ -43,8 +44,11 @@ export function compilePattern(source: string, ignoreCase = false): Pattern {
     const why = `is too large a pattern: ${size} steps per character, at most ${INSTRUCTIONS_MAX} are allowed`;
     throw new Wrong(why, 'repeat less ({0,100} counts a hundred times), or use several locations');
   }
-  return new Linear(source, compiled);
+  const native = nativePattern(source, ignoreCase);
+  return native === null ? new Linear(source, compiled) : new Native(source, compiled, native);
 }
+
+/** With RE2's engine: some 2 us for a test, 5 us for the groups, whatever the pattern. */
 
 class Linear implements Pattern {
   readonly source: string;
@@ -69,6 +73,33 @@ class Linear implements Pattern {
     const groups: string[] = [];
     for (let i = 0; i <= this.groupCount; i++) groups.push(matcher.group(i) ?? '');
     return { start: matcher.start(), end: matcher.end(), groups };
+  }
+}
+
+/** With the engine of JavaScript, for patterns that are certain to be linear with it: 0.1 us. */
+class Native implements Pattern {
+  readonly source: string;
+  readonly names: ReadonlyMap<string, number>;
+  readonly groupCount: number;
+  readonly #native: RegExp;
+
+  constructor(source: string, compiled: RE2JS, native: RegExp) {
+    this.source = source;
+    this.names = new Map(Object.entries(compiled.namedGroups()));
+    this.groupCount = compiled.groupCount();
+    this.#native = native;
+  }
+
+  test(text: string): boolean {
+    return this.#native.test(text);
+  }
+
+  find(text: string): Found | null {
+    const match = this.#native.exec(text);
+    if (match === null) return null;
+    const groups: string[] = [];
+    for (let i = 0; i <= this.groupCount; i++) groups.push(match[i] ?? '');
+    return { start: match.index, end: match.index + match[0].length, groups };
   }
 }
 
