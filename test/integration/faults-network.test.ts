@@ -22,6 +22,20 @@ const CA_FILE = join(FIXTURES, 'ca.pem');
 const ONE = { certFile: join(FIXTURES, 'one.pem'), keyFile: join(FIXTURES, 'one.key') };
 const BLOCK = ['Slime-Block: 1'];
 
+/** A client over TLS that asks for the certificate of `servername`, '' = of nobody. */
+async function secureClient(hub: Served, servername: string): Promise<RawClient> {
+  const socket = tls.connect({
+    port: hub.address.port,
+    host: '127.0.0.1',
+    ca: readFileSync(CA_FILE),
+    checkServerIdentity: () => undefined,
+    ...(servername === '' ? {} : { servername }),
+  });
+  later(() => socket.destroy());
+  await once(socket, 'secureConnect');
+  return new RawClient(socket);
+}
+
 async function sessions(hub: Served, count: number): Promise<void> {
   await metricBecomes(hub, 'windlass_agent_sessions', (value) => value === count);
 }
@@ -191,14 +205,18 @@ test(
   },
 );
 
-test(
-  'connections that come and go by the hundred, half of them without a byte, leave no descriptor behind, and good clients are served [threat 51]',
+test.each([
+  ['plainly', null],
+  ['over TLS', ONE],
+])(
+  '%s: connections that come and go by the hundred, half of them without a byte, leave no descriptor behind, and good clients are served [threat 51]',
   { timeout: 60_000 },
-  async () => {
+  async (_how, pair) => {
     const origin = await startOrigin();
-    const hub = await startHubWith();
-    await startAgentFor(hub, origin);
-    const good = await rawClient(hub);
+    const hub = await startHubWith({ tls: pair });
+    const hubs = [parseUpstreamUrl(`${pair === null ? 'http' : 'https'}://127.0.0.1:${hub.address.port}`)];
+    await startAgentFor(hub, origin, { hubs, caFile: CA_FILE });
+    const good = pair === null ? await rawClient(hub) : await secureClient(hub, 'localhost');
     good.send(get('/', BLOCK));
     expect((await good.answer()).status).toBe(200);
     const baseOpen = await metric(hub, 'windlass_process_open_fds');
@@ -213,7 +231,7 @@ test(
           const kind = (came++ + n) % 6;
           if (kind === 1) socket.write('GET / HT');
           else if (kind === 3) socket.write(get('/', BLOCK));
-          else if (kind === 5) socket.write('\u0016\u0003\u0001 no HTTP at all\r\n\r\n');
+          else if (kind === 5) socket.write('neither HTTP nor TLS\r\n\r\n');
           if (kind % 2 === 0) socket.destroy();
           else if (kind === 1) socket.resetAndDestroy();
           else {
@@ -225,20 +243,21 @@ test(
       }),
     );
     let served = 0;
-    const end = performance.now() + 2_000;
-    while (performance.now() < end || served < 20) {
+    const beganMs = performance.now();
+    while (came < 500 || served < 20) {
       good.send(get('/', BLOCK));
       expect((await good.answer()).status).toBe(200);
       served++;
     }
     over = true;
     await churn;
-    expect(came).toBeGreaterThan(200);
     await metricBecomes(hub, 'windlass_connections', (open) => open === 1);
-    await metricBecomes(hub, 'windlass_process_open_fds', (open) => Number.isNaN(open) || open <= baseOpen + 5);
+    // Who has left in the middle of a TLS handshake is noticed when its ten seconds are over.
+    const isBack = async (): Promise<boolean> => !((await metric(hub, 'windlass_process_open_fds')) > baseOpen + 5);
+    await until('the descriptors to be free again', isBack, 15_000);
     await metricBecomes(hub, 'windlass_requests_in_flight', (value) => value === 0);
     expect(await metric(hub, 'windlass_agent_slots{state="free"}')).toBe(1);
-    console.log(`${came} connections in 2 s, ${served} requests of a good client meanwhile`);
+    console.log(`${came} connections in ${Math.round(performance.now() - beganMs)} ms, ${served} requests of a good client meanwhile`);
   },
 );
 
@@ -310,16 +329,7 @@ describe('over TLS', () => {
     const hub = await startHubWith({ tls: ONE, appPassword: 'open sesame' });
     await startAgentFor(hub, origin, { hubs: [parseUpstreamUrl(`https://127.0.0.1:${hub.address.port}`)], caFile: CA_FILE });
     for (const servername of ['one.test', 'admin.test', 'localhost', '']) {
-      const socket = tls.connect({
-        port: hub.address.port,
-        host: '127.0.0.1',
-        ca: readFileSync(CA_FILE),
-        checkServerIdentity: () => undefined,
-        ...(servername === '' ? {} : { servername }),
-      });
-      later(() => socket.destroy());
-      await once(socket, 'secureConnect');
-      const client = new RawClient(socket);
+      const client = await secureClient(hub, servername);
       for (const [fields, status] of [
         [[], 401],
         [['Slime-App-Password: open sesame'], 200],

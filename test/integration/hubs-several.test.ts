@@ -4,10 +4,11 @@ import { Crowd } from '../kit/crowd.ts';
 import type { HttpOrigin } from '../kit/http-origin.ts';
 import { kit, metric, metricBecomes, type Served } from '../kit/kit.ts';
 import { asks, startHolding } from '../kit/stage.ts';
-import { until } from '../kit/until.ts';
+import type { OriginConnection } from '../kit/scripted-origin.ts';
+import { turns, until } from '../kit/until.ts';
 
 const tools = kit();
-const { startHubWith, startAgentFor, startOrigin } = tools;
+const { startHubWith, startAgentFor, startOrigin, startScript } = tools;
 
 function urlOf(hub: Served): UpstreamUrl {
   return parseUpstreamUrl(`127.0.0.1:${hub.address.port}`);
@@ -112,6 +113,44 @@ describe('one agent at three hubs', () => {
     }
     for (let i = 0; i < 4; i++) (await arrived(i)).response.end();
     expect(held.map(({ seen }) => seen.url)).toEqual(['/now', '/0', '/1', '/2']);
+  });
+});
+
+describe('a slot whose client has left is nobody’s, at no hub, before its service has stopped', () => {
+  test.each([
+    // What the service hears first, and how it says that it has stopped.
+    ['cancel', 60_000, 'fin', (one: OriginConnection) => one.end()],
+    ['drain', 60_000, 'open', (one: OriginConnection) => one.send('HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\ndone')],
+    ['drain_capped', 60_000, 'open', (one: OriginConnection) => one.send('HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\ndone')],
+    ['drain_capped', 300, 'fin', (one: OriginConnection) => one.end()],
+  ] as const)('with %s (at most %i ms)', async (onAbort, drainTimeoutMs, hears, stop) => {
+    let running = 0;
+    let most = 0;
+    const origin = await startScript(async (connection) => {
+      await connection.head();
+      most = Math.max(most, ++running);
+      if (connection.text.includes('/second')) connection.send('HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok');
+    });
+    const hubs = await startHubs(2);
+    await startAgentFor(hubs[0]!, origin, { ...BOX, hubs: hubs.map(urlOf), onAbort, drainTimeoutMs, cancelGraceMs: 60_000 });
+    for (const hub of hubs) await sessions(hub, 1);
+    const leaver = await asks(tools, hubs[0]!, '/first');
+    await until('it to run', () => running === 1);
+    const second = await asks(tools, hubs[1]!, '/second', ['Slime-Block: 1']);
+    await metricBecomes(hubs[1]!, 'windlass_queue_size', (value) => value === 1);
+    leaver.reset();
+    await metricBecomes(hubs[0]!, 'windlass_requests_in_flight', (value) => value === 0);
+    const service = origin.connections[0]!;
+    if (hears === 'fin') expect(await service.ended()).toBe('fin');
+    await turns(20);
+    expect(service.ending).toBe(hears);
+    expect([running, origin.connections.length]).toEqual([1, 1]);
+    expect(await metric(hubs[1]!, 'windlass_queue_size')).toBe(1);
+    running--;
+    stop(service);
+    expect((await second.answer()).body.toString()).toBe('ok');
+    expect(most).toBe(1);
+    for (const hub of hubs) await metricBecomes(hub, 'windlass_agent_slots{state="free"}', (free) => free === 1);
   });
 });
 
