@@ -1,6 +1,5 @@
 import { readConfigFile, sectionOf, unknownSections, type ReadText, type Section } from '../config/file.ts';
 import { resolveSettings, type Problem, type Resolved } from '../config/resolve.ts';
-import { allSections } from '../config/section-names.ts';
 import { SettingsError } from '../config/settings-error.ts';
 import type { Table } from '../schema/setting.ts';
 import { envNames } from '../schema/setting.ts';
@@ -18,7 +17,7 @@ export async function settingsOf<T extends Table>(table: T, { command, args, wor
     if (command.section === null) throw new SettingsError([`${command.words.join(' ')} reads no file; leave --config out`]);
     const source = args.config === null ? 'environment WINDLASS_CONFIG' : '--config';
     const file = await readConfigFile(path, source, readText);
-    unknownSections(file, allSections, problems);
+    unknownSections(file, problems);
     section = sectionOf(file, command.section, sectionTable, problems);
   }
   const resolved = await resolveSettings(table, {

@@ -2,6 +2,7 @@ import { dirname, resolve } from 'node:path';
 import { nearest } from '../schema/nearest.ts';
 import { flagName, fileTwin, tomlName, type Table } from '../schema/setting.ts';
 import { configLimits } from './limits.ts';
+import { allSections, sectionsToday } from './section-names.ts';
 import { SettingsError } from './settings-error.ts';
 import type { Problem } from './resolve.ts';
 
@@ -71,12 +72,12 @@ export function sectionOf(file: ConfigFile, name: string, table: Table, problems
 }
 
 /** Sections that nobody knows. */
-export function unknownSections(file: ConfigFile, known: readonly string[], problems: Problem[]): void {
+export function unknownSections(file: ConfigFile, problems: Problem[]): void {
   for (const key of Object.keys(file.data)) {
-    if (known.includes(key)) continue;
-    const near = nearest(key, known);
+    if (allSections.includes(key)) continue;
+    const near = nearest(key, sectionsToday);
     const isSection = typeof file.data[key] === 'object';
-    const help = near === null || !isSection ? `sections are ${known.map((name) => `[${name}]`).join(', ')}` : `did you mean [${near}]?`;
+    const help = near === null || !isSection ? `sections are ${sectionsToday.map((name) => `[${name}]`).join(', ')}` : `did you mean [${near}]?`;
     problems.push({ at: [key], source: key, message: isSection ? `is no section; ${help}` : `stands outside of a section; ${help}` });
   }
 }

@@ -118,7 +118,7 @@ class Reader {
       watched: [],
     };
     await this.#each('storages', (item) => this.#values(storageTable, NONE, item));
-    await crossCheck(settings, this.#tree, this.#report, this.#slices);
+    if (this.#tree.isWhole) await crossCheck(settings, this.#tree, this.#report, this.#slices);
     const revoked = settings.agents?.revokedFile;
     return { ...settings, watched: [...new Set([...sources, ...this.#pemPaths, ...(revoked == null ? [] : [revoked])])] };
   }

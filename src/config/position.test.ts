@@ -43,7 +43,8 @@ function reference(text: string): Map<string, string> {
     const isTable = node.type === 'TOMLTable';
     const prefix = isTable ? node.resolvedKey : [];
     if (isTable) put(prefix, node.key.loc.start);
-    for (const pair of isTable ? node.body : [node]) put([...prefix, ...pair.key.keys.map((part) => String(getStaticTOMLValue(part)))], pair.key.loc.start);
+    for (const pair of isTable ? node.body : [node])
+      put([...prefix, ...pair.key.keys.map((part) => String(getStaticTOMLValue(part)))], pair.key.loc.start);
   }
   return found;
 }
@@ -74,15 +75,20 @@ test('so it does in files made at random', () => {
   const value = fc.oneof(fc.string(), fc.integer(), fc.boolean(), fc.array(fc.string(), { maxLength: 3 }));
   const table = fc.dictionary(word, value, { maxKeys: 4 });
   fc.assert(
-    fc.property(fc.dictionary(word, fc.oneof(value, table, fc.dictionary(word, table, { maxKeys: 3 })), { maxKeys: 5 }), (data) => agrees(stringify(data))),
+    fc.property(fc.dictionary(word, fc.oneof(value, table, fc.dictionary(word, table, { maxKeys: 3 })), { maxKeys: 5 }), (data) =>
+      agrees(stringify(data)),
+    ),
     { numRuns: 200 },
   );
 });
 
 test('it ends whatever the text is', () => {
   fc.assert(
-    fc.property(fc.array(fc.constantFrom('[', ']', '{', '}', '=', '"', "'", '"""', '\n', '#', 'a', '.', ',', ' ', '\\'), { maxLength: 40 }), (parts) => {
-      expect(new Positions(parts.join('')).of(['nothing'])).toBeNull();
-    }),
+    fc.property(
+      fc.array(fc.constantFrom('[', ']', '{', '}', '=', '"', "'", '"""', '\n', '#', 'a', '.', ',', ' ', '\\'), { maxLength: 40 }),
+      (parts) => {
+        expect(new Positions(parts.join('')).of(['nothing'])).toBeNull();
+      },
+    ),
   );
 });

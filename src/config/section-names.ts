@@ -21,3 +21,6 @@ export const gatewaySections: Sections = {
 
 /** Every section that a file may have. */
 export const allSections: readonly string[] = [...gatewaySections.foreign, ...gatewaySections.single, ...gatewaySections.named];
+
+/** For messages. */
+export const sectionsToday: readonly string[] = allSections.filter((name) => name !== 'proxy_plugins');

@@ -26,19 +26,22 @@ export class TextFile {
 export interface Place {
   readonly file: TextFile;
   readonly path: readonly string[];
+  /** When it is known already. */
+  readonly position?: Position;
 }
 
 /** `a.toml:3:1`, or the file alone when it is not known where. */
-export function placeText({ file, path }: Place): string {
-  const position = positionOf({ file, path });
-  return position === null ? file.path : `${file.path}:${position.line}:${position.column}`;
+export function placeText(place: Place): string {
+  const position = positionOf(place);
+  return position === null ? place.file.path : `${place.file.path}:${position.line}:${position.column}`;
 }
 
 /** Of the thing itself or, when it stands nowhere, of what it belongs to. */
-export function positionOf({ file, path }: Place): Position | null {
+export function positionOf({ file, path, position }: Place): Position | null {
+  if (position !== undefined) return position;
   for (let n = path.length; n > 0; n--) {
-    const position = file.positions.of(path.slice(0, n));
-    if (position !== null) return position;
+    const found = file.positions.of(path.slice(0, n));
+    if (found !== null) return found;
   }
   return null;
 }

@@ -5,7 +5,7 @@ import { expandAll, isTable } from './expand.ts';
 import { configLimits } from './limits.ts';
 import type { Report } from './report.ts';
 import { quoted } from './resolve.ts';
-import type { Sections } from './section-names.ts';
+import { sectionsToday, type Sections } from './section-names.ts';
 import type { Slices } from './slices.ts';
 import { type Place, placeText, type TextFile } from './text-file.ts';
 
@@ -38,6 +38,8 @@ export interface Tree {
   readonly single: ReadonlyMap<string, Item>;
   /** Sections of named items, in the order of the files. */
   readonly named: ReadonlyMap<string, Map<string, Item>>;
+  /** False: there is a file that could not be read, so that what is missing may stand in there. */
+  readonly isWhole: boolean;
 }
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -46,9 +48,13 @@ type Env = Readonly<Record<string, string | undefined>>;
 export async function readTree(files: readonly TextFile[], sections: Sections, env: Env | null, report: Report, slices: Slices): Promise<Tree> {
   const single = new Map<string, Item>();
   const named = new Map<string, Map<string, Item>>(sections.named.map((section) => [section, new Map()]));
+  let isWhole = !report.failed;
   for (const file of files) {
     const data = await parseFile(file, report);
-    if (data === null) continue;
+    if (data === null) {
+      isWhole = false;
+      continue;
+    }
     refuseNames(data, [], file, report);
     for (const [key, value] of Object.entries(data)) {
       const place = { file, path: [key] };
@@ -67,27 +73,16 @@ export async function readTree(files: readonly TextFile[], sections: Sections, e
         if (isTable(value)) addEntries(singleOf(single, key, place), value, [key], file, env, report);
         else report.error(place, key, `is no section; write [${key}] on a line of its own and its settings below`);
       } else if (isTable(value)) {
-        const known = [...sections.single, ...sections.named, ...sections.foreign];
-        const near = nearest(key, known);
-        report.error(
-          place,
-          key,
-          `is no section; ${
-            near === null
-              ? `sections are ${known
-                  .filter((one) => one !== 'proxy_plugins')
-                  .map((one) => `[${one}]`)
-                  .join(', ')}`
-              : `did you mean [${near}]?`
-          }`,
-        );
+        const near = nearest(key, sectionsToday);
+        const help = near === null ? `sections are ${sectionsToday.map((one) => `[${one}]`).join(', ')}` : `did you mean [${near}]?`;
+        report.error(place, key, `is no section; ${help}`);
       } else {
         // Pingap of April 2024 has its basic settings outside of any section.
         addEntries(singleOf(single, sections.topLevel, place), { [key]: value }, [], file, env, report);
       }
     }
   }
-  return { single, named };
+  return { single, named, isWhole };
 }
 
 /** The entries of a table as an item has them. */
@@ -142,11 +137,8 @@ async function parseFile(file: TextFile, report: Report): Promise<Readonly<Recor
     if (!(error instanceof TomlError)) throw error;
     // Only the first line of the message: the others quote the file, which may hold secrets.
     const what = error.message.split('\n')[0]!.replace(/^Invalid TOML document: /, '');
-    report.error(
-      null,
-      `${file.path}:${error.line}:${error.column}`,
-      `is no valid TOML: ${what}${/invalid value|numeric literal/.test(what) ? '; text stands in quotes' : ''}`,
-    );
+    const hint = /invalid value|numeric literal/.test(what) ? '; text stands in quotes' : '';
+    report.error({ file, path: [], position: { line: error.line, column: error.column } }, '', `is no valid TOML: ${what}${hint}`);
     return null;
   }
 }

@@ -50,6 +50,7 @@ test('a file can set everything of a hub', async () => {
   expect(settings).toEqual({
     secrets: ['not-very-secret-but-long-enough'],
     appPassword: 'pass word',
+    revokedFile: join(here, 'valid', 'revoked.txt'),
     host: '127.0.0.1',
     port: 9000,
     concurrent: 64,
@@ -194,7 +195,9 @@ test('the files of this folder use every key there is', () => {
     ['proxy.toml', proxyTable],
   ] as const) {
     const keys = new Set(
-      [...knownKeys(table)].filter(([, setting]) => !setting.endsWith('File') || setting === 'caFile').map(([, setting]) => setting),
+      [...knownKeys(table)]
+        .filter(([, setting]) => !setting.endsWith('File') || setting === 'caFile' || setting === 'revokedFile')
+        .map(([, setting]) => setting),
     );
     const written = new Set([...used(name)].map((key) => knownKeys(table).get(key)));
     expect(
