@@ -11,8 +11,10 @@ import type { AttemptWatch, Candidate, Captures, Upstream } from '../upstream/up
 import type { Proxy } from './handle.ts';
 import type { Anteroom } from './anteroom.ts';
 import type { Entry } from './journal.ts';
-import { REDISPATCHES } from './limits.ts';
+import { PLUGIN_MS, REDISPATCHES } from './limits.ts';
 import type { Load, Location, Match } from './location.ts';
+import type { Reply } from './plugin.ts';
+import type { PluginRun } from './plugin-run.ts';
 import { rescue, type Wish, wishOf } from './rescue.ts';
 import { serverTiming } from './server-timing.ts';
 import type { Site } from './site.ts';
@@ -25,6 +27,12 @@ interface Reclaimable {
 
 const NEVER = Number.POSITIVE_INFINITY;
 
+/** A plugin that wants to see so many bytes of the body. */
+interface Peek {
+  readonly bytes: number;
+  resolve(start: Uint8Array): void;
+}
+
 /** One request and its answer inside the core: the sink of its body, and whatever it takes until somebody answers it. */
 export class Exchange implements RequestSink, Waiter, Timed {
   readonly #proxy: Proxy;
@@ -33,7 +41,10 @@ export class Exchange implements RequestSink, Waiter, Timed {
   captures: Captures;
   /** Set before it waits or goes anywhere. */
   upstream: Upstream | null = null;
-  readonly reply: ReplySink;
+  /** The client's; behind the plugins of its location, where there are any. */
+  reply: ReplySink;
+  /** Null: its location has no plugins. */
+  run: PluginRun | null = null;
   readonly notes: Notes;
   #writer: Writer | null = null;
   #sink: RequestSink | null = null;
@@ -47,7 +58,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
   readonly entry: Entry | null;
 
   // While it waits.
-  readonly rank = 0;
+  rank = 0;
   readonly arrival: number;
   head: RequestHead | null = null;
   line: WaitingLine | null = null;
@@ -67,6 +78,10 @@ export class Exchange implements RequestSink, Waiter, Timed {
   inside: Anteroom | null = null;
   /** It counts among the requests of its location that run. */
   load: Load | null = null;
+  /** It waits for a plugin. */
+  #paused = false;
+  /** Plugins that want to see the beginning of the body. */
+  #peeks: Peek[] | null = null;
   /** Bytes of its body that may still come, where the location bounds them and its length was not told. */
   #bodyLeft = NEVER;
   due = NEVER;
@@ -104,6 +119,99 @@ export class Exchange implements RequestSink, Waiter, Timed {
   set writer(writer: Writer | null) {
     this.#writer = writer;
     if (this.#sink !== null) this.#sink.writer = writer;
+  }
+
+  /** Is it answered, or has its client left? */
+  get isOver(): boolean {
+    return this.#over;
+  }
+
+  /** Waits for a plugin, its body read up to a bound. */
+  pause(head: RequestHead): void {
+    this.#paused = true;
+    this.#hold(head);
+    this.run!.moved(this.head!);
+    this.#dueAt(Math.min(this.#timeoutDue(), this.#waitingSinceMs + PLUGIN_MS));
+    if (this.#peeks !== null) this.#readForPeeks(this.head!);
+  }
+
+  /** The plugins are done with it. */
+  resume(): void {
+    this.#paused = false;
+    this.due = this.#timeoutDue();
+    const head = this.head!;
+    if (!this.#blocked) this.#proxy.enter(this, head);
+    else
+      this.#look(() => {
+        if (!this.#over) this.#proxy.enter(this, head);
+      });
+  }
+
+  /** The first bytes of the body, at most so many; fewer when the body is shorter or memory bounds it. */
+  peek(bytes: number): Promise<Uint8Array> {
+    if (this.#complete || this.run!.request.head.bodiless || this.#over) return Promise.resolve(this.#start(bytes));
+    return new Promise((resolve) => {
+      (this.#peeks ??= []).push({ bytes: Math.min(bytes, this.site.waitingBytes), resolve });
+      if (this.#paused) this.#readForPeeks(this.head!);
+    });
+  }
+
+  #readForPeeks(head: RequestHead): void {
+    if (head.expectContinue) {
+      head.expectContinue = false;
+      this.reply.informational(ResponseHead.make(100, [], -1));
+    }
+    this.#tellPeeks(false);
+  }
+
+  /** `all`: no more is to be expected. */
+  #tellPeeks(all: boolean): void {
+    const peeks = this.#peeks!;
+    this.#peeks = null;
+    const later: Peek[] = [];
+    for (const peek of peeks) {
+      if (all || this.#complete || this.#blocked || this.#bodyBytes >= peek.bytes) peek.resolve(this.#start(peek.bytes));
+      else later.push(peek);
+    }
+    if (later.length > 0) this.#peeks = later;
+  }
+
+  #start(bytes: number): Uint8Array {
+    return Buffer.concat(this.#body ?? []).subarray(0, bytes);
+  }
+
+  /** Answers with a plugin's reply. */
+  answer(reply: Reply): void {
+    this.#over = true;
+    this.#paused = false;
+    this.#forgetBody();
+    this.head = null;
+    try {
+      this.run!.answer(reply);
+    } catch (error) {
+      // A field that is none, a status that is none.
+      this.site.defect(error);
+      this.fail(new Failure('internal', 'a plugin answered with what is no answer'));
+    }
+  }
+
+  /** @returns false when there is no upstream of that name */
+  useUpstream(name: string): boolean {
+    const other = this.site.upstream(name);
+    if (other === null) return false;
+    const bytes = this.#bodyBytes;
+    if (bytes > 0) this.#heldMore(-bytes);
+    this.upstream = other;
+    if (bytes > 0) this.#heldMore(bytes);
+    return true;
+  }
+
+  keepHead(head: RequestHead): RequestHead {
+    return this.#proxy.keep(head);
+  }
+
+  giveBackHead(copy: RequestHead): void {
+    this.#proxy.giveBack(copy);
   }
 
   /** Sends the request to whoever can take it, or lets it wait, or says why neither. */
@@ -249,23 +357,24 @@ export class Exchange implements RequestSink, Waiter, Timed {
     if (this.#over) return true;
     const { length } = chunk;
     const { queueRoom } = this.site;
-    const own = this.upstream!.queueRoom;
+    const own = this.upstream?.queueRoom;
     if (queueRoom.bytes + length > queueRoom.maxBytes || (own !== undefined && own.bytes + length > own.maxBytes)) {
       this.#leaveLine();
-      this.fail(new Failure('queue_full', 'the bodies of waiting requests fill the memory that they may use', 1));
+      this.fail(new Failure('queue_full', 'the bodies of waiting requests fill the memory that they may use', 1, own?.fullStatus));
       return true;
     }
     this.#body!.push(Buffer.from(chunk));
     this.#heldMore(length);
-    if (this.#outside === null && this.#bodyBytes < this.site.waitingBytes) return true;
-    this.#blocked = true;
-    return false;
+    const goesOn = this.#outside === null && this.#bodyBytes < this.site.waitingBytes;
+    if (!goesOn) this.#blocked = true;
+    if (this.#peeks !== null) this.#tellPeeks(false);
+    return goesOn;
   }
 
   #heldMore(bytes: number): void {
     this.#bodyBytes += bytes;
     this.site.queueRoom.bytes += bytes;
-    const own = this.upstream!.queueRoom;
+    const own = this.upstream?.queueRoom;
     if (own !== undefined) own.bytes += bytes;
   }
 
@@ -300,6 +409,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
     }
     this.#complete = true;
     this.#trailers = trailers;
+    if (this.#peeks !== null) this.#tellPeeks(true);
   }
 
   /** The client left, or its request turned out bad. */
@@ -319,6 +429,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
     this.#forgetBody();
     this.site.loop.sweeper.remove(this);
     this.#sink?.settled();
+    if (this.#peeks !== null) this.#tellPeeks(true);
     this.#proxy.finished(this);
   }
 
@@ -346,6 +457,9 @@ export class Exchange implements RequestSink, Waiter, Timed {
       this.notes.waitedMs += nowMs - this.#waitingSinceMs;
       const waited = `no slot became free within ${Math.round(this.notes.waitedMs)} ms`;
       this.fail(late ? new Failure('deadline', waited, 1) : new Failure('queue_timeout', waited, 1));
+    } else if (this.#paused) {
+      const late = timeoutMs > 0 && nowMs >= this.notes.startMs + timeoutMs;
+      this.fail(late ? new Failure('deadline', `no answer within ${timeoutMs} ms`) : new Failure('internal', 'a plugin took too long'));
     } else if (this.#attempt !== null) {
       const failure = new Failure('deadline', `no answer within ${timeoutMs} ms`);
       this.#attempt.giveUp(failure);
@@ -423,6 +537,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
   /** Answers with a failure. */
   fail(failure: Failure): void {
     this.#over = true;
+    this.#paused = false;
     this.#attempt = null;
     this.#forgetBody();
     this.head = null;

@@ -92,7 +92,7 @@ export class AgentSelection implements Upstream {
     this.#options = options;
     this.id = id;
     this.name = options.name;
-    this.queueRoom = { bytes: 0, maxBytes: options.queueBytes };
+    this.queueRoom = { bytes: 0, maxBytes: options.queueBytes, fullStatus: options.fullStatus };
     this.onAbort = options.onAbort;
     const { selector, balance } = options;
     const fixed = isFixed(selector);

@@ -46,7 +46,7 @@ export const agentUpstreamTable = {
   onAbort: setting<OnAbort | null>({
     kind: choice(['cancel', 'drain', 'drain_capped']),
     group: AGENTS,
-    help: "when a client leaves: stop its request, let it run, or let it run for the agent's drain timeout",
+    help: 'when a client leaves: how patient agents are with its request, at least; never less than their own --on-abort',
     fallback: null,
     fallbackText: 'as the agent was told (--on-abort)',
   }),

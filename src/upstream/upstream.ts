@@ -34,6 +34,8 @@ export interface QueueRoom {
   bytes: number;
   /** At most. */
   readonly maxBytes: number;
+  /** HTTP status for whoever does not fit. Absent: 503. */
+  readonly fullStatus?: number;
 }
 
 /** A named group of endpoints that can stand in for each other. */
