@@ -99,7 +99,7 @@ function weighed(accept: string): Wish {
     note(json, type.endsWith('+json') ? 2 : JSON_RANGES.indexOf(type), weight);
   }
   if (html.weight !== json.weight) return html.weight > json.weight ? 'html' : 'json';
-  return html.rank > json.rank ? 'html' : 'json';
+  return html.weight > 0 && html.rank > json.rank ? 'html' : 'json';
 }
 
 /** From the least particular on: the most particular range that fits counts. */
