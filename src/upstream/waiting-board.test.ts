@@ -1,0 +1,67 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { Session } from '../tunnel/session.ts';
+import type { Waiter } from './queue.ts';
+import { WaitingLine } from './queue.ts';
+import { type BoardMember, WaitingBoard } from './waiting-board.ts';
+
+let nowMs = 0;
+const clock = { now: () => nowMs, wall: () => nowMs };
+
+beforeEach(() => {
+  nowMs = 1_000;
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** Lets time pass, ms by ms. */
+function pass(ms: number): void {
+  for (let i = 0; i < ms; i++) {
+    nowMs++;
+    vi.advanceTimersByTime(1);
+  }
+}
+
+function waiter(): Waiter {
+  return {
+    rank: 0,
+    arrival: 0,
+    notes: { startMs: nowMs },
+    head: null,
+    line: null,
+    before: null,
+    behind: null,
+    granted: () => true,
+  } as unknown as Waiter;
+}
+
+test('several agents hear how many wait more rarely than one would, but of none that waits any more at once', () => {
+  const board = new WaitingBoard(clock);
+  const line = new WaitingLine();
+  const told: [atMs: number, count: number][] = [];
+  const members = Array.from({ length: 5 }, (_, i): BoardMember => {
+    const session = { tellWaiting: (count: number) => void (i === 0 && told.push([nowMs, count])) } as unknown as Session;
+    return { session, lanes: [{ line }], own: null };
+  });
+  for (const member of members) board.add(member);
+  pass(100);
+  told.length = 0;
+  // A new one every millisecond, for half a second.
+  for (let i = 0; i < 500; i++) {
+    line.add(waiter());
+    board.changed();
+    pass(1);
+  }
+  const increasing = told.filter(([, count]) => count > 0);
+  expect(increasing.length).toBeGreaterThan(10);
+  expect(increasing.length).toBeLessThanOrEqual(500 / 25 + 1);
+  pass(30);
+  expect(told.at(-1)![1]).toBe(500);
+  told.length = 0;
+  while (line.first !== null) line.remove(line.first);
+  board.changed();
+  const emptyMs = nowMs;
+  pass(6);
+  expect(told.map(([atMs, count]) => [atMs - emptyMs <= 6, count])).toEqual([[true, 0]]);
+});
