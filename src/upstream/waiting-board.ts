@@ -16,7 +16,7 @@ export interface BoardMember {
 const LISTENERS = 16;
 /**
  * Each listener hears how many wait in its turn, so that several of them cost no more frames than one (five agents and eight hubs: 6.4 frames per
- * request before, 4.7 now), but of none that waits any more at once: it would keep slots for nobody. At most so many times rarer than that.
+ * request before, 4.8 now), but of none that waits any more at once: it would keep slots for nobody. At most so many times rarer than that.
  */
 const RARER = 8;
 
