@@ -126,6 +126,7 @@ export class Front {
       attempts: ATTEMPTS,
       retryWindowMs: 0,
       tellsTiming: false,
+      plugins: null,
       edits: null,
       replyEdits: null,
     };
@@ -137,6 +138,7 @@ export class Front {
       trusts: (address) => settings.trustedProxies.has(address),
       guards: [pressure.guard, ...parts.guards],
       find: () => everything,
+      upstream: () => null,
       nowhere: location,
       missing: () => {
         throw new Error('everything belongs to the one location');

@@ -42,6 +42,7 @@ export function makeLocation({ name, settings, rule }: LocationItem, around: Sur
     attempts: settings.maxRetries === null ? ATTEMPTS : settings.maxRetries + 1,
     retryWindowMs: settings.maxRetryWindow ?? 0,
     tellsTiming: around.tellsTiming,
+    plugins: null,
     edits: editsOf(settings, rule.captures, around),
     replyEdits: compileReplyEdits(replyEditSettings(settings), around.env),
   };

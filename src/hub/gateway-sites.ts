@@ -104,6 +104,7 @@ async function makeSite(server: ServerSettings, settings: GatewaySettings, aroun
     trusts: (address) => server.trustedProxies.has(address),
     guards: [pressure.guard, takeOutOurs],
     find: metrics === null ? find : (head) => (head.path === metricsPath ? metrics : router.find(head)),
+    upstream: around.upstream,
     nowhere: NOWHERE,
     missing: () => new Failure('no_location', 'nothing is served at this host and path', 0, noMatchStatus),
     anteroom: null,
@@ -128,6 +129,7 @@ const NOWHERE: Location = {
   attempts: 1,
   retryWindowMs: 0,
   tellsTiming: false,
+  plugins: null,
   edits: null,
   replyEdits: null,
 };

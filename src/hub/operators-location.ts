@@ -21,6 +21,7 @@ export function operatorsLocation({ metrics }: House): Location {
     attempts: 1,
     retryWindowMs: 0,
     tellsTiming: false,
+    plugins: null,
     edits: null,
     replyEdits: null,
   };

@@ -7,6 +7,8 @@ import type { RequestHead } from '../http/head.ts';
 import { Exchange } from './exchange.ts';
 import { RETRIES_AT_START, RETRIES_SAVED, RETRY_SHARE, SPARE_HEADS } from './limits.ts';
 import type { Location, Match } from './location.ts';
+import type { PluginChain } from './plugin-chain.ts';
+import { PluginRun } from './plugin-run.ts';
 import type { Site } from './site.ts';
 
 /** The core: finds somebody to answer each request, and sees to it that each is answered exactly once. Servers reach it through a Door. */
@@ -36,17 +38,39 @@ export class Proxy {
       exchange.fail(why);
       return exchange;
     }
-    // 3. Is there room inside?
-    const { anteroom } = site;
+    // 3. What do its plugins say?
+    const { plugins } = match.value;
+    if (plugins !== null && !this.#goesPast(plugins, exchange, head, reply)) return exchange;
+    this.enter(exchange, head);
+    return exchange;
+  }
+
+  /** @returns false when it is answered already, or waits for a plugin */
+  #goesPast(plugins: PluginChain, exchange: Exchange, head: RequestHead, reply: ReplySink): boolean {
+    const run = new PluginRun(plugins, exchange, head, reply);
+    exchange.run = run;
+    exchange.reply = run;
+    const outcome = run.begin(() => exchange.resume());
+    if (outcome === 'waits') exchange.pause(head);
+    return outcome === 'go';
+  }
+
+  /** Lets a request in that nothing speaks against. */
+  enter(exchange: Exchange, head: RequestHead): void {
+    if (exchange.upstream === null) {
+      exchange.fail(new Failure('no_location', 'there is no upstream for this address'));
+      return;
+    }
+    // 4. Is there room inside?
+    const { anteroom } = exchange.site;
     if (anteroom !== null && !anteroom.enter()) {
       if (anteroom.wait(exchange)) exchange.waitOutside(head, anteroom);
       else exchange.fail(new Failure('queue_full', `${anteroom.waiting} requests wait already`, 1));
-      return exchange;
+      return;
     }
     exchange.inside = anteroom;
-    // 4. To an endpoint, or into the queue; from there on the exchange runs by itself.
+    // 5. To an endpoint, or into the queue; from there on the exchange runs by itself.
     exchange.proceed(head);
-    return exchange;
   }
 
   #admit(exchange: Exchange, { value: location, captures }: Match<Location>, head: RequestHead, notes: Notes): Failure | null {
@@ -66,7 +90,7 @@ export class Proxy {
       exchange.entry?.changed(head);
     }
     exchange.upstream = location.upstream ?? location.choose?.(exchange.captures) ?? null;
-    return exchange.upstream === null ? new Failure('no_location', 'there is no upstream for this address') : null;
+    return null;
   }
 
   /** The last byte of an answer is with the kernel, or the exchange died. Once per exchange. */
@@ -76,8 +100,9 @@ export class Proxy {
     const status = notes.failure !== null && (notes.status === 0 || notes.failure.status === 499) ? notes.failure.status : notes.status;
     site.metrics.inFlight--;
     site.metrics.finished(notes, status, now);
-    if (notes.failure === null && notes.dispatchedMs > 0) exchange.upstream!.served?.(now - notes.dispatchedMs);
+    if (notes.failure === null && notes.dispatchedMs > 0) exchange.upstream?.served?.(now - notes.dispatchedMs);
     exchange.entry?.finished(status, now, exchange.location.name, exchange.upstream?.name ?? '');
+    exchange.run?.finished();
     if (exchange.load !== null) exchange.load.running--;
     exchange.inside?.exit();
   }

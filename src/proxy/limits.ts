@@ -11,3 +11,5 @@ export const RETRIES_SAVED = 100;
 export const RETRIES_AT_START = 10;
 /** Copies of heads kept for requests that will wait: some 3 KiB each. */
 export const SPARE_HEADS = 256;
+/** How long a plugin may make a request wait, ms. Longer than any that asks somebody else should. */
+export const PLUGIN_MS = 30_000;

@@ -2,6 +2,7 @@ import type { Notes } from '../http/exchange.ts';
 import type { Failure } from '../http/failure.ts';
 import type { RequestHead, ResponseHead } from '../http/head.ts';
 import type { Captures, Upstream } from '../upstream/upstream.ts';
+import type { PluginChain } from './plugin-chain.ts';
 
 /** Requests of a location that run now, and how many may. It outlives reloads. */
 export class Load {
@@ -54,6 +55,8 @@ export interface Location {
   readonly tellsTiming: boolean;
   /** What is changed of a request before it goes out; null = nothing. */
   readonly edits: RequestEdits | null;
+  /** In their order; null = none. */
+  readonly plugins: PluginChain | null;
   /** What is changed of the head of an answer; null = nothing. */
   readonly replyEdits: ReplyEdits | null;
 }

@@ -1,7 +1,7 @@
 import type { Loop } from '../std/loop.ts';
 import type { Failure } from '../http/failure.ts';
 import type { RequestHead } from '../http/head.ts';
-import type { QueueRoom } from '../upstream/upstream.ts';
+import type { QueueRoom, Upstream } from '../upstream/upstream.ts';
 import type { Anteroom } from './anteroom.ts';
 import type { ErrorPages } from './error-pages.ts';
 import type { Journal } from './journal.ts';
@@ -22,6 +22,8 @@ export interface Site {
   readonly guards: readonly Guard[];
   /** The location that a request belongs to; null when there is none. */
   find(head: RequestHead): Match<Location> | null;
+  /** The upstream of that name; null when there is none. For plugins that choose. */
+  upstream(name: string): Upstream | null;
   /** Stands for a location where none was found. */
   readonly nowhere: Location;
   /** What is said when none was found. */

@@ -1,14 +1,13 @@
 import { once } from 'node:events';
 import http from 'node:http';
-import net from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { expect, test } from 'vitest';
-import { WebSocket, WebSocketServer } from 'ws';
 import { startGatewayOf } from '../kit/gateway.ts';
 import { kit, metric } from '../kit/kit.ts';
 
 const made = kit();
-const { startOrigin, later } = made;
+const { startOrigin, rawClient, later } = made;
 
 const CLIENTS = 200;
 const DOWNLOAD_BYTES = 8 * 1024 * 1024;
@@ -62,10 +61,18 @@ test('[fault 13] [fault 14] [fault 15] reloads under load: nobody notices, downl
     response.write(Buffer.alloc(DOWNLOAD_BYTES / 2, 1));
     rest = () => response.end(Buffer.alloc(DOWNLOAD_BYTES / 2, 2));
   });
-  const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1' });
-  sockets.on('connection', (socket) => socket.on('message', (message) => socket.send(`echo ${String(message)}`)));
+  const sockets = http.createServer();
+  sockets.on('upgrade', (_request, socket) => {
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+    socket.on('error', () => {});
+    socket.on('data', (bytes: Buffer) => socket.write(`echo ${bytes.toString()}`));
+  });
+  sockets.listen(0, '127.0.0.1');
   await once(sockets, 'listening');
-  later(() => sockets.close());
+  later(() => {
+    sockets.close();
+    sockets.closeAllConnections();
+  });
   const text = (api: string, upstream: string, more = ''): string => `[servers.main]
 addr = "127.0.0.1:0"
 locations = ["api", "slow", "socket"${more === '' ? '' : ', "more"'}]
@@ -86,14 +93,15 @@ addrs = ["127.0.0.1:${two.port}", "127.0.0.1:${one.port} 2"]
 [upstreams.slow]
 addrs = ["127.0.0.1:${slow.port}"]
 [upstreams.socket]
-addrs = ["127.0.0.1:${(sockets.address() as net.AddressInfo).port}"]
+addrs = ["127.0.0.1:${(sockets.address() as AddressInfo).port}"]
 ${more}`;
   const first = text('path = "/api"', 'one');
   const gateway = await startGatewayOf(made, first);
   const port = gateway.port();
 
-  const socket = new WebSocket(`ws://127.0.0.1:${port}/socket`);
-  await once(socket, 'open');
+  const socket = await rawClient({ port });
+  socket.send('GET /socket HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+  await socket.until(() => socket.text.endsWith('\r\n\r\n'));
   const events = await new Promise<http.IncomingMessage>((resolve) => http.get({ port, host: '127.0.0.1', path: '/events' }, resolve));
   let heard = '';
   events.on('data', (piece: Buffer) => (heard += piece.toString()));
@@ -117,7 +125,8 @@ ${more}`;
     // Each is in use for a while.
     while (tally.right < before + CLIENTS && tally.wrong.length === 0) await new Promise((resolve) => setImmediate(resolve));
     socket.send('x');
-    await once(socket, 'message');
+    const { heardBytes } = socket;
+    await socket.until(() => socket.heardBytes > heardBytes || socket.text.endsWith('echo x'));
     event();
   }
   over = true;
@@ -131,9 +140,7 @@ ${more}`;
   expect(bytes).toBe(DOWNLOAD_BYTES);
   expect(heard.split('tick').length - 1).toBe(2 * reloads.length + 2);
   socket.send('last');
-  const [answer] = (await once(socket, 'message')) as [Buffer];
-  expect(answer.toString()).toBe('echo last');
-  socket.terminate();
+  await socket.until(() => socket.text.endsWith('echo last'));
   events.destroy();
   expect(await metric(gateway, 'windlass_config_reloads_total{result="failure"}')).toBe(4);
   expect(await metric(gateway, 'windlass_config_reloads_total{result="success"}')).toBe(11);

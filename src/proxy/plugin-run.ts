@@ -1,0 +1,326 @@
+// HOT: one PluginRun per request of a location with plugins.
+import { Buffer } from 'node:buffer';
+import type { BodySink, ReplySink, Writer } from '../http/exchange.ts';
+import { Failure } from '../http/failure.ts';
+import { type HeaderList, NO_BODY, type RequestHead, ResponseHead, UNKNOWN_LENGTH } from '../http/head.ts';
+import type { Exchange } from './exchange.ts';
+import type { BodySource, PluginExchange, PluginNotes, QueueLabel, Reply, Slot, Verdict } from './plugin.ts';
+import type { PluginChain } from './plugin-chain.ts';
+import { RequestView, ResponseView } from './plugin-views.ts';
+import { TransformSink } from './transform-sink.ts';
+
+/** What the phases before an endpoint is chosen came to. */
+export type Outcome = 'go' | 'answered' | 'waits';
+
+/** The way of one exchange through the plugins of its location: what they see of it, and the sink that every answer to it passes, whoever gives it. */
+export class PluginRun implements PluginExchange, ReplySink {
+  readonly #chain: PluginChain;
+  readonly #exchange: Exchange;
+  /** The client's. */
+  readonly #reply: ReplySink;
+  readonly request: RequestView;
+  response: ResponseView | null = null;
+  /** Plugins whose request phase has run, from the first: only those see the answer. */
+  #entered = 0;
+  #slots: Map<Slot<unknown>, unknown> | null = null;
+  #writer: Writer | null = null;
+  /** Where the answer's body goes: the first transformer, or the client. */
+  #body: BodySink;
+  #links: TransformSink[] | null = null;
+  #source: BodySource | null = null;
+  /** A copy of the head for the phases after the request has gone. */
+  #copy: RequestHead | null = null;
+  #isBroken = false;
+  #isOver = false;
+  #informed: PluginNotes | null = null;
+
+  constructor(chain: PluginChain, exchange: Exchange, head: RequestHead, reply: ReplySink) {
+    this.#chain = chain;
+    this.#exchange = exchange;
+    this.#reply = reply;
+    this.#body = reply;
+    this.request = new RequestView(head, (bytes) => exchange.peek(bytes));
+    for (const plugin of chain.plugins) plugin.enter();
+  }
+
+  /** Runs the phases before an endpoint is chosen. When one of them makes a promise, `go` or nothing is called later; the head is the exchange's by then. */
+  begin(go: () => void): Outcome {
+    return this.#steps(0, go);
+  }
+
+  #steps(from: number, go: () => void): Outcome {
+    const { request, upstream, plugins } = this.#chain;
+    const count = request.length + upstream.length;
+    for (let step = from; step < count; step++) {
+      const isRequest = step < request.length;
+      const place = isRequest ? request[step]! : upstream[step - request.length]!;
+      const hosted = plugins[place]!;
+      let verdict: Verdict | Promise<Verdict>;
+      try {
+        verdict = isRequest ? hosted.plugin.request!(this) : hosted.plugin.upstream!(this);
+      } catch (error) {
+        this.#entered = isRequest ? place : plugins.length;
+        hosted.failed(error);
+        this.#exchange.fail(new Failure('internal', `plugin ${hosted.name} failed`));
+        return 'answered';
+      }
+      if (verdict === undefined) continue;
+      if (verdict instanceof Promise) {
+        this.#await(verdict, step, place, go);
+        return 'waits';
+      }
+      this.#entered = isRequest ? place + 1 : plugins.length;
+      this.#exchange.answer(verdict);
+      return 'answered';
+    }
+    this.#entered = plugins.length;
+    this.#keepHead();
+    return 'go';
+  }
+
+  #await(verdict: Promise<Verdict>, step: number, place: number, go: () => void): void {
+    const isRequest = step < this.#chain.request.length;
+    const hosted = this.#chain.plugins[place]!;
+    verdict.then(
+      (reply) => {
+        if (this.#exchange.isOver) return;
+        if (reply === undefined) {
+          if (this.#steps(step + 1, go) === 'go') go();
+          return;
+        }
+        this.#entered = isRequest ? place + 1 : this.#chain.plugins.length;
+        this.#exchange.answer(reply);
+      },
+      (error: unknown) => {
+        hosted.failed(error);
+        if (this.#exchange.isOver) return;
+        this.#entered = isRequest ? place : this.#chain.plugins.length;
+        this.#exchange.fail(new Failure('internal', `plugin ${hosted.name} failed`));
+      },
+    );
+  }
+
+  /** The head of a request that waits for a plugin is a copy from now on. */
+  moved(head: RequestHead): void {
+    this.request.head = head;
+  }
+
+  /** Heads are scratch, and the later phases want to read what was asked. */
+  #keepHead(): void {
+    const { response, log } = this.#chain;
+    if (response.length === 0 && log.length === 0) return;
+    this.#copy = this.#exchange.keepHead(this.request.head);
+    this.request.head = this.#copy;
+  }
+
+  /** Answers with a plugin's own reply. */
+  answer({ status, headers = [], body = null }: Reply): void {
+    const bytes = typeof body === 'string' ? Buffer.from(body, 'utf8') : body instanceof Uint8Array ? body : null;
+    const source = body === null || bytes !== null ? null : (body as BodySource);
+    const length =
+      bytes !== null ? bytes.length : source === null ? (status === 204 || status === 304 ? NO_BODY : 0) : (source.length ?? UNKNOWN_LENGTH);
+    const isHead = this.request.method === 'HEAD';
+    this.head(ResponseHead.make(status, headers, length));
+    if (this.#isBroken) return;
+    if (source === null || isHead) {
+      source?.abort();
+      if (bytes !== null && bytes.length > 0 && !isHead) this.write(bytes);
+      this.end();
+      return;
+    }
+    this.#source = source;
+    this.writer = source;
+    source.start({
+      write: (chunk) => this.write(chunk),
+      end: (trailers) => {
+        this.#source = null;
+        this.end(trailers);
+      },
+      abort: (failure) => {
+        this.#source = null;
+        this.abort(failure);
+      },
+    });
+  }
+
+  // The way of the answer.
+
+  get writer(): Writer | null {
+    return this.#writer;
+  }
+
+  set writer(writer: Writer | null) {
+    this.#writer = writer;
+    this.#body.writer = writer;
+  }
+
+  informational(head: ResponseHead): void {
+    this.#reply.informational(head);
+  }
+
+  head(head: ResponseHead): void {
+    const { response, plugins } = this.#chain;
+    const view = new ResponseView(head, this.request.method === 'HEAD');
+    this.response = view;
+    for (let i = 0; i < response.length; i++) {
+      const place = response[i]!;
+      if (place >= this.#entered) continue;
+      const hosted = plugins[place]!;
+      try {
+        hosted.plugin.response!(this);
+      } catch (error) {
+        hosted.failed(error);
+        this.#break(new Failure('internal', `plugin ${hosted.name} failed`));
+        return;
+      }
+    }
+    const { transformers } = view;
+    if (transformers.length > 0 && head.status !== 101) {
+      let next: BodySink = this.#reply;
+      this.#links = [];
+      // Who asked first stands nearest to where the body comes from.
+      for (let i = transformers.length - 1; i >= 0; i--) {
+        const link = new TransformSink(transformers[i]!, next, (error) => this.#exchange.site.defect(error));
+        this.#links.push(link);
+        next = link;
+      }
+      this.#body = next;
+      next.writer = this.#writer;
+    }
+    this.#reply.head(head);
+  }
+
+  /** A response phase failed before the head was out: what the client gets must not be what the plugin was there to change. */
+  #break(failure: Failure): void {
+    this.#isBroken = true;
+    const exchange = this.#exchange;
+    exchange.notes.failure = failure;
+    const body = Buffer.from(
+      `${JSON.stringify({ type: 'about:blank', title: 'Internal Server Error', status: 500, code: failure.code, detail: failure.detail })}\n`,
+    );
+    this.#reply.head(ResponseHead.make(500, ['Content-Type', 'application/problem+json', 'Cache-Control', 'no-store'], body.length));
+    this.#reply.write(body);
+    this.#reply.end();
+  }
+
+  write(chunk: Uint8Array): boolean {
+    return this.#isBroken ? true : this.#body.write(chunk);
+  }
+
+  end(trailers?: HeaderList): void {
+    if (!this.#isBroken) this.#body.end(trailers);
+  }
+
+  abort(failure: Failure): void {
+    if (!this.#isBroken) this.#body.abort(failure);
+  }
+
+  settled(): void {}
+
+  /** Everything is over: the log phases run, and what is held is given back. Once. */
+  finished(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#source?.abort();
+    if (this.#links !== null) for (const link of this.#links) link.close();
+    const { log, plugins } = this.#chain;
+    for (const place of log) {
+      const hosted = plugins[place]!;
+      try {
+        hosted.plugin.log!(this);
+      } catch (error) {
+        hosted.failed(error);
+      }
+    }
+    for (const plugin of plugins) plugin.leave();
+    if (this.#copy !== null) this.#exchange.giveBackHead(this.#copy);
+  }
+
+  // What plugins see.
+
+  get client(): string {
+    return this.request.head.client;
+  }
+
+  get location(): string {
+    return this.#exchange.location.name;
+  }
+
+  capture(name: string): string {
+    return this.#exchange.captures?.get(name) ?? '';
+  }
+
+  get<T>(slot: Slot<T>): T | undefined {
+    return this.#slots?.get(slot) as T | undefined;
+  }
+
+  set<T>(slot: Slot<T>, value: T): void {
+    this.#slots ??= new Map();
+    this.#slots.set(slot, value);
+  }
+
+  useUpstream(name: string): boolean {
+    return this.#exchange.useUpstream(name);
+  }
+
+  get upstream(): string {
+    return this.#exchange.upstream?.name ?? '';
+  }
+
+  label({ rank }: QueueLabel): void {
+    this.#exchange.rank = rank;
+  }
+
+  get notes(): PluginNotes {
+    return (this.#informed ??= new NotesView(this.#exchange));
+  }
+}
+
+class NotesView implements PluginNotes {
+  readonly #exchange: Exchange;
+
+  constructor(exchange: Exchange) {
+    this.#exchange = exchange;
+  }
+
+  get startMs(): number {
+    return this.#exchange.notes.startMs;
+  }
+
+  get firstByteMs(): number {
+    return this.#exchange.notes.firstByteMs;
+  }
+
+  get status(): number {
+    const { status, failure } = this.#exchange.notes;
+    return failure !== null && (status === 0 || failure.status === 499) ? failure.status : status;
+  }
+
+  get requestBytes(): number {
+    return this.#exchange.notes.requestBytes;
+  }
+
+  get replyBytes(): number {
+    return this.#exchange.notes.replyBytes;
+  }
+
+  get endpoint(): string {
+    return this.#exchange.notes.endpoint;
+  }
+
+  get agent(): string {
+    return this.#exchange.notes.agent;
+  }
+
+  get attempts(): number {
+    return this.#exchange.notes.attempts;
+  }
+
+  get waitedMs(): number {
+    return this.#exchange.notes.waitedMs;
+  }
+
+  get failure(): string {
+    return this.#exchange.notes.failure?.code ?? '';
+  }
+}

@@ -1,0 +1,148 @@
+import { type Head, NO_BODY, type RequestHead, type ResponseHead, UNKNOWN_LENGTH } from '../http/head.ts';
+import { idOfName } from '../http/names.ts';
+import type { BodyTransformer, PluginFields, PluginRequest, PluginResponse } from './plugin.ts';
+
+const TARGET = /^\/[\x21-\x7e\x80-\xff]*$/;
+
+/** A head as plugins see it. */
+class Fields<H extends Head> implements PluginFields {
+  /** @internal Changes when the request is held. */
+  head: H;
+
+  constructor(head: H) {
+    this.head = head;
+  }
+
+  header(name: string): string | undefined {
+    const { head } = this;
+    const lower = name.toLowerCase();
+    // Most requests have none of the fields that are asked for.
+    if (head.tail === '') {
+      const id = idOfName(lower);
+      if (id !== 0 && !head.has(id)) return undefined;
+    }
+    return head.get(lower);
+  }
+
+  headers(): Iterable<readonly [name: string, value: string]> {
+    const pairs: [string, string][] = [];
+    this.head.each((name, value) => pairs.push([name, value]));
+    return pairs;
+  }
+
+  setHeader(name: string, value: string): void {
+    this.head.set(name, value);
+  }
+
+  addHeader(name: string, value: string): void {
+    this.head.add(name, value);
+  }
+
+  removeHeader(name: string): void {
+    this.head.removeName(name.toLowerCase());
+  }
+}
+
+export class RequestView extends Fields<RequestHead> implements PluginRequest {
+  readonly #peek: (bytes: number) => Promise<Uint8Array>;
+
+  constructor(head: RequestHead, peek: (bytes: number) => Promise<Uint8Array>) {
+    super(head);
+    this.#peek = peek;
+  }
+
+  get method(): string {
+    return this.head.method;
+  }
+
+  get host(): string {
+    return this.head.authority;
+  }
+
+  get scheme(): 'http' | 'https' {
+    return this.head.peer.scheme;
+  }
+
+  get target(): string {
+    return this.head.target;
+  }
+
+  get path(): string {
+    return this.head.path;
+  }
+
+  get query(): string {
+    const { target } = this.head;
+    const at = target.indexOf('?');
+    return at < 0 ? '' : target.slice(at + 1);
+  }
+
+  setTarget(target: string): void {
+    if (!TARGET.test(target)) throw new RangeError(`not a target: ${JSON.stringify(target.slice(0, 80))}`);
+    this.head.newTarget = target;
+  }
+
+  cookie(name: string): string | undefined {
+    const cookies = this.header('cookie');
+    if (cookies === undefined) return undefined;
+    for (const pair of cookies.split(/[;,]/)) {
+      const at = pair.indexOf('=');
+      if (at > 0 && pair.slice(0, at).trim() === name) return pair.slice(at + 1).trim();
+    }
+    return undefined;
+  }
+
+  parameter(name: string): string | undefined {
+    const { query } = this;
+    return query === '' ? undefined : (new URLSearchParams(query).get(name) ?? undefined);
+  }
+
+  get upgrade(): string {
+    return this.head.upgrade;
+  }
+
+  get length(): number | null {
+    const { length } = this.head;
+    return this.head.bodiless ? 0 : length < 0 ? null : length;
+  }
+
+  peek(bytes: number): Promise<Uint8Array> {
+    return this.#peek(bytes);
+  }
+}
+
+export class ResponseView extends Fields<ResponseHead> implements PluginResponse {
+  readonly #isHead: boolean;
+  /** Those that were asked for, in order. */
+  readonly transformers: BodyTransformer[] = [];
+
+  constructor(head: ResponseHead, isHead: boolean) {
+    super(head);
+    this.#isHead = isHead;
+  }
+
+  get status(): number {
+    return this.head.status;
+  }
+
+  setStatus(status: number): void {
+    if (!Number.isInteger(status) || status < 200 || status > 599 || this.head.status === 101) throw new RangeError(`not a status to set: ${status}`);
+    this.head.status = status;
+  }
+
+  get length(): number | null {
+    const { length } = this.head;
+    return this.bodiless ? 0 : length < 0 ? null : length;
+  }
+
+  get bodiless(): boolean {
+    const { status, length } = this.head;
+    return this.#isHead || status === 204 || status === 304 || status === 101 || length === 0 || length === NO_BODY;
+  }
+
+  transform(transformer: BodyTransformer, length?: number): void {
+    if (!this.#isHead && this.bodiless) return;
+    this.head.setLength(length ?? UNKNOWN_LENGTH);
+    if (!this.#isHead) this.transformers.push(transformer);
+  }
+}

@@ -1,0 +1,196 @@
+import type { Clock } from '../std/clock.ts';
+import type { Log } from '../observe/log.ts';
+import type { Registry } from '../observe/metrics.ts';
+import type { Table, Values } from '../schema/setting.ts';
+import type { Failure } from '../http/failure.ts';
+import type { HeaderList } from '../http/head.ts';
+
+/** Everything that is not forwarding: looks at requests and answers of the locations that name it. Declared by its settings, made once per section of the file. */
+export interface PluginDefinition<T extends Table = Table> {
+  /** Its category in the file: lower case with underscores. */
+  readonly name: string;
+  /** One line for the reference. */
+  readonly summary: string;
+  readonly settings: T;
+  /** Compiles the settings. @throws Wrong when they do not fit together: then the configuration is refused */
+  create(settings: Values<T>, context: PluginContext): Plugin | Promise<Plugin>;
+}
+
+/** What a plugin is made with. */
+export interface PluginContext {
+  /** Its name in the file. */
+  readonly name: string;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** Families are shared by all plugins of a category: use a label `plugin` with the name. */
+  readonly metrics: Registry;
+}
+
+/** A plugin at work. A phase that is absent costs nothing. */
+export interface Plugin {
+  /** Before anything is sent on, upgrades included. A reply answers at once; a throw is a 500: nothing gets past a plugin that fails. */
+  request?(exchange: PluginExchange): Verdict | Promise<Verdict>;
+  /** Only for requests that go to an upstream (not for answers from a cache), after all request phases. */
+  upstream?(exchange: PluginExchange): Verdict | Promise<Verdict>;
+  /** The head of the answer, whoever gives it: it may be changed, and `transform()` asks for the body. */
+  response?(exchange: PluginExchange): void;
+  /** Everything is over: status, bytes and times are in `notes`. */
+  log?(exchange: PluginExchange): void;
+  /** The configuration has it no more, and its last exchange has ended. */
+  close?(): void | Promise<void>;
+}
+
+/** Nothing: go on. A reply: answer with it. */
+export type Verdict = Reply | undefined | void;
+
+/** Lets the compiler find the settings' type. */
+export function definePlugin<const T extends Table>(of: PluginDefinition<T>): PluginDefinition<T> {
+  return of;
+}
+
+/** An answer of a plugin's own. */
+export interface Reply {
+  readonly status: number;
+  /** Name, value, name, value … Content-Length is ours to write. */
+  readonly headers?: HeaderList;
+  readonly body?: string | Uint8Array | BodySource | null;
+}
+
+/** A body that is not there all at once. */
+export interface BodySource {
+  /** Bytes; null = only its end will tell. */
+  readonly length: number | null;
+  /** Once: write until `out.write` says false, and go on at drained(); then `out.end()`. */
+  start(out: BodyOut): void;
+  drained(): void;
+  /** Nobody wants the rest. */
+  abort(): void;
+}
+
+/** Where a body goes. */
+export interface BodyOut {
+  /** The chunk is taken; false asks to stop until drained(). The bytes may be changed again when this has returned. */
+  write(chunk: Uint8Array): boolean;
+  end(trailers?: HeaderList): void;
+  /** What was promised cannot be kept: the client sees a broken connection, never a short body that looks whole. */
+  abort(failure: Failure): void;
+}
+
+/** Changes a body as it passes, with bounded memory. */
+export interface BodyTransformer {
+  /**
+   * A chunk came; it is valid until this returns. False asks for no more until `out.ready()`; what `out.write` says is looked after by the core.
+   */
+  write(chunk: Uint8Array, out: TransformOut): boolean | void;
+  /** The body is complete: write what is left and call `out.end()`, now or later. */
+  end(out: TransformOut, trailers?: HeaderList): void;
+  /** There is room again, after `out.full`. */
+  drained?(out: TransformOut): void;
+  /** It is over, whole or broken off: once, also after end(). */
+  close?(): void;
+}
+
+export interface TransformOut extends BodyOut {
+  /** More may come, after a write() that said false. */
+  ready(): void;
+  /** Has nobody room for more? What is made anyway is held in memory. */
+  readonly full: boolean;
+}
+
+/** A typed place on an exchange for what one plugin, or several, want to keep there. */
+export interface Slot<T> {
+  readonly name: string;
+  /** Only for the compiler. */
+  readonly type?: T;
+}
+
+export function slot<T>(name: string): Slot<T> {
+  return { name };
+}
+
+/** One request and its answer, as plugins see it. */
+export interface PluginExchange {
+  readonly request: PluginRequest;
+  /** The answer's head: in phases response and log; null before, and where there was none. */
+  readonly response: PluginResponse | null;
+  /** Address of the client, behind trusted proxies. */
+  readonly client: string;
+  readonly location: string;
+  /** What location patterns captured, by name or number; '' when nothing. */
+  capture(name: string): string;
+  get<T>(slot: Slot<T>): T | undefined;
+  set<T>(slot: Slot<T>, value: T): void;
+  /** Sends it elsewhere, in phase request. @returns false when there is no upstream of that name */
+  useUpstream(name: string): boolean;
+  /** Name of the upstream that it goes to; '' = none yet. */
+  readonly upstream: string;
+  /** Where it waits among others, in phase request: lower ranks are served first; requests with the same key share. */
+  label(label: QueueLabel): void;
+  /** Times (monotonic ms) and numbers, filled on the way. */
+  readonly notes: PluginNotes;
+}
+
+/** How a request waits for a slot. */
+export interface QueueLabel {
+  /** Class: lower is served first. 0 without a label. */
+  readonly rank: number;
+}
+
+export interface PluginNotes {
+  readonly startMs: number;
+  readonly firstByteMs: number;
+  readonly status: number;
+  readonly requestBytes: number;
+  readonly replyBytes: number;
+  readonly endpoint: string;
+  readonly agent: string;
+  readonly attempts: number;
+  readonly waitedMs: number;
+  /** Code of the failure; '' when it went well. */
+  readonly failure: string;
+}
+
+/** Fields of a message. Names in any case; values of a name that came several times are joined with ', '. */
+export interface PluginFields {
+  header(name: string): string | undefined;
+  headers(): Iterable<readonly [name: string, value: string]>;
+  /** @throws RangeError for what cannot stand in a field line */
+  setHeader(name: string, value: string): void;
+  addHeader(name: string, value: string): void;
+  removeHeader(name: string): void;
+}
+
+export interface PluginRequest extends PluginFields {
+  readonly method: string;
+  /** Host and port as the client wrote them. */
+  readonly host: string;
+  readonly scheme: 'http' | 'https';
+  /** Path and query as they go on. */
+  readonly target: string;
+  readonly path: string;
+  /** Without the question mark; '' when there is none. */
+  readonly query: string;
+  /** Another path and query from now on. @throws RangeError unless it begins with / and has no space or control characters */
+  setTarget(target: string): void;
+  /** The first cookie of that name. */
+  cookie(name: string): string | undefined;
+  /** The first query parameter of that name, decoded. */
+  parameter(name: string): string | undefined;
+  /** The protocol it asks to be upgraded to; '' = none. */
+  readonly upgrade: string;
+  /** Bytes of the body; null = not told. 0 without a body. */
+  readonly length: number | null;
+  /** The first bytes of the body, at most so many (64 KiB), or all of it when it is shorter. They go on unchanged. Phases request and upstream. */
+  peek(bytes: number): Promise<Uint8Array>;
+}
+
+export interface PluginResponse extends PluginFields {
+  readonly status: number;
+  setStatus(status: number): void;
+  /** Bytes of the body; null = not told. */
+  readonly length: number | null;
+  /** Is it without a body whatever its head says (HEAD, 204, 304), or no message any more (101)? Then transformers are not called. */
+  readonly bodiless: boolean;
+  /** Takes the body through this, in phase response; its length is unknown from now on unless told. */
+  transform(transformer: BodyTransformer, length?: number): void;
+}
