@@ -110,6 +110,17 @@ test('a reload that leaves the check as it is keeps what is known, whatever else
   expect(told(gateway)).toEqual(['warn answers 500']);
 });
 
+test('a check that is switched off by a reload speaks against nobody any more', async () => {
+  const [one, two] = [await startNamed('one'), await startNamed('two')];
+  const gateway = await startGatewayOf(made, fileOf([one, two]));
+  one.ill = true;
+  await becomes(gateway, one, 0);
+  await gateway.change(fileOf([one, two], 'health_check = "off"'));
+  const answers = [await ask(gateway), await ask(gateway)];
+  expect(answers.map(({ text }) => text).toSorted()).toEqual(['one', 'two']);
+  expect(gateway.metrics.render()).not.toContain('windlass_health_up{');
+});
+
 test('an address that is taken out of the file is probed no more', async () => {
   const [one, two] = [await startNamed('one'), await startNamed('two')];
   const gateway = await startGatewayOf(made, fileOf([one, two]));
