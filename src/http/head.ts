@@ -226,6 +226,8 @@ export interface Peer {
   readonly scheme: 'http' | 'https';
   /** Port of ours that was dialled. */
   readonly localPort: number;
+  /** And the address, written like the peer's; '' when nobody knows. */
+  localAddress: string;
   /** May this peer tell us who its client is (trusted proxy)? */
   trusted: boolean;
   /** Number of the connection at its listener, from 1; 0 where there is none. */
@@ -246,9 +248,10 @@ export interface Peer {
 
 export function makePeer(address: string, port: number, localPort: number, scheme: 'http' | 'https', trusted: boolean): Peer {
   return {
-    address: address.startsWith('::ffff:') ? address.slice(7) : address,
+    address: plainAddress(address),
     port,
     localPort,
+    localAddress: '',
     scheme,
     trusted,
     connection: 0,
@@ -260,6 +263,11 @@ export function makePeer(address: string, port: number, localPort: number, schem
     forwardedFor: '\0',
     forwardedTail: '',
   };
+}
+
+/** An IPv4 address that a dual-stack socket writes as IPv6, as what it is. */
+export function plainAddress(address: string): string {
+  return address.startsWith('::ffff:') ? address.slice(7) : address;
 }
 
 const NOBODY: Peer = makePeer('', 0, 0, 'http', false);

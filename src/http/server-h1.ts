@@ -6,7 +6,7 @@ import type { Loop } from '../std/loop.ts';
 import { Wire } from '../std/wire.ts';
 import type { Handler, Notes, ReplySink, RequestSink } from './exchange.ts';
 import type { Failure } from './failure.ts';
-import { makePeer, type Peer, RequestHead, STRIDE } from './head.ts';
+import { makePeer, type Peer, plainAddress, RequestHead, STRIDE } from './head.ts';
 import type { HttpLimits } from './limits.ts';
 import { type End, NOT_TRUSTED, type ProxyProtocolIn } from './proxy-protocol.ts';
 import { ServerConnection } from './server-connection.ts';
@@ -170,6 +170,7 @@ export class ServerH1 {
     }
     const address = socket.remoteAddress ?? '';
     const peer = makePeer(address, socket.remotePort ?? 0, socket.localPort ?? 0, this.#tls === null ? 'http' : 'https', false);
+    peer.localAddress = plainAddress(socket.localAddress ?? '');
     if (secured === undefined && proxyProtocol !== null && !proxyProtocol.trusted(peer.address)) {
       this.counts.refusedConnections++;
       proxyProtocol.failed(NOT_TRUSTED, peer.address);

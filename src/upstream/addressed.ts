@@ -33,6 +33,8 @@ export interface Trust {
 /** What an upstream is made of from now on. */
 export interface AddressedParts {
   readonly settings: UpstreamSettings;
+  /** The settings as text, to see whether they have changed: they are plain data. */
+  readonly text: string;
   /** By host: the names among its addresses. */
   readonly names: ReadonlyMap<string, WatchedName>;
   /** For TLS; null without it. */

@@ -74,6 +74,8 @@ function directTo(url: string, options: Partial<DirectOptions> = {}, loop: Loop 
 function begin(direct: Direct, text = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n', client = '192.0.2.7'): { heard: Heard; sink: RequestSink; notes: Notes } {
   const head = requestHead(text);
   head.peer = makePeer(client, 4711, 8080, 'http', false);
+  // A client of IPv6 stands for one behind a tunnel.
+  if (!client.includes(':')) head.peer.localAddress = '192.0.2.1';
   const heard = new Heard();
   const notes = new Notes(0);
   const sink = direct.open(head, heard, notes);
@@ -319,8 +321,8 @@ describe('the PROXY protocol', () => {
     const direct = directTo(`http://127.0.0.1:${port}`, { proxyProtocol: 'v1' });
     for (const client of ['192.0.2.7', '192.0.2.7', '2001:db8::9']) expect((await ask(direct, client)).heard.status).toBe(200);
     expect(firsts.map(String)).toEqual([
-      'PROXY TCP4 192.0.2.7 0.0.0.0 4711 8080\r\n',
-      'PROXY TCP4 192.0.2.7 0.0.0.0 4711 8080\r\n',
+      'PROXY TCP4 192.0.2.7 192.0.2.1 4711 8080\r\n',
+      'PROXY TCP4 192.0.2.7 192.0.2.1 4711 8080\r\n',
       'PROXY TCP6 2001:db8::9 :: 4711 8080\r\n',
     ]);
     expect(direct.connections).toBe(0);
@@ -330,7 +332,7 @@ describe('the PROXY protocol', () => {
     const { port, firsts } = await receiving(true);
     const direct = directTo(`https://127.0.0.1:${port}`, { proxyProtocol: 'v2', serverName: 'localhost', trust: OURS });
     expect((await ask(direct)).heard.status).toBe(200);
-    expect(firsts[0]!.subarray(12).toString('hex')).toBe('2111000cc0000207000000001267' + '1f90');
+    expect(firsts[0]!.subarray(12).toString('hex')).toBe('2111000cc0000207c000020112671f90');
   });
 
   test('a refused connection is a failure like any other', async () => {

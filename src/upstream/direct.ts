@@ -218,7 +218,7 @@ function introduction({ proxyProtocol }: DirectOptions, head: RequestHead): Buff
   const { peer, client } = head;
   // Of a client that only a header field knows, nobody knows the port.
   const source = { address: client, port: client === peer.address ? peer.port : 0 };
-  // Which of our addresses was dialled is not kept: the unspecified one of the client's family stands for it.
-  const destination = { address: client.includes(':') ? '::' : '0.0.0.0', port: peer.localPort };
+  // Of a client behind a tunnel nobody knows which address it dialled: the unspecified one of its family stands for it.
+  const destination = { address: peer.localAddress === '' ? (client.includes(':') ? '::' : '0.0.0.0') : peer.localAddress, port: peer.localPort };
   return proxyProtocol === 'v1' ? writeProxyV1(source, destination) : writeProxyV2(source, destination);
 }

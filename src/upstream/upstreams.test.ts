@@ -151,7 +151,7 @@ describe('addresses', () => {
     expect(asked).toEqual([
       {
         name: 'db',
-        settings: { servers: ['10.9.9.9'], search: ['a.internal', 'b.internal'], ipv4Only: true, once: true, everyMs: null },
+        settings: { servers: ['10.9.9.9'], search: ['a.internal', 'b.internal'], ipv4Only: true },
       },
     ]);
     time.pass(3_600_000);

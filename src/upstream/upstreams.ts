@@ -33,6 +33,7 @@ export class Upstreams {
   readonly #lookups = new Lookups();
   #running = new Map<string, Addressed>();
   #trusts = new Map<string, Trust>();
+  #resolves = new Map<string, Resolve>();
 
   constructor(options: UpstreamsOptions) {
     this.#options = { ...options, random: options.random ?? Math.random };
@@ -51,30 +52,29 @@ export class Upstreams {
   /** Begins a configuration. One at a time: the one before it must have been applied or discarded. `poolSize`: idle connections kept for each address whose upstream does not say. */
   plan(poolSize: number = IDLE_CONNECTIONS): UpstreamPlan {
     const trusts = new Map<string, Trust>();
+    const resolves = new Map<string, Resolve>();
     return new UpstreamPlan({
       before: this.#running,
       poolSize,
       make: (settings) => new Addressed(settings, this.#options),
-      watch: (name, settings, changed) =>
+      watch: (name, { once, everyMs, ...how }, changed) =>
         new WatchedName({
           name,
-          resolve: this.#lookups.inTurn(this.#resolver(settings)),
+          resolve: inMap(resolves, JSON.stringify(how), (key) => this.#resolves.get(key) ?? this.#lookups.inTurn(this.#resolver(how))),
           loop: this.#options.loop,
-          once: settings.once,
-          everyMs: settings.everyMs,
+          once,
+          everyMs,
           changed,
           failed: ({ code, message }) => this.#options.log.warn({ name, code: code ?? message }, 'a name of an upstream cannot be looked up'),
         }),
       trust: (settings) => {
         if (settings.sni === null) return null;
-        const key = trustKey(settings);
-        const trust = trusts.get(key) ?? this.#trusts.get(key) ?? { context: contextOf(settings), key };
-        trusts.set(key, trust);
-        return trust;
+        return inMap(trusts, trustKey(settings), (key) => this.#trusts.get(key) ?? { context: contextOf(settings), key });
       },
       applied: (running) => {
         this.#running = running;
         this.#trusts = trusts;
+        this.#resolves = resolves;
       },
     });
   }
@@ -118,7 +118,7 @@ export class UpstreamPlan {
     const names = this.#namesOf(settings, addressed);
     this.#planned.set(settings.name, {
       addressed,
-      parts: { settings, names, trust: this.#options.trust(settings), poolSize: this.#options.poolSize },
+      parts: { settings, names, trust: this.#options.trust(settings), poolSize: this.#options.poolSize, text: JSON.stringify(settings) },
     });
     return addressed.group;
   }
@@ -176,11 +176,20 @@ function watchingOf(settings: UpstreamSettings): Watching {
   };
 }
 
-/** Would apply() change nothing? Settings are plain data. */
+/** Would apply() change nothing? */
 function sameParts(a: AddressedParts | null, b: AddressedParts): boolean {
-  if (a === null || a.poolSize !== b.poolSize || a.trust?.key !== b.trust?.key || a.names.size !== b.names.size) return false;
+  if (a === null || a.text !== b.text || a.poolSize !== b.poolSize || a.trust?.key !== b.trust?.key) return false;
   for (const [host, name] of b.names) if (a.names.get(host) !== name) return false;
-  return JSON.stringify(a.settings) === JSON.stringify(b.settings);
+  return true;
+}
+
+function inMap<V>(map: Map<string, V>, key: string, make: (key: string) => V): V {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make(key);
+    map.set(key, value);
+  }
+  return value;
 }
 
 function trustKey({ tlsCa, tlsCert, tlsKey }: UpstreamSettings): string {
