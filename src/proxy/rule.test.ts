@@ -45,6 +45,8 @@ describe('what does not fit together is an error at load', () => {
     [{ path: '~^/(a)', upstream: '$2' }, /capture 2 as upstream/],
     [{ path: '/a', rewrite: '^/a /b/$tenant' }, /uses \$tenant in its rewrite/],
     [{ path: '/a', rewrite: '/b/$1' }, /uses \$1 in its rewrite/],
+    [{ proxy_add_headers: ['Host: b.io'] }, /adds a second Host/],
+    [{ proxy_add_headers: ['X-To: $upstream_addr'] }, /adds \$upstream_addr/],
   ])('%j', (toml, message) => {
     let error: unknown;
     try {

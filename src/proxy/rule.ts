@@ -2,6 +2,7 @@ import type { RequestHead } from '../http/head.ts';
 import { Wrong } from '../schema/wrong.ts';
 import type { Captures } from '../upstream/upstream.ts';
 import { type Condition, holds } from './conditions.ts';
+import { compileFieldEdits } from './field-edits.ts';
 import { type HostPattern, type Hosts, takesHost } from './host-pattern.ts';
 import { captureIn, type LocationSettings } from './location-section.ts';
 import { weightOf } from './order.ts';
@@ -46,6 +47,8 @@ export function compileRule(settings: LocationSettings): Rule {
       `name a group (?P<${unknown}>…) in rewrite, path or host; a plain dollar is $$`,
     );
   }
+  const fields = { set: settings.proxySetHeaders, add: settings.proxyAddHeaders, remove: settings.proxyRemoveHeaders, reverseProxy: false };
+  compileFieldEdits(fields);
   return {
     name: settings.name,
     weight: weight ?? weightOf(path, host),

@@ -71,7 +71,7 @@ describe('a pattern', () => {
     ['(x+x+)+y', 'x', ''],
     ['^(\\w+\\s?)*$', 'a', '!'],
     ['(.*)(.*)(.*)(.*)(.*)(.*)(.*)(.*)z', 'a', ''],
-    ['^/(?:a?){100}a{100}$', 'a', 'b'],
+    ['^/(?:a?){50}a{50}$', 'a', 'b'],
   ])('[threat 58] %s takes time that grows with the text only', (source, piece, last) => {
     const pattern = compilePattern(source);
     const text = `/${piece.repeat(64 * 1024)}${last}`;
