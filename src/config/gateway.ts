@@ -14,6 +14,7 @@ import { type Retired, type RetiredKeys, readItem } from './item.ts';
 import { renameOldKeys } from './legacy.ts';
 import { readText } from './read-text.ts';
 import { Report } from './report.ts';
+import { readRevoked } from './revoked.ts';
 import { quoted } from './resolve.ts';
 import { agentsTable, type AgentsSettings } from './sections/agents.ts';
 import { basicSettings, basicTable, retiredBasicKeys, type BasicSettings } from './sections/basic.ts';
@@ -114,13 +115,13 @@ class Reader {
       upstreams: await this.#each('upstreams', (item) => this.#upstream(item)),
       plugins: await this.#each('plugins', (item) => this.#plugin(item)),
       certificates: await this.#each('certificates', (item) => this.#certificate(item)),
-      agents: agentsItem === undefined ? null : this.#values(agentsTable, NONE, agentsItem),
+      agents: agentsItem === undefined ? null : this.#agents(agentsItem),
       watched: [],
     };
     await this.#each('storages', (item) => this.#values(storageTable, NONE, item));
     if (this.#tree.isWhole) await crossCheck(settings, this.#tree, this.#report, this.#slices);
-    const revoked = settings.agents?.revokedFile;
-    return { ...settings, watched: [...new Set([...sources, ...this.#pemPaths, ...(revoked == null ? [] : [revoked])])] };
+    const revoked = settings.agents?.revokedFile ?? null;
+    return { ...settings, watched: [...new Set([...sources, ...this.#pemPaths, ...(revoked === null ? [] : [revoked])])] };
   }
 
   async #each<T>(section: string, read: (item: Item) => T | null): Promise<ReadonlyMap<string, T>> {
@@ -148,6 +149,20 @@ class Reader {
       if (typeof value.text === 'string') hash.update('\0').update(value.text);
     }
     return hash.digest('base64url');
+  }
+
+  #agents(item: Item): AgentsSettings | null {
+    const values = this.#values(agentsTable, NONE, item);
+    if (values === null || values.revokedFile === null) return values;
+    try {
+      return { ...values, revoked: [...values.revoked, ...readRevoked(values.revokedFile)] };
+    } catch (error) {
+      // A list that is not there lets nobody in: it may be the one that keeps a thief out.
+      const { place, value } = item.entries.get('revoked_file')!;
+      const message = `${quoted(String(value))} ${(error as Error).message}; give the path of a file with one token id per line`;
+      this.#report.error(place, `${item.subject}.revoked_file`, message);
+      return null;
+    }
   }
 
   #location(item: Item): LocationItem | null {

@@ -10,6 +10,8 @@ export const configLimits = {
   folderDepth: 8,
   /** Tables and lists within each other: ours need five. */
   depth: 32,
+  /** Bytes of a list of revoked tokens: a hundred thousand of them. */
+  revokedFileBytes: 8 * 1024 * 1024,
   /** Bytes of a PEM file. */
   pemBytes: 1024 * 1024,
   /** Characters of an item's name. */

@@ -8,7 +8,6 @@ import type { Upstream } from '../upstream/upstream.ts';
 import type { GatewaySettings } from '../config/gateway.ts';
 import { AgentDesk, type DeskRules } from './agent-desk.ts';
 import type { House } from './house.ts';
-import { revokedTokens } from './revoked.ts';
 import { hubStatus } from './status.ts';
 import { WakeCall } from './wake-call.ts';
 
@@ -54,7 +53,7 @@ export class GatewayAgents {
       hubId: agents.hubId ?? this.#randomId,
       secrets: agents.secret,
       siblings: agents.sibling,
-      revoked: revokedTokens(agents.revoked, agents.revokedFile),
+      revoked: agents.revoked,
     };
     const desk = (this.#desk ??= new AgentDesk(this.#house, rules, { queueSize: QUEUE_SIZE }, this.#limits));
     for (const item of settings.upstreams.values()) {

@@ -3,18 +3,19 @@ import { Failure } from '../http/failure.ts';
 import { SLIME_APP_PASSWORD, SLIME_SCOPE } from '../http/names.ts';
 import { patienceOf } from '../upstream/patience.ts';
 import type { Guard } from '../proxy/site.ts';
+import { readRevoked } from '../config/revoked.ts';
+import { SettingsError } from '../config/settings-error.ts';
 import type { HubSettings } from '../config/settings.ts';
 import { AgentDesk } from './agent-desk.ts';
 import { Front, type Running } from './front.ts';
 import type { Deps } from './house.ts';
 import { takeOutOurs } from './our-fields.ts';
-import { revokedTokens } from './revoked.ts';
 import { hubStatus } from './status.ts';
 import { WakeCall } from './wake-call.ts';
 
 /** `windlass hub run`: one address, behind it every agent that has dialled in. @throws the listen error, SettingsError */
 export async function startHub(settings: HubSettings, deps: Deps): Promise<Running> {
-  const revoked = revokedTokens([], settings.revokedFile);
+  const revoked = settings.revokedFile === null ? [] : revokedIn(settings.revokedFile);
   const front = new Front(settings, settings.queueBytes, deps);
   const { house } = front;
   const { loop, log, metrics } = house;
@@ -47,12 +48,21 @@ export async function startHub(settings: HubSettings, deps: Deps): Promise<Runni
       running.reload();
       if (settings.revokedFile === null) return;
       try {
-        desk.renew({ ...desk.rules, revoked: revokedTokens([], settings.revokedFile) });
+        desk.renew({ ...desk.rules, revoked: revokedIn(settings.revokedFile) });
       } catch (error) {
         log.warn({ reason: (error as Error).message }, 'the list of revoked tokens stays as it was');
       }
     },
   };
+}
+
+/** @throws SettingsError: a list that is not there lets nobody in, since it may be the one that keeps a thief out */
+function revokedIn(path: string): readonly string[] {
+  try {
+    return readRevoked(path);
+  } catch (error) {
+    throw new SettingsError([`--revoked-file "${path}" ${(error as Error).message}; give the path of a file with one token id per line`]);
+  }
 }
 
 function passwordGuard(password: string): Guard {

@@ -53,7 +53,7 @@ test('a list of revoked tokens that cannot be read stays as it was, and stops a 
   const origin = await startOrigin();
   const path = folder();
   const revokedFile = join(path, 'revoked');
-  await expect(startHubWith({ revokedFile })).rejects.toThrow('revoked, does not exist');
+  await expect(startHubWith({ revokedFile })).rejects.toThrow('revoked" does not exist; give the path');
   writeFileSync(revokedFile, 'x1');
   const hub = await startHubWith({ revokedFile });
   writeFileSync(revokedFile, Buffer.from([0xff, 0xfe, 0x00]));
