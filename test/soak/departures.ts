@@ -5,7 +5,7 @@ import type { Origin, OriginUser } from './origin.ts';
 import type { Wanted } from './request.ts';
 import { Spread } from './spread.ts';
 
-const AT_ONCE = 4;
+const AT_ONCE = 8;
 
 /** How long it takes from a client's departure until the service behind the agent is told, on a hub and an agent that have little else to do. */
 export async function measureDepartures(children: Children, count: number): Promise<Spread> {

@@ -96,15 +96,15 @@ export class Load implements OriginUser {
     clearInterval(timer);
   }
 
-  /** Asks for more than there are slots, each request long: returns whether every slot of every agent is used at once. */
-  async fill(): Promise<boolean> {
-    const { agents, hubs, most } = this.#options;
+  /** Asks for more than there are slots, each request long. @returns the agents whose slots were never all used, with the most that were */
+  async fill(): Promise<string[]> {
+    const { agents, hubs, most: firstId } = this.#options;
     const slots = agents.reduce((sum, agent) => sum + agent.slots, 0);
     let open = 0;
     for (let i = 0; i < 1.3 * slots; i++) {
       open++;
       const wanted: Wanted = {
-        id: most + i,
+        id: firstId + i,
         method: 'GET',
         form: 'length',
         workMs: FILL_MS,
@@ -116,12 +116,12 @@ export class Load implements OriginUser {
       };
       this.#clients[i % hubs.length]!.send(wanted, null, () => open--);
     }
-    let full = false;
+    const most = agents.map(() => 0);
     while (open > 0) {
-      full ||= agents.every(({ origin }) => origin.running === origin.slots);
+      for (const [i, { origin }] of agents.entries()) most[i] = Math.max(most[i]!, origin.running);
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
-    return full;
+    return agents.flatMap(({ name, slots: count }, i) => (most[i] === count ? [] : [`${name}: only ${most[i]} of ${count} slots were used`]));
   }
 
   /** Resolves when the last request has been sent for the first time, or when it is given up. */

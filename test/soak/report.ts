@@ -19,7 +19,7 @@ const LOST_SHARE = 1 / 10_000;
 
 /** What must hold, and what was found. */
 export function rows(result: SoakResult): Row[] {
-  const { tally, idle, leaked, filled, departures, returns, overEight, requests, complaints } = result;
+  const { tally, idle, leaked, departures, returns, overEight, requests, complaints } = result;
   const losses = tally.losses();
   const { overlap } = idle;
   const zero = (what: string, count: number, figure = String(count)): Row => ({ what, bound: '0', figure, met: count === 0 });
@@ -30,7 +30,7 @@ export function rows(result: SoakResult): Row[] {
       idle.tooLong.length,
       `${idle.tooLong.length} of ${thousands(overlap.count)} looked at`,
     ),
-    zero('slots leaked', leaked.length + (filled ? 0 : 1), leaked.length === 0 ? (filled ? '0' : 'not all can be used') : leaked.join('; ')),
+    zero('slots leaked, anything left behind', leaked.length, leaked.length === 0 ? '0' : leaked.join('; ')),
     zero('POSTs delivered twice', tally.twice.length),
     zero('answers that looked complete and were not, wrong bytes, protocol errors', tally.wrong.length),
     zero('requests lost although safe to try again with tries left', losses.safe.length + losses.unanswered.length),

@@ -48,10 +48,8 @@ export interface SoakResult {
   readonly idle: IdleSlots;
   readonly samples: Samples;
   readonly events: ReadonlyMap<string, number>;
-  /** Agents whose slots are not all free at the end, hubs that still hold something. */
+  /** Agents whose slots are not all free at the end or cannot all be used, or that are not joined to all hubs; hubs that still hold something. */
   readonly leaked: readonly string[];
-  /** All slots of all agents could be used at once, at the end. */
-  readonly filled: boolean;
   readonly framesPerRequest: number;
   /** Shares of the hubs before the chaos, 0 to 1. */
   readonly shares: readonly number[];
@@ -125,7 +123,7 @@ export async function runSoak(options: SoakOptions, children: Children): Promise
   const seconds = (performance.now() - start) / 1_000;
   say(`${load.sent} sent in ${seconds.toFixed(0)} s; looking for what is left behind`);
   const leaked = await leftBehind(fleet, load);
-  const filled = await load.fill();
+  leaked.push(...(await load.fill()));
   for (const probe of [...probes.hubs, ...probes.agents]) probe.close();
   for (const relay of relays) relay.close();
   load.close();
@@ -149,7 +147,6 @@ export async function runSoak(options: SoakOptions, children: Children): Promise
     samples,
     events: chaos.counts,
     leaked,
-    filled,
     framesPerRequest,
     shares,
     lag: samples.lag,
@@ -172,6 +169,8 @@ async function leftBehind({ hubs, agents }: Fleet, load: Load): Promise<string[]
     }
     for (const hub of hubs) {
       const page = await hub.metrics();
+      const sessions = numberOn(page, 'windlass_agent_sessions');
+      if (sessions !== agents.length) left.push(`${hub.name}: ${sessions} sessions of ${agents.length} agents`);
       for (const gauge of ['windlass_queue_size', 'windlass_requests_in_flight', 'windlass_buffered_bytes', 'windlass_agent_slots{state="busy"}']) {
         const value = numberOn(page, gauge);
         if (value !== 0) left.push(`${hub.name}: ${gauge} is ${value}`);
