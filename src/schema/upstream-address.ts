@@ -80,8 +80,8 @@ function fromTable(table: Readonly<Record<string, unknown>>): UpstreamAddress {
   const base = partOf(addr, () => parseUpstreamAddress(addr));
   return {
     ...base,
-    weight: weight === undefined ? base.weight : partOf(addr, () => weightOf(String(weight))),
-    priority: priority === undefined ? 0 : partOf(addr, () => priorityOf(String(priority))),
+    weight: weight === undefined ? base.weight : partOf(addr, () => weightOf(digits(weight))),
+    priority: priority === undefined ? 0 : partOf(addr, () => priorityOf(digits(priority))),
     backup: backup === undefined ? false : partOf(addr, () => truthOf(backup)),
   };
 }
@@ -126,6 +126,10 @@ function weightOf(text: string): number {
 function priorityOf(text: string): number {
   if (!/^\d{1,4}$/.test(text) || Number(text) > PRIORITY_MAX) throw new Wrong('has no valid priority', `give a number from 0 to ${PRIORITY_MAX}`);
   return Number(text);
+}
+
+function digits(value: unknown): string {
+  return typeof value === 'number' || typeof value === 'bigint' || typeof value === 'string' ? String(value) : '';
 }
 
 function truthOf(value: unknown): boolean {

@@ -54,8 +54,8 @@ function answering(socket: net.Socket, text = 'HTTP/1.1 200 OK\r\nContent-Length
   });
 }
 
-function directTo(url: string, options: Partial<DirectOptions> = {}, loop: Loop = createLoop()): Direct {
-  const direct = new Direct(parseUpstreamUrl(url), {
+function base(loop: Loop = createLoop()): DirectOptions {
+  return {
     loop,
     limits: httpLimits,
     connectTimeoutMs: 5_000,
@@ -65,8 +65,11 @@ function directTo(url: string, options: Partial<DirectOptions> = {}, loop: Loop 
     cancelGraceMs: 100,
     drainTimeoutMs: 0,
     hostHeader: 'keep',
-    ...options,
-  });
+  };
+}
+
+function directTo(url: string, options: Partial<DirectOptions> = {}, loop: Loop = createLoop()): Direct {
+  const direct = new Direct(parseUpstreamUrl(url), { ...base(loop), ...options });
   close.push(() => direct.close());
   return direct;
 }
@@ -249,20 +252,8 @@ describe('the pool', () => {
     const direct = directTo(`http://127.0.0.1:${port}`, options);
     await Promise.all(Array.from({ length: 5 }, () => ask(direct)));
     expect(direct.idleConnections).toBe(3);
-    direct.reconfigure({ ...baseOf(direct), poolSize: 1 });
+    direct.reconfigure({ ...base(), poolSize: 1 });
     expect([direct.idleConnections, direct.connections]).toEqual([1, 1]);
-  });
-
-  const baseOf = (_: Direct): DirectOptions => ({
-    loop: createLoop(),
-    limits: httpLimits,
-    connectTimeoutMs: 5_000,
-    firstByteTimeoutMs: 0,
-    idleTimeoutMs: 0,
-    onAbort: 'cancel',
-    cancelGraceMs: 100,
-    drainTimeoutMs: 0,
-    hostHeader: 'keep',
   });
 
   test('other time limits count from the next request on, on connections that are open already', async () => {
@@ -275,7 +266,7 @@ describe('the pool', () => {
     const time = new HeldTime();
     const direct = directTo(`http://127.0.0.1:${port}`, { firstByteTimeoutMs: 60_000 }, time.loop);
     await ask(direct);
-    direct.reconfigure({ ...baseOf(direct), loop: time.loop, firstByteTimeoutMs: 1_500 });
+    direct.reconfigure({ ...base(time.loop), firstByteTimeoutMs: 1_500 });
     answers = false;
     const { heard, notes } = begin(direct);
     expect(notes.reused).toBe(true);

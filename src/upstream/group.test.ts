@@ -16,6 +16,10 @@ function picks(group: Group, n: number, not?: string): string {
   return Array.from({ length: n }, () => group.pick(HEAD, not)?.endpoint.id.replace(/^.*\.(\d+):80$/, '$1') ?? '-').join('');
 }
 
+function sorted(text: string): string {
+  return text.split('').toSorted().join('');
+}
+
 function attempt({ watch }: Candidate, result: number | Failure | null): void {
   watch!.began();
   if (typeof result === 'number') watch!.answered(result);
@@ -87,7 +91,7 @@ describe('passive health', () => {
     time.pass(9_999);
     expect(picks(group, 2)).toBe('13');
     time.pass(1);
-    expect([...picks(group, 3)].toSorted()).toEqual(['1', '2', '3']);
+    expect(sorted(picks(group, 3))).toBe('123');
   });
 
   test('statuses eject nobody, nor do clients that leave', () => {
@@ -101,9 +105,9 @@ describe('passive health', () => {
     const { group, all, time } = groupOf({ addrs: ['10.0.0.1:80', '10.0.0.2:80', '10.0.0.3:80', '10.0.0.4:80'] });
     fails(all[0]!, 5);
     fails(all[1]!, 5);
-    expect([...picks(group, 4)].toSorted().join('')).toBe('3344');
+    expect(sorted(picks(group, 4))).toBe('3344');
     fails(all[2]!, 5);
-    expect([...picks(group, 4)].toSorted().join('')).toBe('1234');
+    expect(sorted(picks(group, 4))).toBe('1234');
     time.pass(10_000);
     expect(all.every(({ usable }) => usable)).toBe(true);
   });
@@ -122,7 +126,7 @@ describe('passive health', () => {
     fails(all[1]!, 5);
     expect(picks(group, 2)).toBe('33');
     fails(all[2]!, 5);
-    expect([...picks(group, 2)].toSorted().join('')).toBe('12');
+    expect(sorted(picks(group, 2))).toBe('12');
   });
 
   test('the panic rule does not call back whom the health checks speak against', () => {
@@ -130,7 +134,7 @@ describe('passive health', () => {
     all[0]!.healthy('active', false);
     fails(all[1]!, 5);
     fails(all[2]!, 5);
-    expect([...picks(group, 4)].toSorted().join('')).toBe('2233');
+    expect(sorted(picks(group, 4))).toBe('2233');
   });
 });
 
@@ -166,7 +170,7 @@ describe('the circuit breaker of an endpoint', () => {
     trials[0]!.watch!.ended(null);
     all[0]!.candidate.watch!.answered(200);
     expect(all[0]!.breaker.state).toBe('closed');
-    expect([...picks(group, 2)].toSorted().join('')).toBe('12');
+    expect(sorted(picks(group, 2))).toBe('12');
   });
 
   test('a trial that fails opens it again, a request from before does not', () => {

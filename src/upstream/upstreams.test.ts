@@ -9,7 +9,7 @@ import { parseHealthCheck } from '../schema/health-check.ts';
 import { Notes } from '../http/exchange.ts';
 import { httpLimits } from '../http/limits.ts';
 import { countUpstreams } from './count.ts';
-import { Direct } from './direct.ts';
+import type { Direct } from './direct.ts';
 import type { Group } from './group.ts';
 import { HealthChecks } from './health/checks.ts';
 import type { Answer, ResolveSettings } from './resolve.ts';
