@@ -49,6 +49,18 @@ test('a peer that leaves during the handshake is no more than that', async () =>
   expect(await failure).toBe('the peer left during the handshake');
 });
 
+test.each([
+  ['nothing', ''],
+  ['half a hello', '\x16\x03\x01\x02\x00\x01\x00'],
+])('a peer that has said %s and then that it will say no more is closed at once [threat 51, threat 52]', async (_what, said) => {
+  const { connect, failure } = await start(600_000);
+  const socket = await connect();
+  socket.end(said, 'latin1');
+  const closed = once(socket, 'close');
+  expect(await failure).toBe('the peer left during the handshake');
+  await closed;
+});
+
 test('destroy() cuts who is in a handshake', async () => {
   const { connect } = await start();
   const accepted = once(listener!.listener, 'connection');

@@ -65,6 +65,8 @@ export class TlsListener {
     this.#host = host;
     const server = tls.createServer({
       ...options,
+      // A FIN in a handshake ends it: held until its time is over, who comes and goes would have ten seconds' worth of descriptors.
+      allowHalfOpen: false,
       ...contextOf(of),
       handshakeTimeout: of.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
       ALPNProtocols: ['http/1.1'],
@@ -91,6 +93,7 @@ export class TlsListener {
       const key = keyOf(socket);
       const shaking = this.#shaking.get(key);
       this.#shaking.delete(key);
+      socket.allowHalfOpen = options.allowHalfOpen === true;
       host.accepted(socket, {
         version: socket.getProtocol() ?? '',
         cipher: socket.getCipher().name,
@@ -155,6 +158,7 @@ export class TlsListener {
       }
       shaking.source = header.source;
       if (held.length > header.bytes) socket.unshift(held.subarray(header.bytes));
+      socket.allowHalfOpen = false;
       this.#server.emit('connection', socket);
     };
     socket.on('readable', look);

@@ -10,7 +10,7 @@ import { kit, metricBecomes, portOf } from '../kit/kit.ts';
 import { get } from '../kit/stage.ts';
 import { until } from '../kit/until.ts';
 
-const { startOrigin, startDirect, startHubWith, startAgentFor, dialHub, rawClient, folder, later } = kit();
+const { startOrigin, startScript, startDirect, startHubWith, startAgentFor, dialHub, rawClient, folder, later } = kit();
 
 const FIXTURES = new URL('../fixtures/', import.meta.url).pathname;
 const CA = readFileSync(join(FIXTURES, 'ca.pem'));
@@ -86,6 +86,24 @@ test('connections in a handshake count among those that may be open [threat 52]'
   for (const client of idle) client.reset();
   await metricBecomes(proxy, 'windlass_connections_total{result="no_handshake"}', (n) => n === 3);
   expect((await (await secureClient(proxy)).send(get()).answer()).status).toBe(200);
+});
+
+test('an upgraded connection over TLS keeps its other half when the client has said its last [fault 30]', async () => {
+  const origin = await startScript(async (connection) => {
+    await connection.head();
+    connection.send('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+    await connection.ended();
+    connection.send('heard you out');
+    connection.end();
+  });
+  const proxy = await startDirect({ to: origin, tls: ONE });
+  const client = await secureClient(proxy);
+  client.send(get('/', ['Connection: Upgrade', 'Upgrade: websocket']));
+  await client.until(({ text }) => text.includes(' 101 '), 'the upgrade');
+  client.send('last words').halfClose();
+  expect(await client.ended()).toBe('fin');
+  expect(client.text.endsWith('\r\n\r\nheard you out')).toBe(true);
+  expect(origin.connections[0]!.text.endsWith('last words')).toBe(true);
 });
 
 test('a stop does not wait for who is in a handshake', async () => {
