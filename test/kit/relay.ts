@@ -1,4 +1,4 @@
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import { once } from 'node:events';
 import net from 'node:net';
 import { type Kit, type Listening, portOf } from './kit.ts';
