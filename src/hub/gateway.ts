@@ -3,6 +3,7 @@ import type { Registry } from '../observe/metrics.ts';
 import { httpLimits } from '../http/limits.ts';
 import type { Group } from '../upstream/group.ts';
 import { HealthChecks } from '../upstream/health/checks.ts';
+import { countUpstreams } from '../upstream/count.ts';
 import { type UpstreamPlan, Upstreams } from '../upstream/upstreams.ts';
 import { formatAddress, type Address } from '../schema/address.ts';
 import type { GatewaySettings } from '../config/gateway.ts';
@@ -10,6 +11,7 @@ import type { ServerSettings } from '../config/sections/server.ts';
 import { Slices } from '../config/slices.ts';
 import { GatewayAgents } from './gateway-agents.ts';
 import { Journals } from './gateway-journals.ts';
+import { GatewayPlugins, type PreparedPlugins } from './gateway-plugins.ts';
 import { makeSites, type Sites } from './gateway-sites.ts';
 import { type Deps, House } from './house.ts';
 import type { Listener, ListenerSpec } from './listener.ts';
@@ -61,6 +63,7 @@ class Gateway implements RunningGateway {
   readonly #upstreams: Upstreams;
   readonly #health: HealthChecks;
   readonly #agents: GatewayAgents;
+  readonly #plugins: GatewayPlugins;
   readonly #journals: Journals;
   readonly #loads = new Map<string, Load>();
   /** By address as configured, or by server and index where that is port 0. */
@@ -77,7 +80,9 @@ class Gateway implements RunningGateway {
     const { loop, log, metrics } = this.#house;
     this.#health = new HealthChecks({ log, metrics, clock: loop.clock });
     this.#upstreams = new Upstreams({ loop, log, limits: httpLimits, health: this.#health });
+    countUpstreams(metrics, this.#upstreams);
     this.#agents = new GatewayAgents(this.#house, deps.tunnelLimits);
+    this.#plugins = new GatewayPlugins(this.#house);
     this.#journals = new Journals(this.#house);
     this.#house.endpointBytes = () => bufferedBytes(this.#upstreams) + this.#agents.bufferedBytes;
     this.#house.leave = () => this.#agents.leave();
@@ -85,6 +90,7 @@ class Gateway implements RunningGateway {
       this.#agents.cut();
       this.#upstreams.close();
       this.#health.close();
+      this.#plugins.close();
     };
   }
 
@@ -122,8 +128,10 @@ class Gateway implements RunningGateway {
     const plan = this.#upstreams.plan(settings.basic.upstreamPoolSize);
     const agents = this.#agents.prepare(settings);
     let sites: Sites;
+    let plugins: PreparedPlugins | null = null;
     const opened = new Map<string, Listener>();
     try {
+      plugins = await this.#plugins.prepare(settings);
       const groups = await this.#groups(plan, settings);
       sites = await makeSites(settings, {
         house,
@@ -131,6 +139,7 @@ class Gateway implements RunningGateway {
         env: process.env,
         upstream: (name) => groups.get(name) ?? agents.find(name),
         load: (name) => this.#loadOf(name),
+        plugins: plugins.chain,
       });
       // 2. All new sockets, or none. Who connects waits until it is known what is served there.
       await this.#open(settings, (bound) => sites.listenerOf(bound.server, bound.address, agents.takeOver), opened);
@@ -138,12 +147,14 @@ class Gateway implements RunningGateway {
       for (const listener of opened.values()) listener.server.destroy();
       for (const listener of opened.values()) void house.drop(listener);
       plan.discard();
+      plugins?.abandon();
       agents.abandon();
       throw error;
     }
     // 3. The change itself, in one turn.
     plan.apply();
     agents.commit();
+    plugins.commit();
     const before = this.#listeners;
     this.#listeners = new Map();
     for (const bound of allBound(settings)) {
