@@ -170,6 +170,11 @@ describe('edits of headers', () => {
     expect(compileFieldEdits({ set: [], add: [], remove: [], reverseProxy: false })).toBe(null);
   });
 
+  test.each(['Host: $NOT_SET', 'Host: $BAD'])('%s is refused when it turns out to be no host', (line) => {
+    const names = { env: { BAD: 'a/b' }, captures: new Set<string>() };
+    expect(() => compileFieldEdits({ set: fields(line), add: [], remove: [], reverseProxy: false }, names)).toThrow(/is no host/);
+  });
+
   test.each([['Host: b.io'], ['X-To: $upstream_addr']])('adding %s is refused', (line) => {
     expect(() => compileFieldEdits({ set: [], add: fields(line), remove: [], reverseProxy: false })).toThrow(Wrong);
   });

@@ -62,7 +62,7 @@ export function parseFieldText(given: string): FieldText {
   return { name, value };
 }
 
-/** Removes, then sets, then adds. Null when there is nothing to do. @throws Wrong */
+/** Removes, then sets, then adds. Null when there is nothing to do. Without `names` it is only looked at. @throws Wrong */
 export function compileFieldEdits(settings: EditSettings, names?: Names): FieldEdits | null {
   const { set, add, remove, reverseProxy } = settings;
   const removed = remove.map((name) => name.toLowerCase());
@@ -124,8 +124,9 @@ class Edits implements FieldEdits {
 function edit({ how, lower, start, value, line }: Edit, head: RequestHead, scope: Scope): void {
   const text = line === null ? value.render(scope) : '';
   if (lower === 'host') {
-    const authority = value.constant ?? text;
-    if (AUTHORITY.test(authority)) head.newAuthority = authority;
+    // What is written has been looked at when it was read; what a request brings along is no host until it is seen to be one.
+    if (value.constant !== null) head.newAuthority = value.constant;
+    else if (AUTHORITY.test(text)) head.newAuthority = text;
     return;
   }
   if (how === 'set') drop(head, lower);
@@ -156,6 +157,9 @@ const AUTHORITY = /^(?:\[[\da-fA-F:.]+\]|[-._~A-Za-z\d]+)(?::\d{1,5})?$/;
 function editOf(how: 'set' | 'add', name: string, value: string, names: Names | undefined): Edit {
   const template = compileTemplate(value, names);
   const { constant } = template;
+  if (names !== undefined && constant !== null && name.toLowerCase() === 'host' && !AUTHORITY.test(constant)) {
+    throw new Wrong(`sets Host to ${JSON.stringify(constant)}, which is no host`, 'write Host: name or Host: name:port', `${name}: ${value}`);
+  }
   return { how, lower: name.toLowerCase(), start: `${name}: `, value: template, line: constant === null ? null : `${name}: ${constant}\r\n` };
 }
 

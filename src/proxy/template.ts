@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer';
 import type { Notes } from '../http/exchange.ts';
 import { REMOVED, type RequestHead, STRIDE } from '../http/head.ts';
-import { X_REQUEST_ID } from '../http/names.ts';
+import { VALUE, X_REQUEST_ID } from '../http/names.ts';
 import { Wrong } from '../schema/wrong.ts';
 import type { Captures } from '../upstream/upstream.ts';
 import { hostOf } from './host-pattern.ts';
@@ -119,7 +119,11 @@ class Mixed implements Template {
       const part = parts[i]!;
       text += typeof part === 'string' ? part : part(scope);
     }
-    return UNSAFE.test(text) ? text.replace(EVERY_UNSAFE, '') : text;
+    for (let i = 0; i < text.length; i++) {
+      const c = text.charCodeAt(i);
+      if (c > 255 || VALUE[c] === 0) return text.replace(UNSAFE, '');
+    }
+    return text;
   }
 }
 
@@ -127,8 +131,7 @@ const LATE = 'upstream_addr';
 // oxlint-disable-next-line no-control-regex -- control characters are what is being looked for
 const CONTROLS = /[\u0000-\u0008\u000a-\u001f\u007f]/;
 // oxlint-disable-next-line no-control-regex -- control characters are what is being looked for
-const UNSAFE = /[\u0000-\u0008\u000a-\u001f\u007f]|[^\u0000-\u00ff]/;
-const EVERY_UNSAFE = new RegExp(UNSAFE, 'g');
+const UNSAFE = /[\u0000-\u0008\u000a-\u001f\u007f]|[^\u0000-\u00ff]/g;
 
 const FIXED: ReadonlyMap<string, Variable> = new Map<string, Variable>([
   ['host', ({ head }) => hostOf(head.authority)],
