@@ -67,7 +67,7 @@ describe('who the client is behind trusted proxies [threat 22]', () => {
   });
 
   test('whatever a client writes, it is never taken for somebody else by a proxy that appends', () => {
-    const junk = fc.string({ unit: fc.constantFrom(...'0123456789.:,;="[]\\ fFor\t%_abc'), maxLength: 60 });
+    const junk = fc.string({ unit: fc.constantFrom(...'0123456789.:,;="[]\\ fFor\t%_abc'.split('')), maxLength: 60 });
     fc.assert(
       fc.property(junk, fc.boolean(), (said, sameLine) => {
         const text = said.trim();

@@ -83,7 +83,7 @@ describe('which page does Accept ask for', () => {
 
   test('whatever it says, there is an answer', () => {
     fc.assert(
-      fc.property(fc.string({ unit: fc.constantFrom(...'texhml/*;q=0.5, ajson'), maxLength: 40 }), (accept) => {
+      fc.property(fc.string({ unit: fc.constantFrom(...'texhml/*;q=0.5, ajson'.split('')), maxLength: 40 }), (accept) => {
         expect(['html', 'json', 'any']).toContain(wishOf(requestHead(`GET / HTTP/1.1\r\nHost: a\r\nAccept: ${accept}\r\n\r\n`)));
       }),
     );

@@ -18,7 +18,7 @@ export interface Site {
   readonly viaName: string;
   readonly pages: ErrorPages;
   /** Is this address a proxy whose word on its clients is believed? */
-  trusts(address: string): boolean;
+  readonly trusts: (address: string) => boolean;
   readonly guards: readonly Guard[];
   /** The location that a request belongs to; null when there is none. */
   find(head: RequestHead): Match<Location> | null;

@@ -151,7 +151,7 @@ describe('tags', () => {
 
   test('each has a value or a dash, even for a request that could not be read', () => {
     for (const tag of Object.keys(LOG_TAGS)) expect(lineOf(`{${tag}}`, { request: null })).toMatch(/^\S+$/);
-    expect(lineOf('{method} {uri} {client_ip} {host}', { request: null })).toBe('- - - -');
+    expect(lineOf('{method} {uri} {client_ip} {host}', { request: null })).toBe('- - 192.0.2.7 -');
   });
 
   test('the target is logged as it went to the upstream, and as it came', () => {

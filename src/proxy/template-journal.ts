@@ -70,9 +70,11 @@ export class TemplateJournal implements Journal {
   begin(head: RequestHead | null, notes: Notes, peer: Peer): Entry {
     const values: string[] = [];
     for (let i = 0; i < this.#slots; i++) values.push('');
-    if (head !== null) {
-      const keeps = this.#atBegin;
-      for (let i = 0; i < keeps.length; i++) values[keeps[i]!.slot] = requestValue(head, keeps[i]!);
+    const keeps = this.#atBegin;
+    for (let i = 0; i < keeps.length; i++) {
+      const keep = keeps[i]!;
+      if (head !== null) values[keep.slot] = requestValue(head, keep);
+      else if (keep.from === 'client_ip') values[keep.slot] = peer.address;
     }
     this.#processing++;
     return new TemplateEntry(this, notes, peer, values, this.#processing, peer.requests);
