@@ -86,7 +86,7 @@ function valueOf(page: SectionPage, key: string, setting: Setting<unknown>): str
   const { fallback, kind } = setting;
   if (Array.isArray(fallback)) return `[${fallback.map((one) => quotedToml(String(one))).join(', ')}]`;
   if (typeof fallback === 'boolean' || (typeof fallback === 'number' && isPlainNumber(setting))) return String(fallback);
-  return quotedToml(fallback == null ? '' : kind.format(fallback));
+  return quotedToml(fallback === null || fallback === undefined ? '' : kind.format(fallback));
 }
 
 function quotedToml(text: string): string {

@@ -32,8 +32,15 @@ const VARIABLE = /(\$?)\$\{([A-Z_][A-Z\d_]*)(?::([^}]*))?\}/g;
 /** The same for every text in a list or table; without `env` nothing is put in. Tables become plain objects, whatever their keys are. */
 export function expandAll(value: unknown, env: Env | null): unknown {
   if (typeof value === 'string') return env === null ? value : expand(value, env);
-  if (Array.isArray(value)) return value.map((item) => expandAll(item, env));
+  if (Array.isArray(value)) return value.map((item: unknown) => expandAll(item, env));
   return isTable(value) ? Object.fromEntries(Object.entries(value).map(([key, item]) => [key, expandAll(item, env)])) : value;
+}
+
+/** Is there anything for expandAll() to do? */
+export function hasVariables(value: unknown): boolean {
+  if (typeof value === 'string') return value.includes('${') && value.search(VARIABLE) >= 0;
+  if (Array.isArray(value)) return value.some(hasVariables);
+  return isTable(value) && Object.values(value).some(hasVariables);
 }
 
 /** A TOML table, as opposed to a list or a date. */

@@ -1,6 +1,6 @@
 import { nearest } from '../schema/nearest.ts';
 import { path as pathKind } from '../schema/kind.ts';
-import { tomlName, type Setting, type Table, type Values } from '../schema/setting.ts';
+import { fileTwin, tomlName, type Setting, type Table, type Values } from '../schema/setting.ts';
 import { Wrong } from '../schema/wrong.ts';
 import { knownKeys, type ReadText } from './file.ts';
 import type { Report } from './report.ts';
@@ -23,65 +23,95 @@ export type RetiredKeys = ReadonlyMap<string, Retired>;
 /** What every item may have beside its own keys. */
 const COMMON_KEYS: ReadonlySet<string> = new Set(['remark', 'includes']);
 
-/** The settings of one item by its table. Null when something is wrong with them; that is in the report then. */
+/** The settings of a single item by its table. Null when something is wrong with them; that is in the report then. */
 export function readItem<T extends Table>(table: T, retired: RetiredKeys, item: Item, readText: ReadText, report: Report): Values<T> | null {
-  let isGood = true;
-  const fail = (entry: Entry | null, subject: string, message: string): void => {
-    isGood = false;
-    report.error(entry?.place ?? item.place, subject, message);
-  };
-  const known = knownKeys(table);
-  const given = new Map<string, Entry>();
-  for (const [key, entry] of item.entries) {
-    const subject = `${item.subject}.${entry.key}`;
-    const name = known.get(key);
-    if (name === undefined) {
-      const old = retired.get(key);
-      if (old !== undefined) {
-        if (old.harmless?.(entry.value) === true) continue;
-        if (old.level === 'error') fail(entry, subject, old.says);
-        else report.warn(entry.place, subject, old.says);
-      } else if (COMMON_KEYS.has(key)) {
-        if (key === 'remark' && typeof entry.value !== 'string') fail(entry, subject, 'is not text; write it in quotes');
-      } else {
-        const near = nearest(key, [...known.keys(), ...COMMON_KEYS, ...retired.keys()]);
-        fail(entry, subject, `is no setting; ${near === null ? 'windlass help config names those there are' : `did you mean ${near}?`}`);
-      }
-      continue;
-    }
-    const other = given.get(name);
-    if (other === undefined) given.set(name, entry);
-    else fail(entry, subject, `is the same setting as ${other.key}; keep one`);
-  }
-  const values: Record<string, unknown> = Object.create(null);
-  for (const [name, setting] of Object.entries(table)) {
-    const twin = setting.secret === undefined ? undefined : given.get(`${name}File`);
-    const entry = given.get(name);
-    if (entry !== undefined && twin !== undefined)
-      fail(twin, `${item.subject}.${twin.key}`, `and ${entry.key} are both given; keep one (the file is safer)`);
-    const found = entry ?? twin;
-    if (found === undefined) {
-      if ('fallback' in setting) values[name] = setting.fallback;
-      else fail(null, item.subject, `needs ${tomlName(name)}${setting.hint === undefined ? '' : `; ${setting.hint}`}`);
-      continue;
-    }
-    if (found.broken === true) {
-      isGood = false;
-      continue;
-    }
-    try {
-      values[name] = found === twin ? fromSecretFile(setting, found, readText) : fromToml(setting, found);
-    } catch (error) {
-      if (!(error instanceof Wrong)) throw error;
-      const shown = shownOf(setting, found, error, found === twin);
-      fail(found, `${item.subject}.${found.key}`, `${shown === null ? '' : `${shown} `}${error.message}; ${error.fix}`);
-    }
-  }
-  return isGood ? (values as Values<T>) : null;
+  return new ItemReader(table, retired).read(item, readText, report);
 }
 
-function fromToml({ kind }: Setting<unknown>, { value, place }: Entry): unknown {
-  const isForTables = JSON.stringify(kind.json).includes('"object"');
+/** Reads all items of a section by its table. */
+export class ItemReader<T extends Table> {
+  readonly #settings: readonly Readable[];
+  readonly #known: ReadonlyMap<string, string>;
+  readonly #retired: RetiredKeys;
+
+  constructor(table: T, retired: RetiredKeys = new Map()) {
+    this.#settings = Object.entries(table).map(([name, setting]) => ({
+      name,
+      setting,
+      isForTables: JSON.stringify(setting.kind.json).includes('"object"'),
+    }));
+    this.#known = knownKeys(table);
+    this.#retired = retired;
+  }
+
+  /** The settings of one item. Null when something is wrong with them; that is in the report then. */
+  read(item: Item, readText: ReadText, report: Report): Values<T> | null {
+    let isGood = true;
+    const fail = (entry: Entry | null, subject: string, message: string): void => {
+      isGood = false;
+      report.error(entry?.place ?? item.place, subject, message);
+    };
+    const given = new Map<string, Entry>();
+    for (const [key, entry] of item.entries) {
+      const name = this.#known.get(key);
+      const other = name === undefined ? undefined : given.get(name);
+      if (name === undefined) this.#foreign(key, entry, item, report, fail);
+      else if (other === undefined) given.set(name, entry);
+      else fail(entry, `${item.subject}.${entry.key}`, `is the same setting as ${other.key}; keep one`);
+    }
+    const values: Record<string, unknown> = Object.create(null);
+    for (const readable of this.#settings) {
+      const { name, setting } = readable;
+      const entry = given.get(name);
+      const twin = setting.secret === undefined ? undefined : given.get(fileTwin(name));
+      if (entry !== undefined && twin !== undefined)
+        fail(twin, `${item.subject}.${twin.key}`, `and ${entry.key} are both given; keep one (the file is safer)`);
+      const found = entry ?? twin;
+      if (found === undefined) {
+        if ('fallback' in setting) values[name] = setting.fallback;
+        else fail(null, item.subject, `needs ${tomlName(name)}${setting.hint === undefined ? '' : `; ${setting.hint}`}`);
+        continue;
+      }
+      if (found.broken === true) {
+        isGood = false;
+        continue;
+      }
+      try {
+        values[name] = found === twin ? fromSecretFile(setting, found, readText) : fromToml(readable, found);
+      } catch (error) {
+        if (!(error instanceof Wrong)) throw error;
+        const shown = shownOf(setting, found, error, found === twin);
+        fail(found, `${item.subject}.${found.key}`, `${shown === null ? '' : `${shown} `}${error.message}; ${error.fix}`);
+      }
+    }
+    return isGood ? (values as Values<T>) : null;
+  }
+
+  /** A key that is not in the table. */
+  #foreign(key: string, entry: Entry, item: Item, report: Report, fail: (entry: Entry, subject: string, message: string) => void): void {
+    const subject = `${item.subject}.${entry.key}`;
+    const old = this.#retired.get(key);
+    if (old !== undefined) {
+      if (old.harmless?.(entry.value) === true) return;
+      if (old.level === 'error') fail(entry, subject, old.says);
+      else report.warn(entry.place, subject, old.says);
+    } else if (COMMON_KEYS.has(key)) {
+      if (key === 'remark' && typeof entry.value !== 'string') fail(entry, subject, 'is not text; write it in quotes');
+    } else {
+      const near = nearest(key, [...this.#known.keys(), ...COMMON_KEYS, ...this.#retired.keys()]);
+      fail(entry, subject, `is no setting; ${near === null ? 'windlass help config names those there are' : `did you mean ${near}?`}`);
+    }
+  }
+}
+
+interface Readable {
+  readonly name: string;
+  readonly setting: Setting<unknown>;
+  /** Its values may be tables. */
+  readonly isForTables: boolean;
+}
+
+function fromToml({ setting: { kind }, isForTables }: Readable, { value, place }: Entry): unknown {
   const items: readonly unknown[] = Array.isArray(value) ? value : [value];
   const strange = isForTables ? undefined : items.find((item) => typeof item === 'object');
   if (strange !== undefined) throw new Wrong(Array.isArray(value) ? `has ${typeOf(strange)} in it` : `is ${typeOf(strange)}`, `write ${kind.says}`);

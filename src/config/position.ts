@@ -57,11 +57,14 @@ function lineStartsOf(text: string): number[] {
   return starts;
 }
 
+const DEPTH_MAX = 100;
+
 class Scan {
   readonly #text: string;
   readonly #found: (path: readonly string[], offset: number) => void;
   readonly headers: { path: readonly string[]; offset: number; isArray: boolean }[] = [];
   #at = 0;
+  #depth = 0;
 
   constructor(text: string, found: (path: readonly string[], offset: number) => void) {
     this.#text = text;
@@ -150,6 +153,13 @@ class Scan {
   }
 
   #items(close: string, item: () => void): void {
+    // Nothing valid is that deep, and the stack is not without end.
+    if (++this.#depth > DEPTH_MAX) this.#at = this.#text.length;
+    this.#within(close, item);
+    this.#depth--;
+  }
+
+  #within(close: string, item: () => void): void {
     this.#at++;
     while (this.#skipBlank(true)) {
       const before = this.#at;

@@ -1,8 +1,9 @@
 import { nearest } from '../schema/nearest.ts';
 import { tomlName } from '../schema/setting.ts';
 import { Wrong } from '../schema/wrong.ts';
-import { expandAll, isTable } from './expand.ts';
+import { expandAll, hasVariables, isTable } from './expand.ts';
 import { configLimits } from './limits.ts';
+import { parseFile } from './parse.ts';
 import type { Report } from './report.ts';
 import { quoted } from './resolve.ts';
 import { sectionsToday, type Sections } from './section-names.ts';
@@ -50,7 +51,7 @@ export async function readTree(files: readonly TextFile[], sections: Sections, e
   const named = new Map<string, Map<string, Item>>(sections.named.map((section) => [section, new Map()]));
   let isWhole = !report.failed;
   for (const file of files) {
-    const data = await parseFile(file, report);
+    const data = await parseFile(file, report, slices);
     if (data === null) {
       isWhole = false;
       continue;
@@ -112,8 +113,7 @@ function entryOf(item: Item, key: string, value: unknown, place: Place, env: Env
   try {
     const expanded = withoutEmpty(expandAll(value, env));
     if (expanded === '') return null;
-    const isSame = JSON.stringify(expanded, bigints) === JSON.stringify(withoutEmpty(value), bigints);
-    return { key, value: expanded, place, written: isSame ? null : typeof value === 'string' ? value : '' };
+    return { key, value: expanded, place, written: !hasVariables(value) ? null : typeof value === 'string' ? value : '' };
   } catch (error) {
     if (!(error instanceof Wrong)) throw error;
     report.error(place, `${item.subject}.${key}`, `${quoted(error.part!)} ${error.message}; ${error.fix}`);
@@ -121,26 +121,8 @@ function entryOf(item: Item, key: string, value: unknown, place: Place, env: Env
   }
 }
 
-function bigints(_: string, value: unknown): unknown {
-  return typeof value === 'bigint' ? `${value}n` : value;
-}
-
 function withoutEmpty(value: unknown): unknown {
   return Array.isArray(value) ? value.filter((item) => item !== '') : value;
-}
-
-async function parseFile(file: TextFile, report: Report): Promise<Readonly<Record<string, unknown>> | null> {
-  const { parse, TomlError } = await import('smol-toml');
-  try {
-    return parse(file.text.replace(/^\ufeff/, ''), { integersAsBigInt: 'asNeeded', maxDepth: configLimits.depth });
-  } catch (error) {
-    if (!(error instanceof TomlError)) throw error;
-    // Only the first line of the message: the others quote the file, which may hold secrets.
-    const what = error.message.split('\n')[0]!.replace(/^Invalid TOML document: /, '');
-    const hint = /invalid value|numeric literal/.test(what) ? '; text stands in quotes' : '';
-    report.error({ file, path: [], position: { line: error.line, column: error.column } }, '', `is no valid TOML: ${what}${hint}`);
-    return null;
-  }
 }
 
 function singleOf(single: Map<string, Item>, section: string, place: Place): Item {
@@ -179,14 +161,14 @@ function isHazard(key: string): boolean {
   return key in Object.prototype || key === 'prototype';
 }
 
+/** Refuses hazardous names at any depth. */
 function refuseNames(value: unknown, path: readonly string[], file: TextFile, report: Report): void {
   if (Array.isArray(value)) {
-    for (const item of value) refuseNames(item, path, file, report);
+    for (const item of value) if (typeof item === 'object') refuseNames(item, path, file, report);
   } else if (isTable(value)) {
     for (const [key, item] of Object.entries(value)) {
-      const here = [...path, key];
-      if (isHazard(key)) report.error({ file, path: here }, here.join('.'), 'has a name that is not allowed; choose another');
-      else refuseNames(item, here, file, report);
+      if (isHazard(key)) report.error({ file, path: [...path, key] }, [...path, key].join('.'), 'has a name that is not allowed; choose another');
+      else if (typeof item === 'object') refuseNames(item, [...path, key], file, report);
     }
   }
 }

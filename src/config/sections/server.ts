@@ -1,7 +1,7 @@
 import { httpLimits, type HttpLimits } from '../../http/limits.ts';
 import { accessLog, type AccessLogSpec } from '../../schema/access-log.ts';
 import { formatAddress, type Address } from '../../schema/address.ts';
-import { Cidrs } from '../../schema/cidrs.ts';
+import type { Cidrs } from '../../schema/cidrs.ts';
 import { address, choice, cidrs, duration, integer, list, orNone, orOff, text, textLike, toggle } from '../../schema/kind.ts';
 import { pem, type Pem } from '../../schema/pem.ts';
 import { setting, type Values } from '../../schema/setting.ts';
