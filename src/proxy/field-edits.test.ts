@@ -109,6 +109,19 @@ describe('edits of headers', () => {
     expect(sent).toEqual(['x-a: new', 'x-b: more', 'x-b: old', 'x-new: 1']);
   });
 
+  test('values are about the request as it came: a header can be renamed, and $host is the client’s although Host is set', () => {
+    const one = head(['X-Old: 1', 'X-A: a']);
+    const set = fields('Host: inner.io', 'X-New: $http_x_old', 'X-A: $http_x_a+', 'X-B: $http_x_a $host');
+    compileFieldEdits({ set, add: [], remove: ['x-old'], reverseProxy: false })!.apply(one, scopeOf(one));
+    expect([one.get('x-old'), one.get('x-new'), one.get('x-a'), one.get('x-b'), one.authority]).toEqual([
+      undefined,
+      '1',
+      'a+',
+      'a example.com',
+      'inner.io',
+    ]);
+  });
+
   test('set after set counts, and add may stand beside set', () => {
     expect(edited({ set: fields('X-A: 1', 'x-a: 2'), add: fields('X-A: 3') })).toEqual(['x-a: 2', 'x-a: 3']);
   });

@@ -95,6 +95,8 @@ class Edits implements FieldEdits {
   readonly #removed: readonly string[];
   readonly #edits: readonly Edit[];
   readonly #late: readonly Edit[];
+  /** Scratch of apply(). */
+  readonly #values: string[];
   /** X-Forwarded-Port, unless a trusted proxy has said it. */
   readonly #port: boolean;
 
@@ -102,31 +104,33 @@ class Edits implements FieldEdits {
     this.#removed = removed;
     this.#edits = edits.filter(({ value }) => !value.isLate);
     this.#late = edits.filter(({ value }) => value.isLate);
+    this.#values = this.#edits.map(() => '');
     this.hasLate = this.#late.length > 0;
     this.#port = port;
   }
 
   apply(head: RequestHead, scope: Scope): void {
+    // Values are about the request as it came: a header may be taken out and live on under another name.
+    const edits = this.#edits;
+    const values = this.#values;
+    for (let i = 0; i < edits.length; i++) values[i] = edits[i]!.value.render(scope);
     const removed = this.#removed;
     for (let i = 0; i < removed.length; i++) drop(head, removed[i]!);
     if (this.#port && !head.has(X_FORWARDED_PORT)) head.tail += `X-Forwarded-Port: ${head.peer.localPort}\r\n`;
-    const edits = this.#edits;
-    for (let i = 0; i < edits.length; i++) edit(edits[i]!, head, scope);
+    for (let i = 0; i < edits.length; i++) edit(edits[i]!, values[i]!, head);
   }
 
   applyLate(head: RequestHead, scope: Scope): void {
     const late = this.#late;
-    for (let i = 0; i < late.length; i++) edit(late[i]!, head, scope);
+    for (let i = 0; i < late.length; i++) edit(late[i]!, late[i]!.value.render(scope), head);
   }
 }
 
 /** A value that comes out empty is not sent, as with nginx. */
-function edit({ how, lower, start, value, line }: Edit, head: RequestHead, scope: Scope): void {
-  const text = line === null ? value.render(scope) : '';
+function edit({ how, lower, start, value, line }: Edit, text: string, head: RequestHead): void {
   if (lower === 'host') {
     // What is written has been looked at when it was read; what a request brings along is no host until it is seen to be one.
-    if (value.constant !== null) head.newAuthority = value.constant;
-    else if (AUTHORITY.test(text)) head.newAuthority = text;
+    if (value.constant !== null || AUTHORITY.test(text)) head.newAuthority = text;
     return;
   }
   if (how === 'set') drop(head, lower);
