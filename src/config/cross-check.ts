@@ -89,9 +89,10 @@ function checkServer(server: ServerSettings, item: Item, settings: GatewaySettin
   } else if (has(cert) && global?.value === true) {
     report.error(global.place, `${item.subject}.${global.key}`, 'and tls_cert are both given; keep one');
   }
-  if (server.tls?.own != null) {
+  const own = server.tls?.own ?? null;
+  if (own !== null) {
     try {
-      checkPair(server.tls.own.cert, server.tls.own.key);
+      checkPair(own.cert, own.key);
     } catch (error) {
       if (!(error instanceof Wrong)) throw error;
       report.error(key?.place ?? item.place, `${item.subject}.tls_key`, `${error.message}; ${error.fix}`);
@@ -186,17 +187,11 @@ function checkLocation(item: Item, tree: Tree, report: Report): void {
   const plugins = tree.named.get('plugins')!;
   for (const name of named) {
     const subject = `${item.subject}.${entry?.key ?? 'plugins'}`;
-    if (!plugins.has(name) && !name.startsWith('pingap:'))
+    if (!plugins.has(name))
       report.error(
         entry?.place ?? item.place,
         subject,
         `${quoted(name)} is no plugin; ${didYouMean(name, plugins.keys(), `write [plugins.${name}]`)}`,
-      );
-    else
-      report.error(
-        entry?.place ?? item.place,
-        subject,
-        `${quoted(name)} cannot be obeyed: plugins do not run yet, and requests must not pass without them; leave it out if they may`,
       );
   }
 }

@@ -10,8 +10,9 @@ import { upstreamFindings, upstreamTable, type UpstreamSettings } from '../upstr
 import { crossCheck } from './cross-check.ts';
 import { knownKeys } from './file.ts';
 import { takeIn } from './includes.ts';
-import { type Retired, type RetiredKeys, readItem } from './item.ts';
+import { ItemReader, type Retired, type RetiredKeys } from './item.ts';
 import { renameOldKeys } from './legacy.ts';
+import { addBuiltInPlugins, type PluginItem, readPlugin } from './plugins.ts';
 import { readText } from './read-text.ts';
 import { Report } from './report.ts';
 import { readRevoked } from './revoked.ts';
@@ -19,7 +20,6 @@ import { quoted } from './resolve.ts';
 import { agentsTable, type AgentsSettings } from './sections/agents.ts';
 import { basicSettings, basicTable, retiredBasicKeys, type BasicSettings } from './sections/basic.ts';
 import { certificateSettings, certificateTable, type CertificateSettings } from './sections/certificate.ts';
-import { pluginTable, type PluginSettings } from './sections/plugin.ts';
 import { retiredServerKeys, serverSettings, serverTable, type ServerSettings } from './sections/server.ts';
 import { storageTable } from './sections/storage.ts';
 import { gatewaySections } from './section-names.ts';
@@ -45,7 +45,7 @@ export interface GatewaySettings {
   readonly servers: ReadonlyMap<string, ServerSettings>;
   readonly locations: ReadonlyMap<string, LocationItem>;
   readonly upstreams: ReadonlyMap<string, UpstreamItem>;
-  readonly plugins: ReadonlyMap<string, PluginSettings>;
+  readonly plugins: ReadonlyMap<string, PluginItem>;
   readonly certificates: ReadonlyMap<string, CertificateSettings>;
   /** Null: nobody may dial in. */
   readonly agents: AgentsSettings | null;
@@ -83,6 +83,7 @@ export async function readGateway(
   const tree = await readTree(files, gatewaySections, env, report, slices);
   renameOldKeys(tree, report);
   await takeIn(tree, env, report);
+  addBuiltInPlugins(tree);
   const reader = new Reader(tree, report, slices);
   return { settings: await reader.read(watchedPaths(source, files)), report };
 }
@@ -93,6 +94,12 @@ class Reader {
   readonly #report: Report;
   readonly #slices: Slices;
   readonly #pemPaths = new Set<string>();
+  readonly #readers = {
+    locations: new ItemReader(locationTable),
+    upstreams: new ItemReader(upstreamTable, ONLY_AGENTS),
+    agentUpstreams: new ItemReader(agentUpstreamTable, ONLY_ADDRESSES),
+    certificates: new ItemReader(certificateTable),
+  };
 
   constructor(tree: Tree, report: Report, slices: Slices) {
     this.#tree = tree;
@@ -102,23 +109,25 @@ class Reader {
 
   async read(sources: readonly string[]): Promise<GatewaySettings> {
     const basicItem = this.#tree.single.get('basic');
-    const basicValues = basicItem === undefined ? null : this.#values(basicTable, retiredBasicKeys, basicItem);
+    const basicValues = basicItem === undefined ? null : this.#values(new ItemReader(basicTable, retiredBasicKeys), basicItem);
     const basic = basicSettings(basicValues ?? defaultsOf(basicTable));
     const agentsItem = this.#tree.single.get('agents');
+    const servers = new ItemReader(serverTable, retiredServerKeys);
+    const storages = new ItemReader(storageTable);
     const settings: GatewaySettings = {
       basic,
       servers: await this.#each('servers', (item) => {
-        const values = this.#values(serverTable, retiredServerKeys, item);
+        const values = this.#values(servers, item);
         return values === null ? null : serverSettings(item.name, values, basic, this.#fingerprint(item, values));
       }),
       locations: await this.#each('locations', (item) => this.#location(item)),
       upstreams: await this.#each('upstreams', (item) => this.#upstream(item)),
-      plugins: await this.#each('plugins', (item) => this.#plugin(item)),
+      plugins: await this.#readPlugins(),
       certificates: await this.#each('certificates', (item) => this.#certificate(item)),
       agents: agentsItem === undefined ? null : this.#agents(agentsItem),
       watched: [],
     };
-    await this.#each('storages', (item) => this.#values(storageTable, NONE, item));
+    await this.#each('storages', (item) => this.#values(storages, item));
     if (this.#tree.isWhole) await crossCheck(settings, this.#tree, this.#report, this.#slices);
     const revoked = settings.agents?.revokedFile ?? null;
     return { ...settings, watched: [...new Set([...sources, ...this.#pemPaths, ...(revoked === null ? [] : [revoked])])] };
@@ -134,25 +143,24 @@ class Reader {
     return found;
   }
 
-  #values<T extends Table>(table: T, retired: RetiredKeys, item: Item): Values<T> | null {
-    return readItem(table, retired, item, readText, this.#report);
+  #values<T extends Table>(reader: ItemReader<T>, item: Item): Values<T> | null {
+    return reader.read(item, readText, this.#report);
   }
 
   /** Equal for equal settings, the contents of files that they name included; tells nothing of them. */
   #fingerprint(item: Item, values: Readonly<Record<string, unknown>>): string {
-    const hash = createHash('sha256');
-    for (const [key, { value }] of [...item.entries].toSorted(([a], [b]) => (a < b ? -1 : 1)))
-      hash.update(JSON.stringify([key, value], (_, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part)));
+    const parts: unknown[] = [];
+    for (const [key, { value }] of [...item.entries].toSorted(([a], [b]) => (a < b ? -1 : 1))) parts.push(key, value);
     for (const value of Object.values(values)) {
       if (typeof value !== 'object' || value === null || !('path' in value) || !('text' in value)) continue;
       if (typeof value.path === 'string') this.#pemPaths.add(value.path);
-      if (typeof value.text === 'string') hash.update('\0').update(value.text);
+      if (typeof value.text === 'string') parts.push(value.text);
     }
-    return hash.digest('base64url');
+    return createHash('sha256').update(JSON.stringify(parts, bigintsAsText)).digest('base64url');
   }
 
   #agents(item: Item): AgentsSettings | null {
-    const values = this.#values(agentsTable, NONE, item);
+    const values = this.#values(new ItemReader(agentsTable), item);
     if (values === null || values.revokedFile === null) return values;
     try {
       return { ...values, revoked: [...values.revoked, ...readRevoked(values.revokedFile)] };
@@ -166,7 +174,7 @@ class Reader {
   }
 
   #location(item: Item): LocationItem | null {
-    const values = this.#values(locationTable, NONE, item);
+    const values = this.#values(this.#readers.locations, item);
     if (values === null) return null;
     const settings: LocationSettings = { ...values, name: item.name };
     try {
@@ -183,7 +191,7 @@ class Reader {
   #upstream(item: Item): UpstreamItem | null {
     const given = new Set(givenNames(item, item.entries.has('agents') ? agentUpstreamTable : upstreamTable));
     if (item.entries.has('agents')) {
-      const values = this.#values(agentUpstreamTable, ONLY_ADDRESSES, item);
+      const values = this.#values(this.#readers.agentUpstreams, item);
       if (values === null || !this.#findings(item, agentUpstreamFindings(values, given))) return null;
       return { of: 'agents', name: item.name, settings: { ...values, name: item.name }, fingerprint: this.#fingerprint(item, values) };
     }
@@ -195,7 +203,7 @@ class Reader {
       );
       return null;
     }
-    const values = this.#values(upstreamTable, ONLY_AGENTS, item);
+    const values = this.#values(this.#readers.upstreams, item);
     if (values === null || !this.#findings(item, upstreamFindings(values, given))) return null;
     return { of: 'addresses', name: item.name, settings: { ...values, name: item.name }, fingerprint: this.#fingerprint(item, values) };
   }
@@ -216,16 +224,18 @@ class Reader {
     return isGood;
   }
 
-  #plugin(item: Item): PluginSettings | null {
-    const own = new Map([...item.entries].filter(([key]) => key === 'category' || key === 'step'));
-    const values = this.#values(pluginTable, NONE, { ...item, entries: own });
-    if (values === null) return null;
-    const options = new Map([...item.entries].filter(([key]) => !own.has(key) && key !== 'remark'));
-    return { name: item.name, ...values, place: item.place, options, fingerprint: this.#fingerprint(item, {}) };
+  async #readPlugins(): Promise<ReadonlyMap<string, PluginItem>> {
+    const found = new Map<string, PluginItem>();
+    for (const [name, item] of this.#tree.named.get('plugins') ?? []) {
+      await this.#slices.pause();
+      const one = await readPlugin(item, this.#fingerprint(item, {}), this.#report);
+      if (one !== null) found.set(name, one);
+    }
+    return found;
   }
 
   #certificate(item: Item): CertificateSettings | null {
-    const values = this.#values(certificateTable, NONE, item);
+    const values = this.#values(this.#readers.certificates, item);
     if (values === null) return null;
     try {
       return certificateSettings(item.name, values, this.#fingerprint(item, values));
@@ -238,14 +248,16 @@ class Reader {
   }
 }
 
+function bigintsAsText(_: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? String(value) : value;
+}
+
 interface Finding {
   readonly severity: 'error' | 'warning';
   readonly key: string;
   readonly message: string;
   readonly fix: string;
 }
-
-const NONE: RetiredKeys = new Map();
 
 /** Is there a key that was probably meant to be addrs or agents? It is told of by itself. */
 function isMistyped(item: Item): boolean {

@@ -8,6 +8,7 @@ import { ATTEMPTS } from '../proxy/limits.ts';
 import type { Load, Location, RequestEdits } from '../proxy/location.ts';
 import { type LocationSettings, upstreamName } from '../proxy/location-section.ts';
 import { compileReplyEdits, type ReplyEditSettings } from '../proxy/reply-edits.ts';
+import type { PluginChain } from '../proxy/plugin-chain.ts';
 import type { Rewrite } from '../proxy/rewrite.ts';
 import type { ServerFacts } from '../proxy/template.ts';
 import type { LocationItem } from '../config/gateway.ts';
@@ -21,6 +22,8 @@ export interface Surroundings {
   upstream(name: string): Upstream | null;
   /** Kept across reloads, by the location's name. */
   load(name: string): Load;
+  /** Null: none. */
+  plugins(names: readonly string[]): PluginChain | null;
   /** May nobody wait now? */
   isPressed(): boolean;
 }
@@ -42,7 +45,7 @@ export function makeLocation({ name, settings, rule }: LocationItem, around: Sur
     attempts: settings.maxRetries === null ? ATTEMPTS : settings.maxRetries + 1,
     retryWindowMs: settings.maxRetryWindow ?? 0,
     tellsTiming: around.tellsTiming,
-    plugins: null,
+    plugins: around.plugins(settings.plugins),
     edits: editsOf(settings, rule.captures, around),
     replyEdits: compileReplyEdits(replyEditSettings(settings), around.env),
   };

@@ -9,6 +9,7 @@ import type { Upstream } from '../upstream/upstream.ts';
 import { ErrorPages } from '../proxy/error-pages.ts';
 import type { Journal } from '../proxy/journal.ts';
 import { Load, type Location, type Match } from '../proxy/location.ts';
+import type { PluginChain } from '../proxy/plugin-chain.ts';
 import { Router } from '../proxy/router.ts';
 import type { Rule } from '../proxy/rule.ts';
 import type { Site } from '../proxy/site.ts';
@@ -28,6 +29,7 @@ export interface SiteSurroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
   upstream(name: string): Upstream | null;
   load(name: string): Load;
+  plugins(names: readonly string[]): PluginChain | null;
 }
 
 /** What the servers of a configuration serve. */
@@ -83,6 +85,7 @@ async function makeSite(server: ServerSettings, settings: GatewaySettings, aroun
     env: around.env,
     upstream: around.upstream,
     load: around.load,
+    plugins: around.plugins,
     isPressed: () => pressure.level > 0,
   };
   const entries: { rule: Rule; value: Location }[] = [];

@@ -1,13 +1,14 @@
-// HOT: one Exchange and one Attempt per request.
+// HOT: one Exchange per request.
 import { Buffer } from 'node:buffer';
 import type { Timed } from '../std/sweeper.ts';
 import type { Notes, ReplySink, RequestSink, Writer } from '../http/exchange.ts';
 import { Failure } from '../http/failure.ts';
 import { type HeaderList, type RequestHead, ResponseHead, UNKNOWN_LENGTH } from '../http/head.ts';
 import { IDEMPOTENT } from '../http/methods.ts';
-import { SLIME_AGENT_ID, X_REQUEST_ID } from '../http/names.ts';
+import { X_REQUEST_ID } from '../http/names.ts';
 import type { Waiter, WaitingLine } from '../upstream/queue.ts';
-import type { AttemptWatch, Candidate, Captures, Upstream } from '../upstream/upstream.ts';
+import type { Candidate, Captures, Upstream } from '../upstream/upstream.ts';
+import { Attempt } from './attempt.ts';
 import type { Proxy } from './handle.ts';
 import type { Anteroom } from './anteroom.ts';
 import type { Entry } from './journal.ts';
@@ -16,7 +17,6 @@ import type { Load, Location, Match } from './location.ts';
 import type { Reply } from './plugin.ts';
 import type { PluginRun } from './plugin-run.ts';
 import { rescue, type Wish, wishOf } from './rescue.ts';
-import { serverTiming } from './server-timing.ts';
 import type { Site } from './site.ts';
 
 /** A request sink that can give back what it was given, while no byte of an answer has come. */
@@ -543,80 +543,5 @@ export class Exchange implements RequestSink, Waiter, Timed {
     this.head = null;
     this.notes.failure = failure;
     rescue(failure, this.reply, { wish: this.#wish, pages: this.site.pages, requestId: this.#requestId, entry: this.entry });
-  }
-}
-
-/** One attempt at an endpoint: the sink of its answer. What a given-up attempt still says is ignored. */
-class Attempt implements ReplySink {
-  readonly #exchange: Exchange;
-  readonly #candidate: Candidate;
-  readonly #watch: AttemptWatch | null;
-  live = true;
-  /** Why there is no whole answer; null when there is, or when that is nobody's fault over there. */
-  #failure: Failure | null = null;
-  #isOver = false;
-
-  constructor(exchange: Exchange, candidate: Candidate) {
-    this.#exchange = exchange;
-    this.#candidate = candidate;
-    this.#watch = candidate.watch;
-    if (this.#watch !== null) this.#watch.began();
-  }
-
-  /** Nobody listens to it any more. `failure`: what it is to blame for, if anything. */
-  giveUp(failure: Failure | null): void {
-    this.live = false;
-    this.#failure = failure;
-  }
-
-  get writer(): Writer | null {
-    return this.#exchange.reply.writer;
-  }
-
-  set writer(writer: Writer | null) {
-    this.#exchange.reply.writer = writer;
-  }
-
-  informational(head: ResponseHead): void {
-    if (this.live) this.#exchange.reply.informational(head);
-  }
-
-  head(head: ResponseHead): void {
-    if (!this.live) return;
-    const exchange = this.#exchange;
-    exchange.headSent = true;
-    if (this.#watch !== null) this.#watch.answered(head.status);
-    const { replyEdits } = exchange.location;
-    if (replyEdits !== null) replyEdits.apply(head, exchange.captures, exchange.notes);
-    const { replyFields } = this.#candidate;
-    if (replyFields !== '') {
-      if (head.has(SLIME_AGENT_ID)) head.remove(SLIME_AGENT_ID);
-      head.tail = head.tail === '' ? replyFields : head.tail + replyFields;
-    }
-    if (exchange.location.tellsTiming) head.tail += serverTiming(exchange.notes, exchange.site.loop.clock.now());
-    exchange.entry?.answered(head);
-    exchange.reply.head(head);
-  }
-
-  write(chunk: Uint8Array): boolean {
-    return this.live ? this.#exchange.reply.write(chunk) : true;
-  }
-
-  end(trailers?: HeaderList): void {
-    if (!this.live) return;
-    this.live = false;
-    this.#exchange.reply.end(trailers);
-  }
-
-  abort(failure: Failure): void {
-    if (!this.live) return;
-    this.giveUp(failure);
-    this.#exchange.attemptFailed(failure);
-  }
-
-  settled(): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    if (this.#watch !== null) this.#watch.ended(this.#failure);
   }
 }

@@ -12,14 +12,21 @@ export interface PluginDefinition<T extends Table = Table> {
   /** One line for the reference. */
   readonly summary: string;
   readonly settings: T;
+  /** Steps of Pingap's files that it may be put at; others are refused. Absent: it has one place, and no step need be named. */
+  readonly steps?: readonly PluginStep[];
   /** Compiles the settings. @throws Wrong when they do not fit together: then the configuration is refused */
   create(settings: Values<T>, context: PluginContext): Plugin | Promise<Plugin>;
 }
+
+/** Pingap's words for when a plugin is asked. */
+export type PluginStep = 'early_request' | 'request' | 'proxy_upstream' | 'upstream_response' | 'response';
 
 /** What a plugin is made with. */
 export interface PluginContext {
   /** Its name in the file. */
   readonly name: string;
+  /** What the file says; null = the plugin's own place. */
+  readonly step: PluginStep | null;
   readonly log: Log;
   readonly clock: Clock;
   /** Families are shared by all plugins of a category: use a label `plugin` with the name. */

@@ -1,0 +1,39 @@
+import { statSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { isAbsolute, join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { PluginDefinition } from '../proxy/plugin.ts';
+import { nearest } from '../schema/nearest.ts';
+import { plugins } from '../plugins/index.ts';
+
+const BUILT_IN: ReadonlyMap<string, PluginDefinition> = new Map(plugins.map((definition) => [definition.name, definition]));
+
+/** One of ours by its category. */
+export function builtInPlugin(category: string): PluginDefinition | null {
+  // Pingap writes some of its categories with dashes.
+  return BUILT_IN.get(category.replaceAll('-', '_')) ?? null;
+}
+
+/** For a category that is none. */
+export function pluginHint(category: string): string {
+  const near = nearest(category, BUILT_IN.keys());
+  return near === null ? `there are ${[...BUILT_IN.keys()].join(', ')}; one of your own is named by module` : `did you mean ${near}?`;
+}
+
+/**
+ * A plugin of somebody else: the default export of a file (a path, from the configuration's folder) or of a package installed beside it.
+ * @throws an Error that says what is wrong with it
+ */
+export async function foreignPlugin(module: string, folder: string): Promise<PluginDefinition> {
+  const path = module.startsWith('.') || isAbsolute(module) ? resolve(folder, module) : createRequire(join(resolve(folder), 'x.js')).resolve(module);
+  // A module is loaded once in a process; another time of change makes another one of it, so that a reload sees what was written.
+  const { default: definition } = (await import(`${pathToFileURL(path).href}?${statSync(path).mtimeMs}`)) as { default?: unknown };
+  if (!isDefinition(definition)) throw new Error('its default export is no plugin; export default definePlugin({ name, summary, settings, create })');
+  return definition;
+}
+
+function isDefinition(value: unknown): value is PluginDefinition {
+  if (typeof value !== 'object' || value === null) return false;
+  const { name, settings, create } = value as Record<string, unknown>;
+  return typeof name === 'string' && typeof settings === 'object' && settings !== null && typeof create === 'function';
+}

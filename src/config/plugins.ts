@@ -1,0 +1,81 @@
+import type { PluginDefinition, PluginStep } from '../proxy/plugin.ts';
+import { tomlName } from '../schema/setting.ts';
+import { ItemReader } from './item.ts';
+import { builtInPlugin, foreignPlugin, pluginHint } from './plugin-definitions.ts';
+import { readText } from './read-text.ts';
+import type { Report } from './report.ts';
+import { quoted } from './resolve.ts';
+import { BUILT_IN_PLUGINS, pluginTable } from './sections/plugin.ts';
+import type { Entry, Item, Tree } from './tree.ts';
+
+/** A plugin of the configuration, its settings checked by its own table. */
+export interface PluginItem {
+  readonly name: string;
+  readonly definition: PluginDefinition;
+  readonly step: PluginStep | null;
+  readonly values: Readonly<Record<string, never>>;
+  /** Equal for equal settings. */
+  readonly fingerprint: string;
+}
+
+const OWN_KEYS: ReadonlySet<string> = new Set(Object.keys(pluginTable).map(tomlName));
+
+/** Reads one section. Null when something is wrong with it; that is in the report then. */
+export async function readPlugin(item: Item, fingerprint: string, report: Report): Promise<PluginItem | null> {
+  const own = new ItemReader(pluginTable).read({ ...item, entries: only(item, (key) => OWN_KEYS.has(key) || key === 'remark') }, readText, report);
+  if (own === null) return null;
+  const definition = await definitionOf(item, own.category, own.module, report);
+  if (definition === null) return null;
+  if (own.step !== null && definition.steps !== undefined && !definition.steps.includes(own.step)) {
+    const { place, key } = item.entries.get('step')!;
+    report.error(
+      place,
+      `${item.subject}.${key}`,
+      `${quoted(own.step)} is no place for ${definition.name}; write ${definition.steps.join(' or ')}, or leave it out`,
+    );
+    return null;
+  }
+  const values = new ItemReader(definition.settings).read({ ...item, entries: only(item, (key) => !OWN_KEYS.has(key)) }, readText, report);
+  return values === null ? null : { name: item.name, definition, step: own.step, values: values as PluginItem['values'], fingerprint };
+}
+
+async function definitionOf(item: Item, category: string | null, module: string | null, report: Report): Promise<PluginDefinition | null> {
+  if (module !== null) {
+    const { place, key } = item.entries.get('module')!;
+    try {
+      return await foreignPlugin(module, place.file.folder);
+    } catch (error) {
+      report.error(place, `${item.subject}.${key}`, `${quoted(module)} cannot be loaded: ${(error as Error).message.split('\n')[0]}`);
+      return null;
+    }
+  }
+  if (category === null) {
+    report.error(item.place, item.subject, 'needs category; write the name of a plugin such as category = "request_id"');
+    return null;
+  }
+  const definition = builtInPlugin(category);
+  if (definition === null) {
+    const { place, key } = item.entries.get('category')!;
+    report.error(place, `${item.subject}.${key}`, `${quoted(category)} is no plugin; ${pluginHint(category)}`);
+  }
+  return definition;
+}
+
+function only(item: Item, wanted: (key: string) => boolean): Map<string, Entry> {
+  return new Map([...item.entries].filter(([key]) => wanted(key)));
+}
+
+/** Pingap's plugins that need no section: those that a location names get one. */
+export function addBuiltInPlugins(tree: Tree): void {
+  const plugins = tree.named.get('plugins')!;
+  for (const location of tree.named.get('locations')?.values() ?? []) {
+    const entry = location.entries.get('plugins');
+    const names: readonly unknown[] = Array.isArray(entry?.value) ? entry.value : [entry?.value];
+    for (const name of names) {
+      const settings = typeof name === 'string' ? BUILT_IN_PLUGINS.get(name) : undefined;
+      if (entry === undefined || settings === undefined || plugins.has(name as string)) continue;
+      const entries = Object.entries(settings).map(([key, value]): [string, Entry] => [key, { key, value, place: entry.place, written: null }]);
+      plugins.set(name as string, { subject: `plugins.${String(name)}`, name: name as string, place: entry.place, entries: new Map(entries) });
+    }
+  }
+}

@@ -1,0 +1,24 @@
+/** For plugins of others: `import { definePlugin, setting, text } from 'windlass/plugin'`. */
+export {
+  definePlugin,
+  slot,
+  type BodyOut,
+  type BodySource,
+  type BodyTransformer,
+  type Plugin,
+  type PluginContext,
+  type PluginDefinition,
+  type PluginExchange,
+  type PluginFields,
+  type PluginNotes,
+  type PluginRequest,
+  type PluginResponse,
+  type QueueLabel,
+  type Reply,
+  type Slot,
+  type TransformOut,
+  type Verdict,
+} from './proxy/plugin.ts';
+export { bytes, choice, cidrs, duration, integer, list, orOff, path, secrets, text, textLike, toggle, type Kind } from './schema/kind.ts';
+export { setting, type Setting, type Table, type Values } from './schema/setting.ts';
+export { Wrong } from './schema/wrong.ts';

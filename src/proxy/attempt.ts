@@ -1,0 +1,83 @@
+// HOT: one Attempt per request and try.
+import type { ReplySink, Writer } from '../http/exchange.ts';
+import type { Failure } from '../http/failure.ts';
+import type { HeaderList, ResponseHead } from '../http/head.ts';
+import { SLIME_AGENT_ID } from '../http/names.ts';
+import type { AttemptWatch, Candidate } from '../upstream/upstream.ts';
+import type { Exchange } from './exchange.ts';
+import { serverTiming } from './server-timing.ts';
+
+/** One attempt at an endpoint: the sink of its answer. What a given-up attempt still says is ignored. */
+export class Attempt implements ReplySink {
+  readonly #exchange: Exchange;
+  readonly #candidate: Candidate;
+  readonly #watch: AttemptWatch | null;
+  live = true;
+  /** Why there is no whole answer; null when there is, or when that is nobody's fault over there. */
+  #failure: Failure | null = null;
+  #isOver = false;
+
+  constructor(exchange: Exchange, candidate: Candidate) {
+    this.#exchange = exchange;
+    this.#candidate = candidate;
+    this.#watch = candidate.watch;
+    if (this.#watch !== null) this.#watch.began();
+  }
+
+  /** Nobody listens to it any more. `failure`: what it is to blame for, if anything. */
+  giveUp(failure: Failure | null): void {
+    this.live = false;
+    this.#failure = failure;
+  }
+
+  get writer(): Writer | null {
+    return this.#exchange.reply.writer;
+  }
+
+  set writer(writer: Writer | null) {
+    this.#exchange.reply.writer = writer;
+  }
+
+  informational(head: ResponseHead): void {
+    if (this.live) this.#exchange.reply.informational(head);
+  }
+
+  head(head: ResponseHead): void {
+    if (!this.live) return;
+    const exchange = this.#exchange;
+    exchange.headSent = true;
+    if (this.#watch !== null) this.#watch.answered(head.status);
+    const { replyEdits } = exchange.location;
+    if (replyEdits !== null) replyEdits.apply(head, exchange.captures, exchange.notes);
+    const { replyFields } = this.#candidate;
+    if (replyFields !== '') {
+      if (head.has(SLIME_AGENT_ID)) head.remove(SLIME_AGENT_ID);
+      head.tail = head.tail === '' ? replyFields : head.tail + replyFields;
+    }
+    if (exchange.location.tellsTiming) head.tail += serverTiming(exchange.notes, exchange.site.loop.clock.now());
+    exchange.entry?.answered(head);
+    exchange.reply.head(head);
+  }
+
+  write(chunk: Uint8Array): boolean {
+    return this.live ? this.#exchange.reply.write(chunk) : true;
+  }
+
+  end(trailers?: HeaderList): void {
+    if (!this.live) return;
+    this.live = false;
+    this.#exchange.reply.end(trailers);
+  }
+
+  abort(failure: Failure): void {
+    if (!this.live) return;
+    this.giveUp(failure);
+    this.#exchange.attemptFailed(failure);
+  }
+
+  settled(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    if (this.#watch !== null) this.#watch.ended(this.#failure);
+  }
+}

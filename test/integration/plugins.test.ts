@@ -1,0 +1,198 @@
+import { writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { expect, test } from 'vitest';
+import { startGatewayOf } from '../kit/gateway.ts';
+import { kit, metric } from '../kit/kit.ts';
+
+const made = kit();
+const { startOrigin, folder, rawClient } = made;
+
+/** A file of one location with the plugins of these modules, in order. */
+function fileFor(port: number, modules: Readonly<Record<string, string>>, more = ''): string {
+  const where = folder();
+  const sections = Object.entries(modules).map(([name, source]) => {
+    const path = join(where, `${name}.mjs`);
+    writeFileSync(
+      path,
+      `import { definePlugin, slot, setting, text, Wrong } from '${join(dirname(import.meta.dirname), '..', 'src', 'plugin.ts')}';\n${source}`,
+    );
+    return `[plugins.${name}]\nmodule = "${path}"\n`;
+  });
+  return `[servers.main]
+addr = "127.0.0.1:0"
+locations = ["all"]
+[locations.all]
+upstream = "one"
+plugins = [${Object.keys(modules)
+    .map((name) => `"${name}"`)
+    .join(', ')}]
+[upstreams.one]
+addrs = ["127.0.0.1:${port}"]
+${sections.join('')}${more}`;
+}
+
+function plugin(body: string): string {
+  return `export default definePlugin({ name: 'mine', summary: 'a plugin of a test', settings: {}, create: (_settings, context) => (${body}) });`;
+}
+
+async function ask(port: number, init: RequestInit = {}): Promise<{ status: number; text: string; headers: Headers }> {
+  const answer = await fetch(`http://127.0.0.1:${port}/a?b=1`, init);
+  return { status: answer.status, text: await answer.text(), headers: answer.headers };
+}
+
+const MARK = (name: string): string =>
+  plugin(`{
+    request(e) { e.request.setHeader('x-order', (e.request.header('x-order') ?? '') + '${name}'); },
+    response(e) { e.response.setHeader('x-order', (e.response.header('x-order') ?? '') + '${name}'); },
+  }`);
+
+test('the list of a location is an onion: requests pass from the first to the last, answers back', async () => {
+  const origin = await startOrigin();
+  const gateway = await startGatewayOf(made, fileFor(origin.port, { a: MARK('a'), b: MARK('b'), c: MARK('c') }));
+  const { headers } = await ask(gateway.port());
+  expect(origin.requests[0]!.headers['x-order']).toBe('abc');
+  expect(headers.get('x-order')).toBe('cba');
+});
+
+test('an early answer passes the answer phases of those that came before, and of its giver', async () => {
+  const origin = await startOrigin();
+  const teapot = plugin(
+    `{ request: () => ({ status: 418, headers: ['X-Why', 'tea'], body: 'short and stout' }), response(e) { e.response.setHeader('x-order', 'T'); } }`,
+  );
+  const gateway = await startGatewayOf(made, fileFor(origin.port, { a: MARK('a'), t: teapot, c: MARK('c') }));
+  const { status, text, headers } = await ask(gateway.port());
+  expect([status, text, headers.get('x-why'), headers.get('x-order')]).toEqual([418, 'short and stout', 'tea', 'Ta']);
+  expect(origin.requests.length).toBe(0);
+});
+
+test('a phase may wait for something: the body waits with it, and nothing is lost', async () => {
+  const origin = await startOrigin();
+  const waits = plugin(`{ async request(e) { await new Promise((resolve) => setTimeout(resolve, 20)); e.request.setHeader('x-waited', 'yes'); } }`);
+  const gateway = await startGatewayOf(made, fileFor(origin.port, { waits }));
+  const body = 'x'.repeat(200_000);
+  expect((await ask(gateway.port(), { method: 'POST', body })).status).toBe(200);
+  expect(origin.requests[0]!.headers['x-waited']).toBe('yes');
+  expect(origin.requests[0]!.bytes).toBe(body.length);
+});
+
+test('a phase may look at the beginning of the body, which goes on unchanged', async () => {
+  const origin = await startOrigin();
+  const peeks = plugin(`{ async request(e) { const seen = await e.request.peek(5); e.request.setHeader('x-seen', Buffer.from(seen).toString()); } }`);
+  const gateway = await startGatewayOf(made, fileFor(origin.port, { peeks }));
+  await ask(gateway.port(), { method: 'POST', body: 'hello world' });
+  await ask(gateway.port(), { method: 'POST', body: 'hi' });
+  await ask(gateway.port());
+  expect(origin.requests.map(({ headers, body }) => [headers['x-seen'], body])).toEqual([
+    ['hello', 'hello world'],
+    ['hi', 'hi'],
+    ['', ''],
+  ]);
+  // Who waits to be told to send the body is told.
+  const client = await rawClient({ port: gateway.port() });
+  client.send('POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n');
+  await client.until(() => client.text.includes('100 Continue'));
+  client.send('later');
+  await client.until(() => client.text.includes('200 OK'));
+  expect(origin.requests[3]!.body).toBe('later');
+});
+
+test('a body may be changed as it passes, by several one after the other', async () => {
+  const origin = await startOrigin((_request, response) => {
+    response.writeHead(200, { 'Content-Length': '6' });
+    response.write('abc');
+    response.end('def');
+  });
+  const change = (from: string, to: string, tail: string): string =>
+    plugin(`{ response(e) { e.response.transform({
+      write(chunk, out) { out.write(Buffer.from(Buffer.from(chunk).toString().replace('${from}', '${to}'))); },
+      end(out) { out.write(Buffer.from('${tail}')); out.end(); },
+    }); } }`);
+  const gateway = await startGatewayOf(made, fileFor(origin.port, { outer: change('B', '<B>', '!'), inner: change('b', 'B', '?') }));
+  const { text, headers } = await ask(gateway.port());
+  expect(text).toBe('a<B>cdef?!');
+  expect(headers.get('content-length')).toBeNull();
+  const head = await fetch(`http://127.0.0.1:${gateway.port()}/`, { method: 'HEAD' });
+  expect(head.status).toBe(200);
+});
+
+test('[threat 72] a plugin that throws answers 500, lets nothing past, is counted and logged; others are served', async () => {
+  const origin = await startOrigin();
+  for (const broken of [
+    `{ request() { throw new Error('broken on purpose'); } }`,
+    `{ async request() { throw new Error('broken on purpose'); } }`,
+    `{ upstream() { throw new Error('broken on purpose'); } }`,
+    `{ request: () => ({ status: 200, headers: ['bad name', 'x'] }) }`,
+  ]) {
+    const gateway = await startGatewayOf(made, fileFor(origin.port, { broken: plugin(broken) }));
+    expect((await ask(gateway.port())).status).toBe(500);
+    expect(origin.requests.length).toBe(0);
+    expect(gateway.log.at('error').length).toBe(1);
+  }
+  const gateway = await startGatewayOf(made, fileFor(origin.port, { broken: plugin(`{ response() { throw new Error('broken on purpose'); } }`) }));
+  const { status, text } = await ask(gateway.port());
+  expect(status).toBe(500);
+  expect(text).not.toContain('on purpose');
+  expect(await metric(gateway, 'windlass_plugin_errors_total{plugin="broken"}')).toBe(1);
+});
+
+test('a plugin that cannot be made stops the load, and a running gateway goes on with what it has', async () => {
+  const origin = await startOrigin();
+  const good = fileFor(origin.port, { a: MARK('a') });
+  const gateway = await startGatewayOf(made, good);
+  const bad = `export default definePlugin({ name: 'bad', summary: 'b', settings: {}, create() { throw new Wrong('does not like this', 'leave it out'); } });`;
+  await gateway.change(fileFor(origin.port, { bad }));
+  expect(gateway.log.at('error')[0]).toContain('plugins.bad cannot be made: does not like this; leave it out');
+  expect((await ask(gateway.port())).headers.get('x-order')).toBe('a');
+});
+
+test('one whose settings stay is the same after a reload; one that goes is closed when its last request has ended', async () => {
+  let finish = (): void => {};
+  const origin = await startOrigin((_request, response) => {
+    finish = () => response.end('done');
+    if (origin.requests.length !== 2) finish();
+  });
+  const counts = plugin(
+    `(() => { let n = 0; return { response(e) { e.response.setHeader('x-count', String(++n)); }, close() { context.log.info({}, 'closed'); } }; })()`,
+  );
+  const text = fileFor(origin.port, { counts });
+  const gateway = await startGatewayOf(made, text);
+  expect((await ask(gateway.port())).headers.get('x-count')).toBe('1');
+  await gateway.change(`${text}\n# nothing else\n`);
+  const second = ask(gateway.port());
+  while (origin.requests.length < 2) await new Promise((resolve) => setImmediate(resolve));
+  await gateway.change(fileFor(origin.port, {}));
+  expect(gateway.log.at('info')).not.toContain('closed');
+  finish();
+  expect((await second).headers.get('x-count')).toBe('2');
+  while (!gateway.log.at('info').includes('closed')) await new Promise((resolve) => setImmediate(resolve));
+});
+
+test('upgrades pass all request phases, and their bytes no transformer', async () => {
+  const origin = await made.startScript(async (connection) => {
+    await connection.head();
+    connection.send('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nraw');
+  });
+  const guard = plugin(`{ request(e) { if (e.request.header('x-key') !== 'k') return { status: 401 }; },
+    response(e) { e.response.transform({ write(chunk, out) { out.write(Buffer.from('CHANGED')); }, end(out) { out.end(); } }); } }`);
+  const gateway = await startGatewayOf(made, fileFor(origin.port, { guard }));
+  const upgrade = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n';
+  const stranger = await rawClient({ port: gateway.port() });
+  stranger.send(`${upgrade}\r\n`);
+  await stranger.until(() => stranger.text.includes('401'));
+  const friend = await rawClient({ port: gateway.port() });
+  friend.send(`${upgrade}X-Key: k\r\n\r\n`);
+  await friend.until(() => friend.text.endsWith('raw'));
+  expect(friend.text).not.toContain('CHANGED');
+});
+
+test('request_id: upstream, client and other plugins see one id; one that is there is kept, one that could do harm is not', async () => {
+  const origin = await startOrigin();
+  const text = fileFor(origin.port, {}, '[plugins.id]\ncategory = "request_id"\n').replace('plugins = []', 'plugins = ["id"]');
+  const gateway = await startGatewayOf(made, text);
+  const first = await ask(gateway.port());
+  const id = first.headers.get('x-request-id')!;
+  expect(id).toMatch(/^[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/);
+  expect(origin.requests[0]!.headers['x-request-id']).toBe(id);
+  expect((await ask(gateway.port(), { headers: { 'X-Request-Id': 'mine-1' } })).headers.get('x-request-id')).toBe('mine-1');
+  expect((await ask(gateway.port(), { headers: { 'X-Request-Id': 'a b"c' } })).headers.get('x-request-id')).not.toBe('a b"c');
+});
