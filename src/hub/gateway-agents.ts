@@ -41,6 +41,10 @@ export class GatewayAgents {
   constructor(house: House, limits: Partial<TunnelLimits> | undefined) {
     this.#house = house;
     this.#limits = limits;
+    house.metrics.computedGauge('windlass_queue_size', 'Requests that wait for a slot.', () => this.waiting);
+    house.metrics.computed('gauge', 'windlass_upstream_queue_size', 'Requests that wait for a slot of an upstream.', ['upstream'], (emit) => {
+      for (const [name, { selection }] of this.#used) emit(selection.waiting, name);
+    });
   }
 
   /** Makes the upstreams that only the new settings have; those with equal settings go on, with all who wait at them. */
@@ -98,7 +102,12 @@ export class GatewayAgents {
     if (settings.onEmpty === null) return pool.select(options);
     const { log, loop } = this.#house;
     const wake = new WakeCall(settings.onEmpty, rules.hubId, log, loop.clock);
-    return pool.select({ ...options, starved: ({ head }) => wake.call({ waiting: pool.waiting, scope: head?.value(SLIME_SCOPE) ?? '' }) });
+    const { name } = settings;
+    const selection: AgentSelection = pool.select({
+      ...options,
+      starved: ({ head }) => wake.call({ waiting: selection.waiting, scope: head?.value(SLIME_SCOPE) ?? '', upstream: name }),
+    });
+    return selection;
   }
 
   get size(): number {

@@ -50,6 +50,8 @@ export interface WaiterStatus {
   /** From 1. */
   readonly position: number;
   readonly ageMs: number;
+  /** In a gateway: where it waits. */
+  readonly upstream?: string;
   /** What it asks for, when it asks for something. */
   readonly scope?: string;
   readonly path?: string;
@@ -84,9 +86,10 @@ export function hubStatus(hub: string, state: HubStatus['state'], pool: AgentPoo
       outside,
       oldestAgeMs: oldest === null ? 0 : Math.round(now - oldest.notes.startMs),
       serviceMs: Math.round(pool.serviceMs),
-      waiting: pool.places(WAITING_LISTED).map(({ waiter, scope, path, estimatedWaitMs }, i) => ({
+      waiting: pool.places(WAITING_LISTED).map(({ waiter, upstream, scope, path, estimatedWaitMs }, i) => ({
         position: i + 1,
         ageMs: Math.round(now - waiter.notes.startMs),
+        ...(upstream === '' ? {} : { upstream }),
         ...(scope === '' ? {} : { scope: scope.slice(0, SCOPE_CHARACTERS) }),
         ...(path === '' ? {} : { path }),
         estimatedWaitMs: estimatedWaitMs === null ? null : Math.round(estimatedWaitMs),

@@ -12,6 +12,8 @@ export interface WakeFacts {
   readonly waiting: number;
   /** The scope that is asked for, '' for none. */
   readonly scope: string;
+  /** The upstream that is asked, in a gateway. */
+  readonly upstream?: string;
 }
 
 /** Calls a webhook when a request waits and no agent is there that could ever serve it: for whoever can start one (zero to one). */
@@ -36,12 +38,12 @@ export class WakeCall {
     void this.#post(facts);
   }
 
-  async #post({ waiting, scope }: WakeFacts): Promise<void> {
+  async #post({ waiting, scope, upstream }: WakeFacts): Promise<void> {
     try {
       const response = await fetch(this.#url, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ event: 'no_agent', hub: this.#hubId, waiting, scope }),
+        body: JSON.stringify({ event: 'no_agent', hub: this.#hubId, waiting, scope, upstream }),
         signal: AbortSignal.timeout(TIMEOUT_MS),
         redirect: 'manual',
       });

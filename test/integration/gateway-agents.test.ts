@@ -211,6 +211,28 @@ test('a token that a reload revokes is cut, whether the file names it or the lis
   await until('the refusal', () => again.log.some(({ message }) => message.includes('the agent token has been revoked')));
 });
 
+test('on_empty of an upstream calls whoever can start its agents, and operators see where requests wait', async () => {
+  const calls: unknown[] = [];
+  const hook = await tools.startOrigin((request, response) => {
+    let body = '';
+    request.setEncoding('utf8').on('data', (piece: string) => (body += piece));
+    request.on('end', () => {
+      calls.push(JSON.parse(body));
+      response.end();
+    });
+  });
+  const gateway = await startGatewayOf(tools, two(`agents = "gpu=a100"\non_empty = "http://127.0.0.1:${hook.port}/start"`, 'agents = "*"'));
+  const origin = await tools.startOrigin();
+  const asleep = await asks(tools, at(gateway), '/a');
+  await until('the call', () => calls.length === 1);
+  expect(calls).toEqual([{ event: 'no_agent', hub: 'gate', waiting: 1, scope: '', upstream: 'a' }]);
+  const operators = `http://127.0.0.1:${gateway.adminAddress!.port}`;
+  expect(await (await fetch(`${operators}/status`)).json()).toMatchObject({ queue: { size: 1, waiting: [{ position: 1, upstream: 'a' }] } });
+  expect(await (await fetch(`${operators}/metrics`)).text()).toContain('windlass_upstream_queue_size{upstream="a"} 1\n');
+  await startAgentFor(at(gateway), origin, { labels: new Map([['gpu', 'a100']]) });
+  expect((await asleep.answer()).status).toBe(200);
+});
+
 test('bodies of waiting requests are bounded for each upstream', async () => {
   const gateway = await startGatewayOf(tools, two('agents = "*"\nqueue_bytes = "10KB"\nqueue_full_status = 429', 'agents = "*"'));
   const post = async (path: string) =>
