@@ -319,11 +319,17 @@ export function scalar<T>(word: string, says: string, read: (text: string) => T,
   };
 }
 
-/** Of a choice also what the environment is to say (`"${LEVEL}"`), and nothing: an empty text is a key that is not set. */
+/** Of a choice also its other spellings, what the environment is to say (`"${LEVEL}"`), and nothing: an empty text is a key that is not set. */
 function schemaOf(types: readonly string[], choices: readonly string[]): JsonSchema {
   const type = types.length === 1 ? types[0] : types;
   if (choices.length === 0 || types.length > 1) return { type };
-  return { anyOf: [{ enum: choices }, { type: 'string', pattern: '^$|\\$\\{' }] };
+  const spelled = choices.map((word) =>
+    word
+      .replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+      .replace(/[a-z]/gi, (letter) => `[${letter.toLowerCase()}${letter.toUpperCase()}]`)
+      .replaceAll('_', '[-_]'),
+  );
+  return { anyOf: [{ enum: choices }, { type: 'string', pattern: `^$|\\$\\{|^(${spelled.join('|')})$` }] };
 }
 
 const TYPE_WORDS: ReadonlyMap<string, string> = new Map([

@@ -20,6 +20,7 @@ const CLIENTS = 'Clients';
 /** Pingap allows `info,pingap=debug`: what stands alone in it counts. */
 const LEVEL: Kind<LogLevel> = {
   ...commonTable.logLevel.kind,
+  json: { anyOf: [commonTable.logLevel.kind.json, { type: 'string', pattern: '[,=]|^[tT][rR][aA][cC][eE]$' }] },
   fromToml: (value) => {
     if (typeof value !== 'string') throw new Wrong('is not text', 'write it in quotes, such as "info"');
     const plain = value

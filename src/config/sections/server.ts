@@ -2,7 +2,7 @@ import { httpLimits, type HttpLimits } from '../../http/limits.ts';
 import { accessLog, type AccessLogSpec } from '../../schema/access-log.ts';
 import { formatAddress, type Address } from '../../schema/address.ts';
 import type { Cidrs } from '../../schema/cidrs.ts';
-import { address, choice, cidrs, duration, integer, list, orNone, orOff, text, textLike, toggle } from '../../schema/kind.ts';
+import { address, choice, cidrs, duration, integer, list, orNone, orOff, text, textLike, toggle, type Kind } from '../../schema/kind.ts';
 import { pem, type Pem } from '../../schema/pem.ts';
 import { setting, type Values } from '../../schema/setting.ts';
 import type { ErrorTemplates } from '../../proxy/error-pages.ts';
@@ -19,6 +19,12 @@ const OPERATION = 'Operation';
 
 const TLS_VERSIONS = ['tlsv1.2', 'tlsv1.3'] as const;
 type TlsVersion = (typeof TLS_VERSIONS)[number];
+
+/** Older ones stand in files of Pingap, and are raised with a warning before this is asked. */
+const TLS_VERSION: Kind<TlsVersion> = {
+  ...choice(TLS_VERSIONS),
+  json: { anyOf: [choice(TLS_VERSIONS).json, { type: 'string', pattern: '^[tT][lL][sS][vV]1(\\.[01])?$' }] },
+};
 
 /** Settings of a listening socket, section [servers.NAME]. */
 export const serverTable = {
@@ -61,8 +67,8 @@ export const serverTable = {
     fallback: null,
     fallbackText: 'none',
   }),
-  tlsMinVersion: setting<TlsVersion>({ kind: choice(TLS_VERSIONS), group: TLS, help: 'oldest TLS version', fallback: 'tlsv1.2' }),
-  tlsMaxVersion: setting<TlsVersion>({ kind: choice(TLS_VERSIONS), group: TLS, help: 'newest TLS version', fallback: 'tlsv1.3' }),
+  tlsMinVersion: setting<TlsVersion>({ kind: TLS_VERSION, group: TLS, help: 'oldest TLS version', fallback: 'tlsv1.2' }),
+  tlsMaxVersion: setting<TlsVersion>({ kind: TLS_VERSION, group: TLS, help: 'newest TLS version', fallback: 'tlsv1.3' }),
   tlsCipherList: setting<string | null>({
     kind: textLike(
       /^[\w!+:@=.-]+$/,
