@@ -34,6 +34,8 @@ export const HASH_ALWAYS = 8;
 export const RETRY_AFTER_NO_ENDPOINT_S = 5;
 /** Agents that are remembered when they have left, so that they count as away and not as unknown; the longest gone are forgotten first. */
 export const AWAY_AGENTS = 4096;
+/** What is remembered of all of them together, facts: some 30 MiB. An agent usually has five to twenty, one that means harm a thousand. */
+export const AWAY_FACTS = 100_000;
 /** How long they are remembered, ms: over a night and a machine's repair. */
 export const KNOWN_FOR_MS = 86_400_000;
 /** How long after its start a hub without any agent calls nobody unknown, ms: those it had come back within 5 s. */
@@ -47,6 +49,8 @@ export const resolveLimits = {
   shortestMs: 5_000,
   longestMs: 300_000,
   usualMs: 60_000,
+  /** Addresses of one name that are used: more than anybody balances by DNS, and no more than a name server may make us hold. */
+  addresses: 256,
   /** How soon a lookup that failed is made again, ms. */
   retryMs: 5_000,
   /** How long the last good addresses of a name are used that name servers say is gone, ms. */

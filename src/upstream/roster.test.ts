@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { FakeSession } from '../../test/kit/fake-agents.ts';
-import { AWAY_AGENTS } from './limits.ts';
+import { AWAY_AGENTS, AWAY_FACTS } from './limits.ts';
 import { Roster } from './roster.ts';
 import { announcedFact } from './selector.ts';
 
@@ -66,6 +66,21 @@ test('ever so many agents that come once and never again are forgotten, the firs
   }
   expect(all.knows(['id=a0'])).toBe(false);
   expect(all.knows(['id=a1'])).toBe(true);
+});
+
+test('agents that announce as much as they can, under ever new ids, are remembered only within bounds', () => {
+  const all = roster();
+  const many = (prefix: string, from: number) => Array.from({ length: 32 }, (_, i) => `${prefix}${from + i}`).join(' ');
+  for (let i = 0; i < 500; i++) {
+    const session = announcing(`a${i}`, { host: many('h', i * 32), route: many('/', i * 32) });
+    all.joined(session);
+    all.left(session);
+  }
+  expect(all.knows(['id=a0'])).toBe(false);
+  expect(all.announced('h0', '/0')).toBeNull();
+  expect(all.knows(['id=a499'])).toBe(true);
+  const kept = Array.from({ length: 500 }, (_, i) => all.knows([`id=a${i}`])).filter(Boolean).length;
+  expect(kept * 1024).toBeLessThanOrEqual(AWAY_FACTS);
 });
 
 test('the longest route wins, at the boundary of a segment', () => {

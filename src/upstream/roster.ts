@@ -1,6 +1,6 @@
 import type { Clock } from '../std/clock.ts';
 import type { Session } from '../tunnel/session.ts';
-import { AWAY_AGENTS } from './limits.ts';
+import { AWAY_AGENTS, AWAY_FACTS } from './limits.ts';
 import { announcedFact, factsOf, plainHost, readAnnounced } from './selector.ts';
 
 /** One agent that is here, or was not long ago. */
@@ -18,6 +18,7 @@ export class Roster {
   readonly #here = new Map<Session, Known>();
   /** By id, longest away first. */
   readonly #away = new Map<string, Known>();
+  #awayFacts = 0;
   readonly #byFact = new Map<string, Set<Known>>();
   /** Hosts that are announced, and by how many facts. */
   readonly #hosts = new Map<string, number>();
@@ -55,7 +56,8 @@ export class Roster {
     if (before !== undefined) this.#forget(before);
     known.awaySinceMs = this.#clock.now();
     this.#away.set(known.id, known);
-    if (this.#away.size > AWAY_AGENTS) this.#forget(this.#away.values().next().value!);
+    this.#awayFacts += known.facts.size;
+    while (this.#away.size > AWAY_AGENTS || this.#awayFacts > AWAY_FACTS) this.#forget(this.#away.values().next().value!);
   }
 
   /** Is or was there an agent of which all of this is true? */
@@ -120,6 +122,7 @@ export class Roster {
   /** Somebody who is away. */
   #forget(known: Known): void {
     this.#away.delete(known.id);
+    this.#awayFacts -= known.facts.size;
     for (const fact of known.facts) {
       const having = this.#byFact.get(fact)!;
       having.delete(known);
