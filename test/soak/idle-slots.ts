@@ -1,6 +1,7 @@
 import { Calm } from './calm.ts';
 import type { Probe } from './probe.ts';
 import { Spread } from './spread.ts';
+import type { Stalls } from './stalls.ts';
 
 /** What is known of round trips now. */
 export interface RoundTrips {
@@ -8,6 +9,8 @@ export interface RoundTrips {
   readonly hubs: readonly Probe[];
   /** By agent. */
   readonly agents: readonly Probe[];
+  /** Of the driver itself. */
+  readonly stalls: Stalls;
 }
 
 /** The rule: no slot lies idle beside a waiting request for longer than so many round trips of the slowest hub. */
@@ -20,7 +23,8 @@ const AROUND_MS = 200;
  * process, so both moments are exact. Of several idle slots it takes the one that has been idle longest, which no other way of reckoning can better.
  *
  * The bound is two round trips of the slowest hub, as probes over the same ways measured them at that very time, plus what the agent's process took to
- * answer at all: on a machine with too few processors a process that waits for one is not a slot that lies idle.
+ * answer at all, and the time in which the driver stood still: on a machine with too few processors a process that waits for one is not a slot that
+ * lies idle.
  * Hubs and ways that are being disturbed are left out, until they have had time to find each other again.
  */
 export class IdleSlots {
@@ -62,11 +66,11 @@ export class IdleSlots {
     this.overlap.add(overlap);
     if (overlap <= ROUND_TRIPS * this.#delayMs) return;
     this.beyondDelay++;
-    const { hubs, agents } = this.#roundTrips;
+    const { hubs, agents, stalls } = this.#roundTrips;
     let slowest = this.#delayMs;
     for (let i = 0; i < hubs.length; i++)
       if (this.hubs[i]!.sinceMs <= now) slowest = Math.max(slowest, hubs[i]!.longest(now - overlap - AROUND_MS, now));
-    const bound = ROUND_TRIPS * (slowest + agents[agent]!.longest(now - overlap - AROUND_MS, now));
+    const bound = ROUND_TRIPS * (slowest + agents[agent]!.longest(now - overlap - AROUND_MS, now)) + stalls.since(now - overlap);
     if (overlap > bound) this.tooLong.push(`${what}: ${overlap.toFixed(1)} ms, ${bound.toFixed(1)} allowed`);
   }
 }

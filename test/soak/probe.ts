@@ -1,9 +1,9 @@
 import net from 'node:net';
 
 /** How often each one is asked, ms. */
-const EVERY_MS = 60;
+const EVERY_MS = 40;
 /** Answers that are remembered. */
-const REMEMBERED = 200;
+const REMEMBERED = 300;
 
 /** Asks one process again and again for something that it answers by itself: how long its round trip takes just now, in which whatever it waits for a processor is contained. */
 export class Probe {

@@ -55,13 +55,13 @@ export function rows(result: SoakResult): Row[] {
     const { worst, hubs, framesPerRequest } = overEight;
     found.push(
       {
-        what: `share of the hub that is furthest from an equal one, ${hubs} hubs, 1.3 x load`,
+        what: `share of the hub that is furthest from an equal one, one agent at ${hubs} hubs, 1.3 x load`,
         bound: '5 % off',
         figure: `${(100 * worst).toFixed(1)} %`,
         met: worst <= SHARE_SLACK && overEight.wrong === 0,
       },
       {
-        what: `frames per request, ${hubs} hubs, 1.3 x load`,
+        what: `frames per request, one agent at ${hubs} hubs, 1.3 x load`,
         bound: String(FRAMES),
         figure: framesPerRequest.toFixed(2),
         met: framesPerRequest <= FRAMES,
@@ -144,7 +144,7 @@ ${table([
 
 Served by a second agent after the first was lost or had refused: ${thousands(tally.savedByRetry)}. Sent again by the client, where an HTTP client may do so by itself: ${thousands(tally.sentAgain)}.
 
-Shares of the three hubs in calm weather: ${shares.map((share) => `${(100 * share).toFixed(1)} %`).join(', ')}. Frames per request there, large bodies included: ${framesPerRequest.toFixed(2)}.
+Shares of the three hubs in calm weather: ${shares.map((share) => `${(100 * share).toFixed(1)} %`).join(', ')}. Frames per request there, with ${slots.length} agents and large bodies: ${framesPerRequest.toFixed(2)}.
 
 ## Idle slots beside waiting requests
 
@@ -153,8 +153,9 @@ had been idle. The overlap of both is what counts, here for ${thousands(overlap.
 
 Two round trips of the slowest hub are ${2 * 2 * Math.max(...delaysMs)} ms by the delays of the relays alone; ${thousands(idle.beyondDelay)} overlaps are longer than that. With ${3 + slots.length + 1} processes on two
 processors a process often waits for its turn, which is no fault of the slots. So each such overlap is compared with what the round trips really were at that time: probes ask each hub
-over a relay of the same delay, and each agent, ten to fifteen times a second; an overlap counts when it is longer than twice the longest answer of a hub and of that agent from 200 ms before to its end.
-Timers of the driver itself were late by ${ms(lag.quantile(0.5))} (p50), ${ms(lag.quantile(0.99))} (p99), ${ms(lag.max)} (most). Hubs and ways that are being disturbed are left out, until half a second later, or six where an agent has to dial again.
+over a relay of the same delay, and each agent, about 20 times a second. An overlap counts when it is longer than twice the longest answer of a hub and twice that of its agent, from 200 ms before
+to its end, and the time in which the driver (clients, relays and services) stood still meanwhile.
+Timers of the driver were late by ${ms(lag.quantile(0.5))} (p50), ${ms(lag.quantile(0.99))} (p99), ${ms(lag.max)} (most). Hubs and ways that are being disturbed are left out, until half a second later, or six where an agent has to dial again.
 
 ## Memory
 

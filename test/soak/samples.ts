@@ -1,7 +1,7 @@
 import type { Agent } from './agent.ts';
 import type { Child } from './child.ts';
 import { type Hub, numberOn } from './hub.ts';
-import { median, Spread } from './spread.ts';
+import { median } from './spread.ts';
 
 /** Numbers over time: seconds since the start, and a value (NaN where there is none). */
 export interface Series {
@@ -19,7 +19,6 @@ export interface Memory {
   readonly lastMiB: number;
 }
 
-const LAG_EVERY_MS = 20;
 const IN_FLIGHT_EVERY_MS = 250;
 const OTHERS_EVERY_MS = 1_000;
 const MIB = 1024 * 1024;
@@ -28,8 +27,6 @@ const MIB = 1024 * 1024;
 export class Samples {
   readonly inFlight: readonly Series[];
   readonly waiting: readonly Series[];
-  /** How late our own timers are. */
-  readonly lag = new Spread();
   readonly #memory: readonly Series[];
   readonly #spared: ReadonlySet<string>;
   readonly #timers: NodeJS.Timeout[];
@@ -45,13 +42,7 @@ export class Samples {
       series.atS.push((performance.now() - this.#start) / 1_000);
       series.values.push(value);
     };
-    let due = performance.now() + LAG_EVERY_MS;
     this.#timers = [
-      setInterval(() => {
-        const now = performance.now();
-        this.lag.add(Math.max(0, now - due));
-        due = now + LAG_EVERY_MS;
-      }, LAG_EVERY_MS),
       setInterval(() => {
         for (const [i, { origin }] of agents.entries()) add(this.inFlight[i]!, origin.takeMost());
       }, IN_FLIGHT_EVERY_MS),

@@ -13,6 +13,7 @@ import { Relay } from './relay.ts';
 import { someRequest } from './request.ts';
 import { Samples } from './samples.ts';
 import type { Spread } from './spread.ts';
+import { Stalls } from './stalls.ts';
 import type { Tally } from './tally.ts';
 
 export interface SoakOptions {
@@ -81,7 +82,9 @@ export async function runSoak(options: SoakOptions, children: Children): Promise
   const load: Load = new Load({ hubs, agents, dice, workMs: options.workMs, request: someRequest, leaving: LEAVING, factor: FACTOR, most: requests });
   await fleet.start(load);
   const relays = await Promise.all(hubs.map(({ port, delayMs }) => new Relay(port, delayMs).listen()));
+  const stalls = new Stalls();
   const probes = {
+    stalls,
     hubs: hubs.map((hub, i) => new Probe(() => (hub.state === 'up' ? relays[i]!.port : 0), 'TRACE / HTTP/1.1\r\nHost: a\r\n\r\n')),
     agents: agents.map((agent) => new Probe(() => (agent.child?.alive === true ? agent.adminPort : 0), 'GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n')),
   };
@@ -126,6 +129,7 @@ export async function runSoak(options: SoakOptions, children: Children): Promise
   leaked.push(...(await load.fill()));
   for (const probe of [...probes.hubs, ...probes.agents]) probe.close();
   for (const relay of relays) relay.close();
+  stalls.close();
   load.close();
   await fleet.close();
 
@@ -149,7 +153,7 @@ export async function runSoak(options: SoakOptions, children: Children): Promise
     leaked,
     framesPerRequest,
     shares,
-    lag: samples.lag,
+    lag: stalls.late,
     departures,
     returns,
     overEight,
