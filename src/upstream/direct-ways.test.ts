@@ -109,7 +109,7 @@ describe('TLS', () => {
   test.each([
     ['is for another name', ONE, { serverName: 'other.test', trust: OURS }],
     ['has expired', EXPIRED, { serverName: 'localhost', trust: tls.createSecureContext({ ca: EXPIRED.cert }) }],
-    ['from one that is not known', ONE, { serverName: 'localhost' }],
+    ['comes without the certificates between it and an authority, or from one that is not known', ONE, { serverName: 'localhost' }],
   ])('a certificate that %s is a failure that says so, and nothing is sent [fault 19]', async (words, pair, options) => {
     let sent = 0;
     const port = await listening(

@@ -109,6 +109,17 @@ test('a name that is gone keeps its last addresses for five minutes, and is soug
   expect(heard).toEqual(['10.0.0.1', 'ENOTFOUND', '', '10.0.0.9']);
 });
 
+test('a name that leads to thousands of addresses is bounded, and always to the same of them', async () => {
+  const { name, time, heard, answers } = watched();
+  const many = Array.from({ length: 3_000 }, (_, i) => `10.0.${i >> 8}.${i & 255}`);
+  void name.look();
+  await answers(many);
+  expect(name.ips.length).toBe(256);
+  time.pass(60_000);
+  await answers(many.toReversed());
+  expect(heard.length).toBe(1);
+});
+
 test('one lookup at a time, and nothing after close()', async () => {
   const { name, time, asked, heard, answers } = watched();
   const first = name.look();

@@ -84,7 +84,7 @@ export class WatchedName implements Timed {
 
   /** The order of addresses means nothing, name servers turn it round on purpose. */
   #set(ips: readonly string[]): void {
-    const next = [...new Set(ips)].toSorted();
+    const next = [...new Set(ips)].toSorted().slice(0, resolveLimits.addresses);
     if (next.length === this.ips.length && next.every((ip, i) => ip === this.ips[i])) return;
     this.ips = next;
     this.#options.changed();
