@@ -128,7 +128,7 @@ host_header = "upstream"`;
 });
 
 test('TLS with a name, an authority and a client certificate of its own; a wrong certificate is 502 and says what is wrong [fault 19]', async () => {
-  const clients: string[] = [];
+  const clients: unknown[] = [];
   const server = https.createServer(
     { cert: readFileSync(fixture('one.pem')), key: readFileSync(fixture('one.key')), ca: readFileSync(fixture('ca.pem')), requestCert: true },
     (request, response) => {
