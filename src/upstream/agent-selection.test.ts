@@ -262,6 +262,17 @@ test('a request waits for its own agent although another is free, and others go 
   expect(agents.waiting).toBe(0);
 });
 
+test('an agent with several hubs is told of those who wait for it alone as well', async () => {
+  const { upstream, own, other, mine } = pair();
+  const told = new Map<string, number>();
+  for (const session of [own, other]) Object.assign(session, { shared: true, tellWaiting: (count: number) => void told.set(session.id, count) });
+  own.uses(1);
+  other.uses(1);
+  upstream.wait(new FakeWaiter(0, mine));
+  upstream.wait(new FakeWaiter(1, get()));
+  await until('both to be told', () => told.get('own') === 2 && told.get('other') === 1);
+});
+
 test('whoever waits for one agent alone and whoever waits for any are served in order of arrival', () => {
   const { upstream, agents, own, other, mine } = pair();
   own.uses(1);
