@@ -3,6 +3,7 @@ import { resolveSettings } from '../config/resolve.ts';
 import { routeTable } from '../config/route.ts';
 import type { ServerSettings } from '../config/sections/server.ts';
 import { SettingsError } from '../config/settings-error.ts';
+import { Failure } from '../http/failure.ts';
 import type { RequestHead } from '../http/head.ts';
 import type { Considered } from '../proxy/explain.ts';
 import { type Described, imagine } from '../proxy/imagined.ts';
@@ -71,7 +72,10 @@ function routeOf(server: ServerSettings, settings: GatewaySettings, described: D
   const captures = rewrite === null ? match.captures : rewrite.apply(head, match.captures);
   const shown: Record<string, string> = Object.fromEntries(captures ?? []);
   const taken = { ...here, location: winner, captures: shown };
-  if (head.problem !== null) return { ...taken, upstream: null, target: null, status: 400, refusal: head.problemDetail };
+  if (head.problem !== null) {
+    const { status, detail } = new Failure(head.problem, head.problemDetail);
+    return { ...taken, upstream: null, target: null, status, refusal: detail };
+  }
   const name = upstream === null ? null : upstreamName(upstream, captures);
   if (upstream === null) return { ...taken, upstream: null, target: head.target, status: null, refusal: '' };
   if (name === null || !settings.upstreams.has(name)) {

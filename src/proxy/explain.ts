@@ -45,7 +45,7 @@ export function explain(ordered: readonly Rule[], head: RequestHead): Explanatio
     return { name, weight, verdict: 'wins', why: fitText(rule, host) };
   });
   const won = winner as Rule | null;
-  return { host, path, method, winner: won?.name ?? null, captures: won === null ? null : capture(won, host, path), considered };
+  return { host, path, method, winner: won?.name ?? null, captures: won === null ? null : capture(won, head), considered };
 }
 
 /** What of a rule does not fit; null when all does. */

@@ -50,6 +50,13 @@ describe('a rewrite', () => {
     expect(rewritten(rule, target)).toBe(made);
   });
 
+  test('[threat 58] a path too long for a pattern that could be busy with it is refused when it would be rewritten, and left alone when not', () => {
+    const long = 'a/'.repeat(2000);
+    expect(rewritten('^/(.*)/(.*)/x(.*)$ /$2', `/${long}x`)).toBe('target_too_long');
+    expect(rewritten('^/(.*)/(.*)/x(.*)$ /$2', `/${long}`)).toBe(`/${long}`);
+    expect(rewritten('^/(.*)$ /b/$1', `/${long}`)).toBe(`/b/${long}`);
+  });
+
   test('leaves the * of OPTIONS alone', () => {
     const head = imagine({ host: 'a.io', method: 'OPTIONS', path: '*', headers: [] });
     compileRewrite('^.*$ /x').apply(head, null);

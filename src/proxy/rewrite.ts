@@ -1,3 +1,4 @@
+import type { FailureCode } from '../http/failure.ts';
 import type { RequestHead } from '../http/head.ts';
 import { resolvePath } from '../http/target.ts';
 import { type Kind, scalar } from '../schema/kind.ts';
@@ -15,6 +16,7 @@ export interface Rewrite {
   /**
    * Sets `head.newTarget` when the pattern is found in the path; the query stays as it is, byte for byte. When what comes out is no path that may be
    * sent (it has dot segments again), `head.problem` is set: then the request must be refused, since what it asks for is not what its location allows.
+   * So it is for a path that is too long for the pattern.
    * @returns the captures, with those of the rewrite's own named groups
    */
   apply(head: RequestHead, captures: Captures): Captures;
@@ -78,6 +80,10 @@ class Replacing implements Rewrite {
     if (!target.startsWith('/')) return captures;
     const mark = target.indexOf('?');
     const path = mark < 0 ? target : target.slice(0, mark);
+    if (path.length > this.#pattern.findMax) {
+      if (this.#pattern.test(path)) refuse(head, 'target_too_long', `no path longer than ${this.#pattern.findMax} characters is rewritten here`);
+      return captures;
+    }
     const found = this.#pattern.find(path);
     if (found === null) return captures;
     let made = path.slice(0, found.start);
@@ -88,8 +94,7 @@ class Replacing implements Rewrite {
     const ownMark = made.indexOf('?');
     const newPath = ownMark < 0 ? made : made.slice(0, ownMark);
     if (resolvePath(newPath) !== newPath) {
-      head.problem = 'bad_request';
-      head.problemDetail = 'the path leaves its location when it is rewritten';
+      refuse(head, 'bad_request', 'the path leaves its location when it is rewritten');
       return captures;
     }
     head.newTarget = mark < 0 ? made : `${made}${ownMark < 0 ? '?' : '&'}${query}`;
@@ -103,6 +108,11 @@ class Replacing implements Rewrite {
     const number = this.#pattern.names.get(name) ?? (this.needs.has(name) ? -1 : Number(name));
     return number < 0 ? (captures?.get(name) ?? '') : (groups[number] ?? '');
   }
+}
+
+function refuse(head: RequestHead, problem: FailureCode, detail: string): void {
+  head.problem = problem;
+  head.problemDetail = detail;
 }
 
 /** Text and captures of a replacement. `$$` is a dollar. @throws Wrong */

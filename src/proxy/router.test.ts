@@ -199,6 +199,16 @@ describe('captures', () => {
     expect(Object.fromEntries(captures!)).toEqual({ '1': 'a', '2': 'b' });
   });
 
+  test('[threat 58] nothing is captured of a path too long for a pattern that could be busy with it, and the head says so', () => {
+    const router = routerOf({ busy: { path: '~^/(.*)/(.*)x' }, quick: { path: '~^/q/([^/]+)/' } });
+    const long = requestOf(`GET a.io /${'a/'.repeat(2000)}x`);
+    expect(router.find(long)).toEqual({ value: 'busy', captures: null });
+    expect(long.problem).toBe('target_too_long');
+    const quick = requestOf(`GET a.io /q/${'a'.repeat(4000)}/`);
+    expect(router.find(quick)?.captures?.get('1')?.length).toBe(4000);
+    expect(quick.problem).toBe(null);
+  });
+
   test('a location that captures nothing costs no object: the same match is given again', () => {
     const router = routerOf({ it: { path: '/' } });
     expect(router.find(requestOf('GET a.io /x'))).toBe(router.find(requestOf('GET a.io /y')));

@@ -86,7 +86,7 @@ export class Router<T> {
     if (best === rules.length) return null;
     const match = this.#matches[best]!;
     if (rules[best]!.captures.size === 0) return match;
-    return { value: match.value, captures: capture(rules[best]!, hostOf(head.authority), head.path) };
+    return { value: match.value, captures: capture(rules[best]!, head) };
   }
 
   /** Every rule, in order, with why it takes this request or does not. */

@@ -1,9 +1,10 @@
 import type { RequestHead } from '../http/head.ts';
+import type { Pattern } from '../schema/pattern.ts';
 import { Wrong } from '../schema/wrong.ts';
 import type { Captures } from '../upstream/upstream.ts';
 import { type Condition, holds } from './conditions.ts';
 import { compileFieldEdits } from './field-edits.ts';
-import { type HostPattern, type Hosts, takesHost } from './host-pattern.ts';
+import { type Hosts, hostOf, takesHost } from './host-pattern.ts';
 import { captureIn, type LocationSettings } from './location-section.ts';
 import { weightOf } from './order.ts';
 import { type PathPattern, takesPath } from './path-pattern.ts';
@@ -79,24 +80,35 @@ export function takes(rule: Rule, host: string, path: string): boolean {
   return takesPath(rule.path, path) && (rule.hosts === null || rule.hosts.patterns.some((pattern) => takesHost(pattern, host)));
 }
 
-/** What it captures of a host and a path that it takes; null when it captures nothing. Where names meet, the path's count. */
-export function capture(rule: Rule, host: string, path: string): Captures {
+/**
+ * What it captures of a request that it takes; null when it captures nothing. Where names meet, the path's count. When host or path is too long for the
+ * pattern nothing is captured and `head.problem` says so: whoever needs captures must refuse the request, others need not.
+ */
+export function capture(rule: Rule, head: RequestHead): Captures {
   if (rule.captures.size === 0) return null;
   const found = new Map<string, string>();
+  const host = hostOf(head.authority);
   const hostPattern = rule.hosts?.patterns.find((pattern) => takesHost(pattern, host));
-  if (hostPattern?.form === 'regex') add(found, hostPattern, host);
+  const { path } = head;
+  let fits = hostPattern?.form !== 'regex' || add(found, hostPattern.pattern, host);
   if (rule.path?.form === 'regex') {
     // Numbers are all of one pattern or the other's: a mixture could not be read.
     for (const name of found.keys()) if (/^\d/.test(name)) found.delete(name);
-    add(found, rule.path, path);
+    fits = add(found, rule.path.pattern, path) && fits;
   }
-  return found;
+  if (fits) return found;
+  head.problem = 'target_too_long';
+  head.problemDetail = 'host or path is too long for the pattern of its location';
+  return null;
 }
 
-function add(found: Map<string, string>, { pattern }: (HostPattern | PathPattern) & { form: 'regex' }, text: string): void {
+/** False when the text is too long. */
+function add(found: Map<string, string>, pattern: Pattern, text: string): boolean {
+  if (text.length > pattern.findMax) return false;
   const groups = pattern.find(text)?.groups ?? [];
   for (let i = 1; i < groups.length; i++) found.set(String(i), groups[i]!);
   for (const [name, number] of pattern.names) found.set(name, groups[number] ?? '');
+  return true;
 }
 
 function captureNames(hosts: Hosts | null, path: PathPattern | null): ReadonlySet<string> {

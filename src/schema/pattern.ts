@@ -19,14 +19,17 @@ export interface Pattern {
   readonly groupCount: number;
   /** Is there a match anywhere in the text? */
   test(text: string): boolean;
+  /** Characters of the longest text that find() may be asked about. Whoever has a longer one must do without its groups. */
+  readonly findMax: number;
   /** The first match. */
   find(text: string): Found | null;
 }
 
 /**
- * Instructions of a pattern that RE2's engine runs: they bound what one character may cost. With as many, looking for the groups in a path of 16 KiB (the
- * longest that is let in by default) was seen to take 2 ms for most, and 30 ms for patterns made for it; a test without groups 1 ms.
+ * Bounds of RE2's engine. Whether there is a match it says in 1 ms for 16 KiB, whatever the pattern. Looking for the groups takes 2 ms for most patterns and
+ * 80 ms for some that were made for it, so it looks in short texts only: 5 ms at worst.
  */
+const FIND_CHARS_MAX = 1_024;
 const INSTRUCTIONS_MAX = 250;
 const CHARS_MAX = 1_000;
 
@@ -55,6 +58,7 @@ export function compilePattern(source: string, ignoreCase = false): Pattern {
 /** With RE2's engine: some 2 us for a test, 5 us for the groups, whatever the pattern. */
 class Linear implements Pattern {
   readonly source: string;
+  readonly findMax = FIND_CHARS_MAX;
   readonly names: ReadonlyMap<string, number>;
   readonly groupCount: number;
   readonly #compiled: RE2JS;
@@ -82,6 +86,7 @@ class Linear implements Pattern {
 /** With the engine of JavaScript, for patterns that are certain to be linear with it: 0.1 us. */
 class Native implements Pattern {
   readonly source: string;
+  readonly findMax = Infinity;
   readonly names: ReadonlyMap<string, number>;
   readonly groupCount: number;
   readonly #native: RegExp;
