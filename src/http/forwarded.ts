@@ -1,5 +1,5 @@
 // HOT: tellForwarding() runs per request.
-import type { Peer, RequestHead } from './head.ts';
+import { type Peer, type RequestHead, STRIDE } from './head.ts';
 import { addressOf, forOf, MAX_HOPS } from './client-address.ts';
 import { FORWARDED, LAST_CLAIM, VIA, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REAL_IP } from './names.ts';
 
@@ -14,8 +14,11 @@ export const MAX_VISITS = 10;
 export function tellForwarding(head: RequestHead, pseudonym: string): boolean {
   const { peer, first } = head;
   if (first[VIA] !== 0 && visits(head, pseudonym) >= MAX_VISITS) return false;
-  for (let id = FORWARDED; id <= LAST_CLAIM; id++) {
-    if (first[id] === 0) continue;
+  const { fields } = head;
+  for (let f = 4, last = head.count * STRIDE; f < last; f += STRIDE) {
+    // What is removed has an id beyond them all.
+    const id = fields[f]!;
+    if (id < FORWARDED || id > LAST_CLAIM) continue;
     if (peer.trusted) {
       appendForwarding(head, pseudonym);
       return true;

@@ -58,8 +58,8 @@ export function rescue(failure: Failure, reply: ReplySink, asked: Asked): void {
 }
 
 /**
- * Which page does `Accept` ask for (RFC 9110 12.5.1)? What browsers send begins with text/html, what programs send does not say html at all: neither
- * is read any further.
+ * Which page does `Accept` ask for (RFC 9110 12.5.1)? What browsers send begins with text/html, what programs send with application/json, or it does not
+ * say html at all: then no string is made of it.
  */
 export function wishOf(head: RequestHead): Wish {
   const at = head.first[ACCEPT]!;
@@ -68,21 +68,33 @@ export function wishOf(head: RequestHead): Wish {
   const from = head.fields[f + 2]!;
   const to = head.fields[f + 3]!;
   const { bytes } = head;
-  if (startsWith(bytes, from, to, HTML)) {
-    const next = from + HTML.length;
-    if (next === to || bytes[next] === COMMA) return 'html';
-  } else if (startsWith(bytes, from, to, ANYTHING) && from + ANYTHING.length === to) return 'any';
-  const text = bytes.latin1Slice(from, to).toLowerCase();
-  return text.includes('html') || text.includes('text/*') ? weighed(text) : 'json';
+  if (isFirst(bytes, from, to, HTML)) return 'html';
+  // application/json in front, told by three of its bytes: what else they fit does not want HTML either.
+  const comma = from + 16;
+  if (bytes[from] === SMALL_A && bytes[from + 12] === SMALL_J && (comma === to || (comma < to && bytes[comma] === COMMA))) return 'json';
+  if (isFirst(bytes, from, to, ANYTHING) && from + ANYTHING.length === to) return 'any';
+  // An `h` or a `*` behind a slash: html, or all of text.
+  for (let i = from + 1; i < to; i++) {
+    const c = bytes[i]!;
+    if (bytes[i - 1] === SLASH && (c === STAR || (c | 0x20) === SMALL_H)) return weighed(bytes.latin1Slice(from, to).toLowerCase());
+  }
+  return 'json';
 }
 
 const HTML = 'text/html';
 const ANYTHING = '*/*';
 const COMMA = 0x2c;
+const SLASH = 0x2f;
+const STAR = 0x2a;
+const SMALL_A = 0x61;
+const SMALL_H = 0x68;
+const SMALL_J = 0x6a;
 
-function startsWith(bytes: Uint8Array, from: number, to: number, word: string): boolean {
-  if (to - from < word.length) return false;
-  for (let i = 0; i < word.length; i++) if (bytes[from + i] !== word.charCodeAt(i)) return false;
+/** Is this the first range, without a weight of its own? Then no other has a greater one. */
+function isFirst(bytes: Uint8Array, from: number, to: number, range: string): boolean {
+  const end = from + range.length;
+  if (end > to || (end < to && bytes[end] !== COMMA)) return false;
+  for (let i = 0; i < range.length; i++) if (bytes[from + i] !== range.charCodeAt(i)) return false;
   return true;
 }
 

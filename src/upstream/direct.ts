@@ -82,6 +82,7 @@ export class Direct implements Endpoint, ConnectionOwner {
     head.newTarget = target;
     head.tail = tail;
     (this.#pooled(exchange) ?? this.#connect(introduction(this.#options, head))).start(exchange);
+    notes.connections = this.#all.size;
     return exchange;
   }
 
