@@ -20,7 +20,7 @@ const pages = [
 /** A page whose examples hang must not hang the tests. */
 const PAGE_TIMEOUT_MS = 30_000;
 /** Ports that the pages name; each run gets free ones in their place. */
-const PORTS = ['8080', '9080', '3000'];
+const PORTS = ['8080', '9080', '3000', '3001'];
 
 /** The blocks of a page that are marked to be run, as one script. */
 function scriptOf(text: string): string {

@@ -35,7 +35,10 @@ export function readSource(source: string, report: Report, home: string = source
 
 /** Every file and folder that a change of the configuration touches, for who watches it. */
 export function watchedPaths(source: string, files: readonly TextFile[]): readonly string[] {
-  return [...new Set([resolve(source), dirname(resolve(source)), ...files.map(({ folder }) => folder)])];
+  const isFolder = statSync(source, { throwIfNoEntry: false })?.isDirectory() === true;
+  return [
+    ...new Set([resolve(source), ...files.map(({ path }) => resolve(path)), ...(isFolder ? files.map(({ path }) => dirname(resolve(path))) : [])]),
+  ];
 }
 
 function pathsOf(source: string, report: Report): readonly string[] {

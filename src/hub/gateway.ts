@@ -1,4 +1,3 @@
-import type { Log } from '../observe/log.ts';
 import type { Registry } from '../observe/metrics.ts';
 import { httpLimits } from '../http/limits.ts';
 import type { Group } from '../upstream/group.ts';
@@ -10,6 +9,7 @@ import type { GatewaySettings } from '../config/gateway.ts';
 import type { ServerSettings } from '../config/sections/server.ts';
 import { Slices } from '../config/slices.ts';
 import { GatewayAgents } from './gateway-agents.ts';
+import { gatewayStatus } from './gateway-status.ts';
 import { Journals } from './gateway-journals.ts';
 import { GatewayPlugins, type PreparedPlugins } from './gateway-plugins.ts';
 import { makeSites, type Sites } from './gateway-sites.ts';
@@ -59,7 +59,6 @@ interface Bound {
 
 class Gateway implements RunningGateway {
   readonly #house: House;
-  readonly #log: Log;
   readonly #upstreams: Upstreams;
   readonly #health: HealthChecks;
   readonly #agents: GatewayAgents;
@@ -75,7 +74,6 @@ class Gateway implements RunningGateway {
   constructor(settings: GatewaySettings, deps: Deps) {
     const { basic } = settings;
     this.#settings = settings;
-    this.#log = deps.log;
     this.#house = new House({ ...deps, queueBytes: QUEUE_BYTES, drainDelayMs: basic.drainDelayMs, drainTimeoutMs: basic.drainTimeoutMs });
     const { loop, log, metrics } = this.#house;
     this.#health = new HealthChecks({ log, metrics, clock: loop.clock });
@@ -102,8 +100,12 @@ class Gateway implements RunningGateway {
         ok: true,
         detail: { state: 'serving', servers: this.#settings.servers.size, upstreams: this.#settings.upstreams.size, agents: this.#agents.size },
       }),
-      () => this.#agents.status(this.#house.draining ? 'draining' : 'serving'),
+      () => this.#status(this.#house.draining ? 'draining' : 'serving'),
     );
+  }
+
+  #status(state: 'serving' | 'draining'): object {
+    return { ...gatewayStatus(state, this.#upstreams, this.#health), ...this.#agents.status(state) };
   }
 
   get metrics(): Registry {
@@ -173,8 +175,6 @@ class Gateway implements RunningGateway {
     // 4. What nobody needs any more goes when its requests have ended.
     for (const listener of before.values()) void house.drop(listener);
     for (const name of this.#loads.keys()) if (!settings.locations.has(name)) this.#loads.delete(name);
-    if (this.adminAddress !== null)
-      this.#log.info({ servers: settings.servers.size, locations: settings.locations.size }, 'the new configuration serves');
   }
 
   /** Opens what is not open yet. A socket that begins to speak TLS, or no longer does, is opened anew; should that fail the old one is back. */
