@@ -1,8 +1,10 @@
 import type { SecureContextOptions } from 'node:tls';
 import { CertStore, type NamedPair } from '../certs/store.ts';
+import type { Log } from '../observe/log.ts';
 import { formatAddress, type Address } from '../schema/address.ts';
 import { Failure } from '../http/failure.ts';
 import type { RequestHead } from '../http/head.ts';
+import type { ProxyProtocolIn } from '../http/proxy-protocol.ts';
 import type { TakeOver } from '../http/server-h1.ts';
 import type { ServerTls } from '../http/tls-listener.ts';
 import type { Upstream } from '../upstream/upstream.ts';
@@ -63,15 +65,20 @@ export async function makeSites(settings: GatewaySettings, around: SiteSurroundi
         descriptorsPerClient: 2,
         ...(takeOver !== null && server.accepts.includes('native') ? { takeOver } : {}),
         ...(tls === null ? {} : { tls }),
-        proxyProtocol:
-          server.proxyProtocol === 'off'
-            ? null
-            : {
-                trusted: (peer) => server.proxyProtocolFrom.has(peer),
-                failed: (reason, peer) =>
-                  log.debug({ server: name, peer, reason }, 'a connection without a PROXY header that can be believed was closed'),
-              },
+        proxyProtocol: server.proxyProtocol === 'off' ? null : proxyProtocolOf(server, log),
       };
+    },
+  };
+}
+
+/** The first connection that is closed is a warning, since a balancer that is not believed serves nobody; the others may be anybody's. */
+function proxyProtocolOf(server: ServerSettings, log: Log): ProxyProtocolIn {
+  let told = false;
+  return {
+    trusted: (peer) => server.proxyProtocolFrom.has(peer),
+    failed: (reason, peer) => {
+      log[told ? 'debug' : 'warn']({ server: server.name, peer, reason }, 'a connection without a PROXY header that can be believed was closed');
+      told = true;
     },
   };
 }

@@ -143,3 +143,15 @@ proxy_protocol_from = ["loopback"]`);
   expect(await linesOf(path, 1)).toEqual(['2001:db8::7 4711']);
   expect(origin.requests[0]!.headers).toMatchObject({ 'x-forwarded-for': '2001:db8::7', forwarded: expect.stringContaining('for="[2001:db8::7]"') });
 });
+
+test('a balancer that is not believed is warned of once', async () => {
+  const { gateway } = await start(`proxy_protocol = "on"
+proxy_protocol_from = ["10.0.0.0/8"]`);
+  for (let i = 0; i < 3; i++) {
+    const client = await rawClient({ port: gateway.port() });
+    client.send(writeProxyV2({ address: '192.0.2.7', port: 4711 }, { address: '192.0.2.1', port: 80 }));
+    await until('the end', () => client.ending !== 'open');
+  }
+  const text = 'a connection without a PROXY header that can be believed was closed';
+  expect(gateway.log.lines.filter(({ message }) => message === text).map(({ level }) => level)).toEqual(['warn', 'debug', 'debug']);
+});
