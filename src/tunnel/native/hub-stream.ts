@@ -41,10 +41,11 @@ export interface Reclaimed {
 }
 
 /**
- * Bytes of a body that are kept until the first frame comes back: the first window (64 KiB), which may leave, and what is written beyond it before the
- * writer hears that it is to stop: a held body, and a read. That part waits here anyway; without it no large body could be sent again after REFUSED.
+ * Bytes of a body that are kept until the first frame comes back: the first window (64 KiB), which may leave, and what is written beyond it: a held body,
+ * and one read of 64 KiB each time that the request is sent anew (16 times at most). That part waits here anyway; without it no large body could be
+ * sent again after REFUSED.
  */
-const KEPT_BYTES = 3 * 64 * 1024;
+const KEPT_BYTES = 20 * 64 * 1024;
 
 /** One exchange at the hub's end. */
 export class HubStream extends Stream implements RequestSink {
