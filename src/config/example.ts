@@ -165,6 +165,7 @@ export const EXAMPLES: ReadonlyMap<string, string> = new Map([
   ['dns_provider', '"cf"'],
   ['dns_service_url', '"https://api.cloudflare.com?token=…"'],
   ['category', '"basic_auth"'],
+  ['module', '"./my-plugin.js"'],
   ['step', '"request"'],
   ['storages.category', '"config"'],
   ['storages.value', '\'connection_timeout = "3s"\''],

@@ -62,7 +62,7 @@ export const sectionPages: readonly SectionPage[] = [
   {
     section: 'plugins',
     item: 'auth',
-    says: 'Plugins are read, but do not run yet: a location that names one is an error, since requests must not pass without it.',
+    says: 'Something that is done to the requests and answers of the locations that name it, in the order of their lists. Its further keys depend on its category.',
     table: pluginTable,
     retired: NONE,
     open: true,
