@@ -8,7 +8,7 @@ import { Revocations } from '../tunnel/revocations.ts';
 import type { Session } from '../tunnel/session.ts';
 import { AgentPool, type AgentPoolOptions } from '../upstream/agents.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
-import { authenticator } from './authenticator.ts';
+import { authenticator, secretName } from './authenticator.ts';
 import { Expiry } from './expiry.ts';
 import type { House } from './house.ts';
 import { cutRevoked } from './revoked.ts';
@@ -73,13 +73,13 @@ export class AgentDesk {
     this.#count(house.metrics);
   }
 
-  /** Goes by other rules from now on; agents that are here stay, but for those whose tokens have been revoked. */
+  /** Goes by other rules from now on; agents that are here stay, but for those whose tokens count no more. */
   renew(rules: DeskRules): void {
     const { log, loop } = this.#house;
     this.#rules = rules;
     this.#revocations.replace(rules.revoked);
     this.#authenticate = authenticator(rules.secrets, this.#revocations, () => loop.clock.wall());
-    cutRevoked(this.pool.sessions, this.#revocations, log);
+    cutRevoked(this.pool.sessions, this.#revocations, new Set(rules.secrets.map(secretName)), log);
   }
 
   get rules(): DeskRules {

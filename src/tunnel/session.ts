@@ -16,6 +16,8 @@ export interface AgentIdentity {
   readonly scopePaths: readonly string[];
   /** Wall-clock ms at which the token ends; 0 = never. */
   readonly expiresMs: number;
+  /** Stands for the secret that sealed the token; absent when nobody asks. */
+  readonly sealedBy?: string;
   /** Labels the agent announces. Claims, not proofs, unless the token restricts them. */
   readonly labels: ReadonlyMap<string, string>;
   readonly hardware: Hardware | null;

@@ -211,6 +211,23 @@ test('a token that a reload revokes is cut, whether the file names it or the lis
   await until('the refusal', () => again.log.some(({ message }) => message.includes('the agent token has been revoked')));
 });
 
+test('a secret that a reload removes takes the sessions of its tokens with it [threat 35]', async () => {
+  const upstreams = '[locations.a]\nupstream = "a"\n[locations.b]\npath = "=/never"\nupstream = "a"\n[upstreams.a]\nagents = "*"';
+  const text = (secrets: string) => file(upstreams).replace(`secret = "${SECRET}"`, `secret = [${secrets}]`);
+  const [old, fresh] = ['an old secret for tests only', 'a new secret for tests only'];
+  const gateway = await startGatewayOf(tools, text(`"${old}"`));
+  const origin = await tools.startOrigin();
+  const before = await startAgentFor(at(gateway), origin, { token: tokenFor({}, old), agentId: 'before' });
+  await gateway.change(text(`"${fresh}", "${old}"`));
+  await startAgentFor(at(gateway), origin, { token: tokenFor({}, fresh), agentId: 'after' });
+  const isCut = () => before.log.some(({ message }) => message.includes('given up the secret'));
+  expect(isCut()).toBe(false);
+  await gateway.change(text(`"${fresh}"`));
+  await until('the old one to be cut', isCut);
+  const answer = await (await asks(tools, at(gateway))).answer();
+  expect([answer.status, field(answer, 'slime-agent-id')]).toEqual([200, 'after']);
+});
+
 test('on_empty of an upstream calls whoever can start its agents, and operators see where requests wait', async () => {
   const calls: unknown[] = [];
   const hook = await tools.startOrigin((request, response) => {

@@ -24,6 +24,8 @@ export interface AgentClaims {
   readonly expiresMs: number;
   /** Labels that the agent may announce with these values alone. */
   readonly labels: ReadonlyMap<string, string>;
+  /** Stands for the secret that sealed it; absent when nobody asks. */
+  readonly sealedBy?: string;
 }
 
 export interface AcceptOptions {
@@ -103,6 +105,7 @@ function identityOf(hello: Hello, claims: AgentClaims, address: string): AgentId
     labels,
     hardware: hello.hardware,
     address,
+    ...(claims.sealedBy === undefined ? {} : { sealedBy: claims.sealedBy }),
   };
 }
 
