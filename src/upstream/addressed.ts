@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import type tls from 'node:tls';
 import type { Loop } from '../std/loop.ts';
 import type { Log } from '../observe/log.ts';
+import type { ResponseHead } from '../http/head.ts';
 import type { HttpLimits } from '../http/limits.ts';
 import { formatAddress } from '../schema/address.ts';
 import { forbiddenAddress } from '../schema/forbidden-address.ts';
@@ -19,6 +20,8 @@ export interface AddressedOptions {
   readonly log: Log;
   readonly random: () => number;
   readonly limits: HttpLimits;
+  /** Where heads of answers are parsed into, for all of them. */
+  readonly scratch: ResponseHead;
   /** Probes members; null = nobody does. */
   readonly health: HealthChecks | null;
 }
@@ -141,10 +144,11 @@ export class Addressed {
 
   #directOptions(place: Place): DirectOptions {
     const { settings, trust, poolSize } = this.#parts!;
-    const { loop, limits } = this.#options;
+    const { loop, limits, scratch } = this.#options;
     return {
       loop,
       limits,
+      scratch,
       id: place.id,
       ip: place.ip,
       hostHeader: settings.hostHeader,

@@ -16,6 +16,8 @@ export interface DirectOptions extends ClientOptions {
   readonly hostHeader: 'keep' | 'upstream';
   /** What to trust of https targets, and what to show them; undefined = what Node believes, and nothing. */
   readonly trust?: tls.SecureContext;
+  /** Where heads of answers are parsed into; absent: one of its own. All of a loop may share one, since heads are scratch. */
+  readonly scratch?: ResponseHead;
   /** Its id; absent: the target's text. */
   readonly id?: string;
   /** What is dialled instead of the target's host: an IP address. */
@@ -64,7 +66,7 @@ export class Direct implements Endpoint, ConnectionOwner {
     this.id = options.id ?? target.shown;
     this.#target = target;
     this.#options = options;
-    this.#scratch = new ResponseHead(options.limits.fieldCount);
+    this.#scratch = options.scratch ?? new ResponseHead(options.limits.fieldCount);
   }
 
   open(head: RequestHead, reply: ReplySink, notes: Notes): RequestSink {

@@ -113,21 +113,22 @@ export class Group implements Upstream, MemberOwner {
     const wanted = new Map<string, Place>();
     // Two names may lead to one address: it is one member, as the first of them says.
     for (const place of places) if (!wanted.has(place.id)) wanted.set(place.id, place);
-    const left = [...this.#members.values()].filter((member) => !wanted.has(member.id));
-    const isFirst = this.#members.size === 0;
+    const before = new Map(this.#members);
+    const left = [...before.values()].filter((member) => !wanted.has(member.id));
     const came: Member[] = [];
+    this.#members.clear();
     for (const place of wanted.values()) {
-      const member = this.#members.get(place.id);
+      const member = before.get(place.id);
       if (member !== undefined) {
+        this.#members.set(place.id, member);
         if (!sameStanding(member.at, place)) this.#configure(member, place);
         continue;
       }
       const joined = new Member(place, this.#options.connect(place, null), this.#memberSettings, this.#options.loop, this);
       this.#members.set(place.id, joined);
       came.push(joined);
-      if (!isFirst) joined.startSlowly();
+      if (before.size > 0) joined.startSlowly();
     }
-    for (const member of left) this.#members.delete(member.id);
     this.#arrange();
     for (const member of left) {
       for (const listener of this.#listeners) listener.left(member);

@@ -118,6 +118,13 @@ describe('addresses', () => {
     expect(group!.members.get('10.0.0.2:80')).toBe(stays);
   });
 
+  test('nobody starts slowly when a program starts, names or not', async () => {
+    const { all, zone } = upstreams();
+    zone.set('api.test', ['10.0.0.2', '10.0.0.3']);
+    const [group] = await configure(all, upstreamSettings({ addrs: ['10.0.0.1', 'api.test'], slowStart: 60_000 }));
+    expect([...group!.members.values()].map(({ share }) => share)).toEqual([1, 1, 1]);
+  });
+
   test('a name that cannot be looked up leaves the others, and comes in when it can [fault 18]', async () => {
     const { all, zone, time, log } = upstreams();
     const [group, other] = await configure(
@@ -238,6 +245,26 @@ describe('a new configuration', () => {
     time.pass(600_000);
     expect(asked).toEqual([]);
     expect(time.loop.sweeper.size).toBe(0);
+  });
+
+  test('of hundreds of changed upstreams holds up the loop for moments only, and ends before the next one begins', async () => {
+    const { all, time } = upstreams();
+    const many = (readTimeout: number) =>
+      Array.from({ length: 300 }, (_, i) => upstreamSettings({ name: `u${i}`, addrs: ['10.0.0.1'], readTimeout }));
+    const groups = await configure(all, ...many(1_000));
+    // Each look at the clock finds that a slice is over.
+    const { now } = time.clock;
+    time.clock.now = () => (time.clock.ms += 10);
+    await configure(all, ...many(2_000));
+    const changed = () => groups.filter(({ settings }) => settings.readTimeout === 2_000).length;
+    expect(changed()).toBeLessThan(10);
+    await turn();
+    await turn();
+    expect(changed()).toBeLessThan(20);
+    time.clock.now = now;
+    const plan = all.plan();
+    expect(changed()).toBe(300);
+    plan.discard();
   });
 
   test('looks no name up again that it knows already', async () => {
