@@ -1,6 +1,5 @@
 import type { Registry } from '../observe/metrics.ts';
 import { httpLimits } from '../http/limits.ts';
-import { countUpstreams } from '../upstream/count.ts';
 import type { Group } from '../upstream/group.ts';
 import { HealthChecks } from '../upstream/health/checks.ts';
 import { countUpstreams } from '../upstream/count.ts';
@@ -79,7 +78,6 @@ class Gateway implements RunningGateway {
     const { loop, log, metrics } = this.#house;
     this.#health = new HealthChecks({ log, metrics, clock: loop.clock });
     this.#upstreams = new Upstreams({ loop, log, limits: httpLimits, health: this.#health });
-    countUpstreams(metrics, this.#upstreams);
     countUpstreams(metrics, this.#upstreams);
     this.#agents = new GatewayAgents(this.#house, deps.tunnelLimits);
     this.#plugins = new GatewayPlugins(this.#house);
