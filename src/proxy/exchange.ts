@@ -508,6 +508,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
     }
     this.site.metrics.redispatches.value++;
     this.#noteTry(failure.code);
+    notes.failure = null;
     this.#sink = null;
     sink!.settled();
     if (refused) notes.attempts--;

@@ -2,7 +2,7 @@ import net from 'node:net';
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
 import { parseUpstreamUrl } from '../../src/schema/upstream-url.ts';
-import { kit, metricBecomes, type Listening } from '../kit/kit.ts';
+import { kit, metric, metricBecomes, type Listening } from '../kit/kit.ts';
 import { asks, field, startHolding } from '../kit/stage.ts';
 
 const tools = kit();
@@ -39,7 +39,11 @@ test('[fault 3] [rule R1] a request whose upstream refuses goes to another agent
   expect(origin.requests.filter(({ method }) => method === 'POST').every(({ bytes }) => bytes === 6)).toBe(true);
   // Which agent is asked first is a matter of chance: 12 times the sound one is one case in 4,096.
   const lines = await log.lines(12);
-  expect(lines.filter((line) => line.includes('tries=broken:connect_refused')).length).toBeGreaterThan(0);
+  const repeated = lines.filter((line) => line.includes('tries=broken:connect_refused'));
+  expect(repeated.length).toBeGreaterThan(0);
+  // It did not fail.
+  expect(repeated.filter((line) => !line.includes(' failure=- '))).toEqual([]);
+  expect(await metric(hub, 'windlass_failures_total{code="connect_refused"}')).toBeNaN();
 });
 
 test('[fault 3] without another agent the answer is a 502 at once, with the reason', async () => {
