@@ -67,6 +67,11 @@ test.each([
 
 test('[threat 60] aliases that multiply are refused', () => {
   const lines = ['a: &a [x, x, x, x, x, x, x, x]'];
-  for (let i = 1; i < 12; i++) lines.push(`${'abcdefghijkl'[i]}: &${'abcdefghijkl'[i]} [${Array(8).fill(`*${'abcdefghijkl'[i - 1]}`).join(', ')}]`);
+  for (let i = 1; i < 12; i++)
+    lines.push(
+      `${'abcdefghijkl'[i]}: &${'abcdefghijkl'[i]} [${Array(8)
+        .fill(`*${'abcdefghijkl'[i - 1]}`)
+        .join(', ')}]`,
+    );
   expect(() => importSlime('slime.yaml', () => lines.join('\n'))).toThrow(SettingsError);
 });

@@ -1,4 +1,5 @@
 import { configLimits } from './limits.ts';
+import { plainLine } from './plain-line.ts';
 import { SettingsError } from './settings-error.ts';
 import { type Place, placeText, positionOf } from './text-file.ts';
 
@@ -53,7 +54,7 @@ function linesOf(said: readonly Said[]): readonly string[] {
       (a, b) =>
         (a.file < b.file ? -1 : a.file > b.file ? 1 : 0) || (a.at?.line ?? 0) - (b.at?.line ?? 0) || (a.at?.column ?? 0) - (b.at?.column ?? 0),
     )
-    .map(({ line }) => line);
+    .map(({ line }) => plainLine(line));
   const unsaid = said.length - lines.length;
   return unsaid === 0 ? lines : [...lines, `and ${unsaid} more`];
 }

@@ -2,6 +2,7 @@ import { path as pathKind } from '../schema/kind.ts';
 import { envNames, fileTwin, flagName, tomlName, type Setting, type Table, type Values } from '../schema/setting.ts';
 import { Wrong } from '../schema/wrong.ts';
 import type { ReadText, Section } from './file.ts';
+import { plainLine } from './plain-line.ts';
 import { Positions } from './position.ts';
 import { readSecretFile } from './secret-file.ts';
 import { SettingsError } from './settings-error.ts';
@@ -181,5 +182,5 @@ function lineOf(problem: Problem, section: Section | null, positions: Positions 
     const position = positions?.of(problem.at) ?? null;
     place = `${section.file.path}${position === null ? '' : `:${position.line}:${position.column}`} `;
   }
-  return `${place}${problem.source === '' ? '' : `${problem.source} `}${problem.message}`;
+  return plainLine(`${place}${problem.source === '' ? '' : `${problem.source} `}${problem.message}`);
 }
