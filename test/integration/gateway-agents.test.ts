@@ -169,6 +169,23 @@ test('on_abort of an upstream makes an agent more patient with its service than 
   await closed;
 });
 
+test('an agent that must not disturb its service stays patient, whatever an upstream asks for', async () => {
+  const { origin, arrived } = await startHolding(tools);
+  const gateway = await startGatewayOf(tools, two('agents = "*"\non_abort = "cancel"', 'agents = "*"'));
+  await startAgentFor(at(gateway), origin, { onAbort: 'drain' });
+  const gone = await asks(tools, at(gateway), '/a');
+  const drained = await arrived(0);
+  let isClosed = false;
+  drained.request.socket.once('end', () => (isClosed = true));
+  gone.socket.destroy();
+  const next = await asks(tools, at(gateway), '/b/x');
+  await waiting(gateway, 1);
+  drained.response.end('to the end');
+  (await arrived(1)).response.end('next');
+  expect((await next.answer()).body.toString()).toBe('next');
+  expect(isClosed).toBe(false);
+});
+
 test('a reload keeps what waits where nothing changed, and serves what waits at an upstream that is gone', async () => {
   const { origin, arrived } = await startHolding(tools);
   const gateway = await startGatewayOf(tools, two('agents = "*"', 'agents = "*"\nqueue = 7'));
