@@ -10,14 +10,18 @@ import type { World } from './world.ts';
 export async function run(invocation: Invocation): Promise<number> {
   const { args, world } = invocation;
   const source = configSource(invocation);
-  const { loadGateway } = await import('../config/gateway.ts');
+  const { readGateway } = await import('../config/gateway.ts');
   const asJson = args.switches.has('json');
   try {
-    const { settings, warnings } = await loadGateway(source, world.env);
+    const { settings, report } = await readGateway(source, world.env, source, true);
+    report.throwErrors();
+    const warnings = report.warnings();
     if (asJson) printJson(world, { ok: true, errors: [], warnings, servers: serversOf(settings) });
     else {
       warn(warnings, world);
-      world.stdout.write(`${pageOf(settings)}\n${source} can be used${warnings.length === 0 ? '' : `, with ${count(warnings.length, 'warning')}`}\n`);
+      world.stdout.write(
+        `${settings.servers.size === 0 ? '' : `${pageOf(settings)}\n`}${source} can be used${warnings.length === 0 ? '' : `, with ${count(warnings.length, 'warning')}`}\n`,
+      );
     }
     return 0;
   } catch (error) {

@@ -1,5 +1,5 @@
 import { shadowed } from '../proxy/shadowed.ts';
-import { formatAddress } from '../schema/address.ts';
+import { formatAddress, isLoopback } from '../schema/address.ts';
 import { Wrong } from '../schema/wrong.ts';
 import type { GatewaySettings } from './gateway.ts';
 import { didYouMean } from './names.ts';
@@ -33,6 +33,7 @@ export async function crossCheck(settings: GatewaySettings, tree: Tree, report: 
     if (web !== undefined && settings.locations.get(name)?.settings.grpcWeb === true)
       report.warn(web.place, `${item.subject}.${web.key}`, 'is not used: gRPC-Web passes as it is and is not translated');
   }
+  checkAdminTargets(settings, tree, report);
   checkAgents(settings, tree, report);
   if (settings.servers.size === 0 && !report.failed) {
     const [any] = tree.single.values();
@@ -193,6 +194,23 @@ function checkLocation(item: Item, tree: Tree, report: Report): void {
         subject,
         `${quoted(name)} is no plugin; ${didYouMean(name, plugins.keys(), `write [plugins.${name}]`)}`,
       );
+  }
+}
+
+/** What is for operators is not to be had through a location (threat row 31). */
+function checkAdminTargets({ basic, upstreams }: GatewaySettings, tree: Tree, report: Report): void {
+  const admin = basic.adminAddr;
+  if (admin === null || admin.port === 0) return;
+  const isHere = (host: string): boolean =>
+    host === admin.host || (isLoopback(host) && (isLoopback(admin.host) || /^(?:0\.0\.0\.0|::)$/.test(admin.host)));
+  for (const [name, upstream] of upstreams) {
+    if (upstream.of !== 'addresses') continue;
+    const found = upstream.settings.addrs.find(({ host, port }) => port === admin.port && isHere(host));
+    if (found === undefined) continue;
+    const item = itemOf(tree, 'upstreams', name);
+    const shown = quoted(formatAddress({ host: found.host, port: found.port }));
+    const fix = 'which is for operators alone; name another address, or change admin_addr';
+    report.error(item.entries.get('addrs')?.place ?? item.place, `${item.subject}.addrs`, `${shown} is admin_addr of this gateway, ${fix}`);
   }
 }
 

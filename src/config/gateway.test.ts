@@ -168,6 +168,22 @@ test('agents dial in where a server accepts them', async () => {
   expect(settings.servers.get('web')!.accepts).toEqual(['native']);
 });
 
+test.each([
+  ['127.0.0.1:9080', '127.0.0.1:9080', true],
+  ['0.0.0.0:9080', 'localhost:9080', true],
+  ['127.0.0.1:9080', '[::1]:9080', true],
+  ['127.0.0.1:9080', '127.0.0.1:9081', false],
+  ['127.0.0.1:9080', '10.0.0.1:9080', false],
+  ['off', '127.0.0.1:9080', false],
+])('[threat 31] with admin_addr = %s an upstream may be %s: refused %s', async (admin, address, isRefused) => {
+  const error = await loadGateway(fileOf(`[basic]\nadmin_addr = "${admin}"\n[upstreams.b]\naddrs = ["127.0.0.1:1", "${address}"]`), {}).catch(
+    (reason: unknown) => reason,
+  );
+  expect(error instanceof SettingsError).toBe(isRefused);
+  if (isRefused)
+    expect((error as SettingsError).lines).toEqual([expect.stringContaining('is admin_addr of this gateway, which is for operators alone')]);
+});
+
 test('secrets are never in a message', async () => {
   const lines = await refused(
     '[agents]\nsecret = "canary"\nsecret_file = "canary-file"\n[certificates.c]\ntls_key = "-----BEGIN PRIVATE KEY-----canary"\ndns_service_url = ["canary"]',

@@ -71,11 +71,15 @@ export async function loadGateway(source: string, env: Env, home: string = sourc
   return { settings, warnings: report.warnings() };
 }
 
-/** The same with the report instead of an error: then the settings lack what is wrong. Without `env` no variables are put in. */
+/**
+ * The same with the report instead of an error: then the settings lack what is wrong. Without `env` no variables are put in.
+ * `withOthers`: the sections of other commands are checked, too, and may stand alone.
+ */
 export async function readGateway(
   source: string,
   env: Env | null,
   home: string = source,
+  withOthers = false,
 ): Promise<{ readonly settings: GatewaySettings; readonly report: Report }> {
   const report = new Report();
   const slices = new Slices();
@@ -84,7 +88,9 @@ export async function readGateway(
   renameOldKeys(tree, report);
   await takeIn(tree, env, report);
   addBuiltInPlugins(tree);
-  const reader = new Reader(tree, report, slices);
+  if (withOthers) (await import('./others.ts')).checkOthers(tree, report);
+  const isAlone = withOthers && tree.others.size > 0 && tree.single.size === 0 && [...tree.named.values()].every(({ size }) => size === 0);
+  const reader = new Reader(tree, report, slices, !isAlone);
   return { settings: await reader.read(watchedPaths(source, files)), report };
 }
 
@@ -93,6 +99,7 @@ class Reader {
   readonly #tree: Tree;
   readonly #report: Report;
   readonly #slices: Slices;
+  readonly #isWanted: boolean;
   readonly #pemPaths = new Set<string>();
   readonly #readers = {
     locations: new ItemReader(locationTable),
@@ -101,7 +108,9 @@ class Reader {
     certificates: new ItemReader(certificateTable),
   };
 
-  constructor(tree: Tree, report: Report, slices: Slices) {
+  /** `isWanted`: it is an error when there is no server. */
+  constructor(tree: Tree, report: Report, slices: Slices, isWanted: boolean) {
+    this.#isWanted = isWanted;
     this.#tree = tree;
     this.#report = report;
     this.#slices = slices;
@@ -128,7 +137,7 @@ class Reader {
       watched: [],
     };
     await this.#each('storages', (item) => this.#values(storages, item));
-    if (this.#tree.isWhole) await crossCheck(settings, this.#tree, this.#report, this.#slices);
+    if (this.#tree.isWhole && this.#isWanted) await crossCheck(settings, this.#tree, this.#report, this.#slices);
     const revoked = settings.agents?.revokedFile ?? null;
     return { ...settings, watched: [...new Set([...sources, ...this.#pemPaths, ...(revoked === null ? [] : [revoked])])] };
   }

@@ -39,6 +39,8 @@ export interface Tree {
   readonly single: ReadonlyMap<string, Item>;
   /** Sections of named items, in the order of the files. */
   readonly named: ReadonlyMap<string, Map<string, Item>>;
+  /** Sections of other commands. Nothing is put into their values. */
+  readonly others: ReadonlyMap<string, Item>;
   /** False: there is a file that could not be read, so that what is missing may stand in there. */
   readonly isWhole: boolean;
 }
@@ -49,6 +51,7 @@ type Env = Readonly<Record<string, string | undefined>>;
 export async function readTree(files: readonly TextFile[], sections: Sections, env: Env | null, report: Report, slices: Slices): Promise<Tree> {
   const single = new Map<string, Item>();
   const named = new Map<string, Map<string, Item>>(sections.named.map((section) => [section, new Map()]));
+  const others = new Map<string, Item>();
   let isWhole = !report.failed;
   for (const file of files) {
     const data = await parseFile(file, report, slices);
@@ -59,8 +62,12 @@ export async function readTree(files: readonly TextFile[], sections: Sections, e
     refuseNames(data, [], file, report);
     for (const [key, value] of Object.entries(data)) {
       const place = { file, path: [key] };
-      if (sections.foreign.includes(key)) continue;
       if (isHazard(key)) continue;
+      if (sections.foreign.includes(key)) {
+        if (isTable(value)) addEntries(singleOf(others, key, place), value, [key], file, null, report);
+        else report.error(place, key, `is no section; write [${key}] on a line of its own and its settings below`);
+        continue;
+      }
       if (sections.named.includes(key)) {
         if (!isTable(value)) {
           report.error(place, key, `is no section; write [${key}.NAME] on a line of its own and its settings below`);
@@ -83,7 +90,7 @@ export async function readTree(files: readonly TextFile[], sections: Sections, e
       }
     }
   }
-  return { single, named, isWhole };
+  return { single, named, others, isWhole };
 }
 
 /** The entries of a table as an item has them. */

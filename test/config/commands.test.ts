@@ -112,6 +112,12 @@ test.each([
   expect(checking.err()).toBe('');
 });
 
+test.each(['hub', 'agent', 'proxy'])('check looks at a file that is for %s alone', async (name) => {
+  const world = fakeWorld();
+  expect(await run(['check', join(here, 'valid', `${name}.toml`)], world)).toBe(0);
+  expect(world.out()).toBe(`${join(here, 'valid', `${name}.toml`)} can be used\n`);
+});
+
 test('schema prints JSON Schema', async () => {
   const world = fakeWorld();
   expect(await run(['schema'], world)).toBe(0);
