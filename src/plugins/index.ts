@@ -1,5 +1,19 @@
 import type { PluginDefinition } from '../proxy/plugin.ts';
+import { compressionPlugin } from './compression/compression.ts';
+import { ipRestrictionPlugin } from './ip-restriction.ts';
+import { mockPlugin } from './mock.ts';
+import { pingPlugin } from './ping.ts';
+import { redirectPlugin } from './redirect.ts';
 import { requestIdPlugin } from './request-id.ts';
+import { responseHeadersPlugin } from './response-headers.ts';
 
 /** All plugins that come with Windlass. */
-export const plugins: readonly PluginDefinition[] = [requestIdPlugin as unknown as PluginDefinition];
+export const plugins: readonly PluginDefinition[] = [
+  compressionPlugin,
+  ipRestrictionPlugin,
+  mockPlugin,
+  pingPlugin,
+  redirectPlugin,
+  requestIdPlugin,
+  responseHeadersPlugin,
+] as unknown as readonly PluginDefinition[];
