@@ -131,7 +131,11 @@ export class PluginRun implements PluginExchange, ReplySink {
     this.#source = source;
     this.writer = source;
     source.start({
-      write: (chunk) => this.write(chunk),
+      write: (chunk) => {
+        // The source may fill the same memory again: who holds the chunk must copy it.
+        this.#exchange.site.loop.reads.private = false;
+        return this.write(chunk);
+      },
       end: (trailers) => {
         this.#source = null;
         this.end(trailers);
@@ -180,7 +184,7 @@ export class PluginRun implements PluginExchange, ReplySink {
       this.#links = [];
       // Who asked first stands nearest to where the body comes from.
       for (let i = transformers.length - 1; i >= 0; i--) {
-        const link = new TransformSink(transformers[i]!, next, (error) => this.#exchange.site.defect(error));
+        const link = new TransformSink(transformers[i]!, next, this.#exchange.site.loop.reads, (error) => this.#exchange.site.defect(error));
         this.#links.push(link);
         next = link;
       }

@@ -132,7 +132,7 @@ export class ResponseView extends Fields<ResponseHead> implements PluginResponse
 
   get length(): number | null {
     const { length } = this.head;
-    return this.bodiless ? 0 : length < 0 ? null : length;
+    return !this.#isHead && this.bodiless ? 0 : length < 0 ? null : length;
   }
 
   get bodiless(): boolean {

@@ -194,7 +194,7 @@ export interface PluginRequest extends PluginFields {
 export interface PluginResponse extends PluginFields {
   readonly status: number;
   setStatus(status: number): void;
-  /** Bytes of the body; null = not told. */
+  /** Bytes of the body, for HEAD of the one that GET would bring; null = not told. */
   readonly length: number | null;
   /** Is it without a body whatever its head says (HEAD, 204, 304), or no message any more (101)? Then transformers are not called. */
   readonly bodiless: boolean;

@@ -2,6 +2,7 @@
 import type { BodySink, Writer } from '../http/exchange.ts';
 import { Failure } from '../http/failure.ts';
 import type { HeaderList } from '../http/head.ts';
+import type { Reads } from '../std/reads.ts';
 import type { BodyTransformer, TransformOut } from './plugin.ts';
 
 /** A link in the chain of body transformers: takes chunks from whoever writes, hands what becomes of them to the next, and passes pressure back. */
@@ -18,11 +19,11 @@ export class TransformSink implements BodySink, Writer {
   #isInside = false;
   #isOver = false;
 
-  constructor(transformer: BodyTransformer, next: BodySink, defect: (error: unknown) => void) {
+  constructor(transformer: BodyTransformer, next: BodySink, reads: Reads, defect: (error: unknown) => void) {
     this.#transformer = transformer;
     this.#next = next;
     this.#defect = defect;
-    this.#out = new Out(this, next);
+    this.#out = new Out(this, next, reads);
     next.writer = this;
   }
 
@@ -97,17 +98,21 @@ export class TransformSink implements BodySink, Writer {
 class Out implements TransformOut {
   readonly #sink: TransformSink;
   readonly #next: BodySink;
+  readonly #reads: Reads;
   full = false;
   /** ready() was said from inside write(). */
   wasReady = false;
 
-  constructor(sink: TransformSink, next: BodySink) {
+  constructor(sink: TransformSink, next: BodySink, reads: Reads) {
     this.#sink = sink;
     this.#next = next;
+    this.#reads = reads;
   }
 
   write(chunk: Uint8Array): boolean {
     if (this.#sink.isOver) return true;
+    // Nobody knows what the transformer does with its memory next: who holds the chunk must copy it.
+    this.#reads.private = false;
     if (!this.#next.write(chunk)) this.full = true;
     return !this.full;
   }

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { startGatewayOf } from '../kit/gateway.ts';
 import { kit, metric } from '../kit/kit.ts';
+import { turns } from '../kit/until.ts';
 
 const made = kit();
 const { startOrigin, folder, rawClient } = made;
@@ -113,6 +114,28 @@ test('a body may be changed as it passes, by several one after the other', async
   expect(headers.get('content-length')).toBeNull();
   const head = await fetch(`http://127.0.0.1:${gateway.port()}/`, { method: 'HEAD' });
   expect(head.status).toBe(200);
+});
+
+test('a transformer may use its memory again as soon as it has written it, however slow the reader is', async () => {
+  const chunk = 64 * 1024;
+  const origin = await startOrigin((_request, response) => {
+    response.writeHead(200, { 'Content-Length': String(100 * chunk) });
+    for (let i = 0; i < 100; i++) response.write(Buffer.alloc(chunk, i));
+    response.end();
+  });
+  const reuses = plugin(`{ response(e) { const memory = Buffer.alloc(${2 * chunk}); e.response.transform({
+    write(chunk, out) { memory.set(chunk); out.write(memory.subarray(0, chunk.length)); memory.fill(255); },
+    end(out) { out.end(); },
+  }, ${100 * chunk}); } }`);
+  const gateway = await startGatewayOf(made, fileFor(origin.port, { reuses }));
+  const client = await rawClient({ port: gateway.port() });
+  client.pause();
+  client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+  await origin.decided();
+  await turns(100);
+  client.resume();
+  const { body } = await client.answer();
+  expect(body.equals(Buffer.concat(Array.from({ length: 100 }, (_, i) => Buffer.alloc(chunk, i))))).toBe(true);
 });
 
 test('[threat 72] a plugin that throws answers 500, lets nothing past, is counted and logged; others are served', async () => {

@@ -1,0 +1,86 @@
+import { Buffer } from 'node:buffer';
+import { Failure } from '../../http/failure.ts';
+import type { HeaderList } from '../../http/head.ts';
+import type { BodyTransformer, TransformOut } from '../../proxy/plugin.ts';
+import type { ZlibStream } from './codings.ts';
+import { BOMB_FREE_BYTES, BOMB_RATIO } from './limits.ts';
+
+/** How a body is taken through zlib. */
+export interface ZlibBodyOptions {
+  /** What has come goes out before more is waited for: for bodies whose end nobody knows. */
+  readonly flushes: boolean;
+  /** How the stream is flushed. */
+  readonly flush: number | undefined;
+  /** Most bytes that may come out; then the answer breaks off. Infinity when compressing. */
+  readonly maxBytes: number;
+}
+
+/**
+ * Takes a body through a stream of zlib's, which works on another thread. At most one chunk waits to go in and 16 KiB to come out: whoever writes is asked to
+ * stop meanwhile.
+ */
+export class ZlibBody implements BodyTransformer {
+  readonly #stream: ZlibStream;
+  readonly #options: ZlibBodyOptions;
+  #out: TransformOut | null = null;
+  #trailers: HeaderList | undefined = undefined;
+  #bytesIn = 0;
+  #bytesOut = 0;
+  #isEnding = false;
+
+  constructor(stream: ZlibStream, options: ZlibBodyOptions) {
+    this.#stream = stream;
+    this.#options = options;
+  }
+
+  write(chunk: Uint8Array, out: TransformOut): boolean {
+    if (this.#out === null) this.#listen(out);
+    this.#bytesIn += chunk.length;
+    // The chunk is borrowed, and the thread reads it later.
+    return this.#stream.write(Buffer.from(chunk), this.#options.flushes ? this.#taken : undefined);
+  }
+
+  /** A chunk is in. When it was the last for now, what can be read of it goes out. */
+  readonly #taken = (): void => {
+    if (this.#stream.writableLength === 0 && !this.#isEnding && !this.#stream.destroyed) this.#stream.flush(this.#options.flush);
+  };
+
+  end(out: TransformOut, trailers?: HeaderList): void {
+    if (this.#out === null) this.#listen(out);
+    this.#trailers = trailers;
+    this.#isEnding = true;
+    this.#stream.end();
+  }
+
+  #listen(out: TransformOut): void {
+    this.#out = out;
+    const stream = this.#stream;
+    stream.on('drain', () => out.ready());
+    stream.on('data', (chunk: Buffer) => this.#came(chunk, out));
+    stream.on('end', () => out.end(this.#trailers));
+    stream.on('error', (error) => out.abort(new Failure('bad_response', `the body cannot be unpacked: ${error.message}`)));
+  }
+
+  #came(chunk: Buffer, out: TransformOut): void {
+    this.#bytesOut += chunk.length;
+    const { maxBytes } = this.#options;
+    if (this.#bytesOut > maxBytes || (maxBytes !== Infinity && this.#bytesOut > BOMB_FREE_BYTES && this.#bytesOut > BOMB_RATIO * this.#bytesIn)) {
+      out.abort(
+        new Failure(
+          'bad_response',
+          `the body unpacks to more than ${this.#bytesOut > maxBytes ? `${maxBytes} bytes` : `${BOMB_RATIO} times its size`}`,
+        ),
+      );
+      return;
+    }
+    if (!out.write(chunk)) this.#stream.pause();
+  }
+
+  drained(): void {
+    this.#stream.resume();
+  }
+
+  close(): void {
+    this.#stream.destroy();
+  }
+}
