@@ -13,12 +13,13 @@ import { bodies } from './scenarios/bodies.mjs';
 import { events } from './scenarios/events.mjs';
 import { latency } from './scenarios/latency.mjs';
 import { logs } from './scenarios/logs.mjs';
+import { gateway, reload } from './scenarios/gateway.mjs';
 import { idle, slow, stalled } from './scenarios/memory.mjs';
 import { many, one, requests } from './scenarios/requests.mjs';
 import { start } from './scenarios/start.mjs';
 
 /** In the order they run. @type {Record<string, (bench: import('./scenarios/requests.mjs').Bench) => Promise<import('./kit/report.mjs').Finding[]>>} */
-const scenarios = { requests, one, many, latency, bodies, slow, stalled, idle, events, start, logs };
+const scenarios = { requests, one, many, latency, bodies, slow, stalled, idle, events, start, logs, gateway, reload };
 /** No scenario takes longer than this unless something hangs. */
 const scenarioTimeoutMs = 20 * 60_000;
 const markers = ['<!-- bench:begin -->', '<!-- bench:end -->'];
