@@ -133,12 +133,13 @@ export class Load implements OriginUser {
     for (const client of this.#clients) client.close();
   }
 
-  /** Requests per hub at once. */
+  /** Requests per hub at once: those of a hub that does not answer go to the others. */
   #share(): number {
     const { agents, hubs, factor } = this.#options;
     let slots = 0;
     for (const { slots: count } of agents) slots += count;
-    return Math.max(1, Math.round((slots * factor) / hubs.length));
+    const up = hubs.filter(({ state }) => state === 'up').length;
+    return Math.max(1, Math.round((slots * factor) / Math.max(1, up)));
   }
 
   #look(): void {

@@ -21,7 +21,7 @@ export interface Panel {
 const WIDTH = 820;
 const LEFT = 48;
 const RIGHT = 16;
-const TOP = 40;
+const TOP = 50;
 const GAP = 34;
 const BOTTOM = 44;
 /** Points per line: more cannot be seen. */
@@ -77,7 +77,9 @@ function drawPanel({ caption, series, line, height }: Panel, top: number, second
     `<path class="axis" d="M${LEFT} ${top}V${top + height}H${right}"/>`,
     `<path class="mark" d="M${xOf(markAtS, seconds)} ${top}V${top + height}"/>`,
   ];
-  for (const value of [0, scale]) parts.push(`<text class="quiet" x="${LEFT - 6}" y="${yOf(value) + 4}" text-anchor="end">${value}</text>`);
+  // The number of the line is worth more than the one at the top.
+  const labels = line === null || scale - line > scale / 5 ? [0, scale] : [0];
+  for (const value of labels) parts.push(`<text class="quiet" x="${LEFT - 6}" y="${yOf(value) + 4}" text-anchor="end">${value}</text>`);
   for (const [i, values] of reduced.entries()) {
     const points: string[] = [];
     let pen = 'M';
@@ -96,7 +98,7 @@ function drawPanel({ caption, series, line, height }: Panel, top: number, second
   }
   if (line !== null) {
     parts.push(`<path class="slots" d="M${LEFT} ${yOf(line)}H${right}"/>`);
-    if (line !== scale) parts.push(`<text class="quiet" x="${LEFT - 6}" y="${yOf(line) + 4}" text-anchor="end">${line}</text>`);
+    parts.push(`<text class="quiet" x="${LEFT - 6}" y="${yOf(line) + 4}" text-anchor="end">${line}</text>`);
   }
   return parts;
 }

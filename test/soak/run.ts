@@ -24,7 +24,7 @@ const result = await runSoak(
     calmShare: 0.2,
     chaosEveryMs: 1_200,
     long: true,
-    workMs: 60,
+    workMs: 45,
     departures: 1_000,
     crowd: 500,
     overEight: 20_000,

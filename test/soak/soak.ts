@@ -64,7 +64,7 @@ export interface SoakResult {
 }
 
 /** One way to each hub, ms: a near, a farther and a far one. */
-const DELAYS_MS = [0, 2, 5];
+const DELAYS_MS = [0, 4, 10];
 /** One after the other may be ended; the last of the large ones and the far hub are spared, so that their memory can be followed. */
 const SLOTS = [1, 4, 64, 1, 4, 64];
 const SPARED_AGENTS = [3, 4, 5];
