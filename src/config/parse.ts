@@ -43,7 +43,7 @@ interface Piece {
 function piecesOf(file: TextFile, report: Report): readonly Piece[] {
   const text = file.text.startsWith('\ufeff') ? file.text.slice(1) : file.text;
   if (text.length <= PIECE_CHARS) return [{ offset: 0, text }];
-  const { headers } = file.positions;
+  const headers = file.positions.headers();
   // Tables of lists belong to the last one before them, which would be in another piece. Nothing of ours is written so.
   if (headers.some(({ isArray }) => isArray)) return [{ offset: 0, text }];
   const seen = new Set<string>();

@@ -10,26 +10,22 @@ export interface Position {
  */
 export class Positions {
   readonly #text: string;
-  readonly #offsets = new Map<string, number>();
-  /** Tables that were opened by a header, in order. */
-  readonly headers: readonly { readonly path: readonly string[]; readonly offset: number; readonly isArray: boolean }[];
+  /** Made when somebody asks. */
+  #offsets: ReadonlyMap<string, number> | null = null;
   #lineStarts: number[] | null = null;
 
   constructor(text: string) {
     this.#text = text;
-    const scan = new Scan(text, (path, offset) => {
-      // A table is where its name first stands, also when only its child is written out.
-      for (let n = path.length; n > 0; n--) {
-        const key = keyOf(path.slice(0, n));
-        if (this.#offsets.has(key)) break;
-        this.#offsets.set(key, offset);
-      }
-    });
-    this.headers = scan.headers;
+  }
+
+  /** Tables that are opened by a header, in order. */
+  headers(): readonly Header[] {
+    return new Scan(this.#text, null).headers;
   }
 
   /** Null when it cannot be found. */
   of(path: readonly string[]): Position | null {
+    this.#offsets ??= offsetsOf(this.#text);
     const offset = this.#offsets.get(keyOf(path));
     return offset === undefined ? null : this.at(offset);
   }
@@ -47,6 +43,27 @@ export class Positions {
   }
 }
 
+/** `[a.b]` or `[[a.b]]` */
+export interface Header {
+  readonly path: readonly string[];
+  /** Of the bracket. */
+  readonly offset: number;
+  readonly isArray: boolean;
+}
+
+function offsetsOf(text: string): ReadonlyMap<string, number> {
+  const offsets = new Map<string, number>();
+  new Scan(text, (path, offset) => {
+    // A table is where its name first stands, also when only its child is written out.
+    for (let n = path.length; n > 0; n--) {
+      const key = keyOf(path.slice(0, n));
+      if (offsets.has(key)) break;
+      offsets.set(key, offset);
+    }
+  });
+  return offsets;
+}
+
 function keyOf(path: readonly string[]): string {
   return path.join('\u0000');
 }
@@ -61,12 +78,17 @@ const DEPTH_MAX = 100;
 
 class Scan {
   readonly #text: string;
-  readonly #found: (path: readonly string[], offset: number) => void;
-  readonly headers: { path: readonly string[]; offset: number; isArray: boolean }[] = [];
+  readonly #found: ((path: readonly string[], offset: number) => void) | null;
+  readonly headers: Header[] = [];
   #at = 0;
   #depth = 0;
+  readonly #bare = /[\w-]*/y;
+  readonly #plain = /[^,\]}#\n]*/y;
+  /** Up to what may end a string. */
+  readonly #inside = { '"': /[^"\\]*/y, "'": /[^']*/y };
 
-  constructor(text: string, found: (path: readonly string[], offset: number) => void) {
+  /** `found` is told of every key; without it only headers are looked for. */
+  constructor(text: string, found: ((path: readonly string[], offset: number) => void) | null) {
     this.#text = text;
     this.#found = found;
     this.#at = text.charCodeAt(0) === 0xfeff ? 1 : 0;
@@ -80,7 +102,7 @@ class Scan {
         const nameAt = this.#at;
         table = this.#key();
         this.headers.push({ path: table, offset, isArray });
-        this.#found(table, nameAt);
+        this.#found?.(table, nameAt);
         this.#skipBlank(false);
         this.#at += isArray ? 2 : 1;
       } else {
@@ -106,8 +128,9 @@ class Scan {
 
   #pair(table: readonly string[]): void {
     const offset = this.#at;
-    const path = [...table, ...this.#key()];
-    this.#found(path, offset);
+    const key = this.#key();
+    const path = this.#found === null ? table : [...table, ...key];
+    this.#found?.(path, offset);
     this.#skipBlank(false);
     // The equals sign.
     this.#at++;
@@ -123,7 +146,8 @@ class Scan {
         this.#string();
         parts.push(unquoted(this.#text.slice(begin, this.#at)));
       } else {
-        const [bare] = /^[\w-]+/.exec(this.#text.slice(this.#at, this.#at + 200)) ?? [''];
+        this.#bare.lastIndex = this.#at;
+        const bare = this.#bare.exec(this.#text)?.[0] ?? '';
         parts.push(bare);
         this.#at += bare.length;
       }
@@ -145,9 +169,8 @@ class Scan {
       case '{':
         return this.#items('}', () => this.#pair(path));
       default: {
-        const rest = /[^,\]}#\n]*/y;
-        rest.lastIndex = this.#at;
-        this.#at += rest.exec(this.#text)?.[0].length ?? 0;
+        this.#plain.lastIndex = this.#at;
+        this.#at += this.#plain.exec(this.#text)?.[0].length ?? 0;
       }
     }
   }
@@ -174,12 +197,15 @@ class Scan {
   }
 
   #string(): void {
-    const quote = this.#text[this.#at]!;
+    const quote = this.#text[this.#at] === '"' ? '"' : "'";
     const isLong = this.#text.startsWith(quote.repeat(3), this.#at);
     const close = isLong ? quote.repeat(3) : quote;
     this.#at += close.length;
+    const inside = this.#inside[quote];
     for (; this.#at < this.#text.length; this.#at++) {
-      if (quote === '"' && this.#text[this.#at] === '\\') this.#at++;
+      inside.lastIndex = this.#at;
+      this.#at += inside.exec(this.#text)?.[0].length ?? 0;
+      if (this.#text[this.#at] === '\\') this.#at++;
       else if (this.#text.startsWith(close, this.#at)) {
         this.#at += close.length;
         // Up to two quotes may stand before the three that close.

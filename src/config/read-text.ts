@@ -8,16 +8,18 @@ export function readText(path: string, maxBytes: number): string {
   let fd: number | null = null;
   try {
     fd = path === '-' ? 0 : openSync(path, 'r');
-    if (fstatSync(fd).isDirectory()) throw new Error('is a folder');
+    const stats = fstatSync(fd);
+    if (stats.isDirectory()) throw new Error('is a folder');
     // Pipes and Docker's secrets have no size to be believed, so the bound is kept while reading.
-    const buffer = Buffer.alloc(maxBytes + 1);
+    let buffer = Buffer.allocUnsafe(Math.min(Math.max(stats.size, FIRST_BYTES), maxBytes) + 1);
     let length = 0;
-    while (length <= maxBytes) {
+    for (;;) {
       const n = readSync(fd, buffer, length, buffer.length - length, null);
-      if (n === 0) break;
       length += n;
+      if (length > maxBytes) throw new Error(`is larger than ${maxBytes} bytes`);
+      if (n === 0) break;
+      if (length === buffer.length) buffer = Buffer.concat([buffer], Math.min(buffer.length * 2, maxBytes + 1));
     }
-    if (length > maxBytes) throw new Error(`is larger than ${maxBytes} bytes`);
     const text = new TextDecoder('utf-8', { fatal: true }).decode(buffer.subarray(0, length));
     return text;
   } catch (error) {
@@ -26,6 +28,9 @@ export function readText(path: string, maxBytes: number): string {
     if (fd !== null && fd !== 0) closeSync(fd);
   }
 }
+
+/** Of what says nothing about its size. */
+const FIRST_BYTES = 16 * 1024;
 
 function reasonOf(error: NodeJS.ErrnoException): string {
   switch (error.code) {
