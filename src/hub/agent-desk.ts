@@ -9,6 +9,7 @@ import type { Session } from '../tunnel/session.ts';
 import { AgentPool, type AgentPoolOptions } from '../upstream/agents.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
 import { authenticator, secretName } from './authenticator.ts';
+import { BadTokens } from './bad-tokens.ts';
 import { Expiry } from './expiry.ts';
 import type { House } from './house.ts';
 import { cutRevoked } from './revoked.ts';
@@ -36,6 +37,7 @@ export class AgentDesk {
   /** Frames of sessions that are over. */
   readonly #pastFrames = { sent: 0, received: 0 };
   readonly #revocations: Revocations;
+  readonly #badTokens: BadTokens;
   #rules: DeskRules;
   #authenticate: (token: string) => AgentClaims | Failure;
 
@@ -44,6 +46,7 @@ export class AgentDesk {
     this.#house = house;
     this.#expiry = new Expiry(loop);
     this.#rules = rules;
+    this.#badTokens = new BadTokens(loop.clock);
     this.#revocations = new Revocations(rules.revoked);
     this.#authenticate = authenticator(rules.secrets, this.#revocations, () => loop.clock.wall());
     this.pool = new AgentPool({
@@ -62,7 +65,7 @@ export class AgentDesk {
           hubId: this.#rules.hubId,
           siblings: [...this.#rules.siblings].map(([id, hub]) => ({ id, address: hub.shown })),
           ...(limits === undefined ? {} : { limits: { ...tunnelLimits, ...limits } }),
-          authenticate: (token) => this.#authenticate(token),
+          authenticate: (token, address) => this.#look(token, address),
           joined: (session) => {
             if (house.draining) return new Failure('draining', 'the hub is stopping', 1);
             this.pool.join(session);
@@ -84,6 +87,13 @@ export class AgentDesk {
 
   get rules(): DeskRules {
     return this.#rules;
+  }
+
+  #look(token: string, address: string): AgentClaims | Failure {
+    const found = this.#authenticate(token);
+    if (!(found instanceof Failure)) return found;
+    const waitS = this.#badTokens.tried(address);
+    return waitS === 0 ? found : new Failure('too_many_requests', 'too many bad agent tokens came from this address', waitS);
   }
 
   get hubId(): string {

@@ -14,6 +14,7 @@ import { type AdminListener, listenForOperators } from '../admin/listen.ts';
 import type { Readiness } from '../admin/basics.ts';
 import { Listener, type ListenerSpec } from './listener.ts';
 import { Pressure } from './pressure.ts';
+import { Watchdog } from './watchdog.ts';
 
 /** What a composition root is given beside its settings. */
 export interface Deps {
@@ -44,6 +45,7 @@ export class House {
   readonly proxyMetrics: ProxyMetrics;
   readonly queueRoom: QueueRoom;
   readonly pressure: Pressure;
+  readonly #watchdog: Watchdog;
   #drain: Pick<HouseOptions, 'drainDelayMs' | 'drainTimeoutMs'>;
   readonly #process = addProcessMetrics(this.metrics, VERSION);
   readonly #listeners = new Set<Listener>();
@@ -64,6 +66,7 @@ export class House {
     this.log = options.log;
     this.queueRoom = { bytes: 0, maxBytes: options.queueBytes };
     this.proxyMetrics = new ProxyMetrics(this.metrics);
+    this.#watchdog = new Watchdog(this.loop, this.log);
     this.pressure = new Pressure({
       loop: this.loop,
       log: this.log,
@@ -152,6 +155,7 @@ export class House {
     this.#admin?.close();
     this.#process.close();
     this.pressure.close();
+    this.#watchdog.close();
   }
 
   #sum(of: (listener: Listener) => number): number {

@@ -63,7 +63,9 @@ export function acceptAgent(head: RequestHead, wire: Wire, rest: Buffer, options
         ? new Failure('overload', 'this is another hub', 1)
         : options.authenticate(head.value(WINDLASS_TOKEN), address);
   if (claims instanceof Failure) {
-    options.log.warn({ peer: address, reason: claims.detail, code: claims.code }, 'tunnel: an agent was turned away');
+    // Who goes on trying has had a line for each of the first tries.
+    const level = claims.code === 'too_many_requests' ? 'debug' : 'warn';
+    options.log[level]({ peer: address, reason: claims.detail, code: claims.code }, 'tunnel: an agent was turned away');
     turnAway(wire, options.loop, claims);
     return;
   }
