@@ -132,7 +132,7 @@ addrs = ["127.0.0.1:${origin.port}"]
   expect(await metric(gateway, 'windlass_config_last_reload_success')).toBe(1);
 });
 
-test('a server that cannot listen leaves all as it was', async () => {
+test('[fault 16] a server that cannot listen leaves all as it was', async () => {
   const origin = await startOrigin();
   const text = (more: string): string => `[servers.main]
 addr = "127.0.0.1:0"
@@ -173,4 +173,56 @@ ${more}`;
   await expect(fetch(`http://127.0.0.1:${port}/`)).rejects.toThrow();
   finish();
   await client.until(() => client.text.includes('whole'));
+});
+
+test("[threat 32] a redirect to somewhere inside is the client's to follow, never ours", async () => {
+  const inside = await startOrigin();
+  const origin = await startOrigin((_request, response) => {
+    response.writeHead(302, { Location: `http://127.0.0.1:${inside.port}/secret` });
+    response.end();
+  });
+  const gateway = await startGatewayOf(
+    made,
+    `[servers.main]
+addr = "127.0.0.1:0"
+locations = ["all"]
+[locations.all]
+upstream = "one"
+[upstreams.one]
+addrs = ["127.0.0.1:${origin.port}"]
+`,
+  );
+  const answer = await fetch(`http://127.0.0.1:${gateway.port()}/`, { redirect: 'manual' });
+  expect([answer.status, answer.headers.get('location')]).toEqual([302, `http://127.0.0.1:${inside.port}/secret`]);
+  expect(inside.requests.length).toBe(0);
+});
+
+test('[threat 76] the address of operators only reads, and tells no requests and no secrets; metrics on a server are asked for by its file', async () => {
+  const origin = await startOrigin();
+  const gateway = await startGatewayOf(
+    made,
+    `[agents]
+secret = "planted-canary-of-the-secret"
+[servers.main]
+addr = "127.0.0.1:0"
+accepts = ["native"]
+prometheus_metrics = "/numbers"
+locations = ["all"]
+[locations.all]
+upstream = "one"
+[upstreams.one]
+addrs = ["127.0.0.1:${origin.port}"]
+`,
+  );
+  await ask(gateway.port(), '/planted-path?token=planted-token');
+  const admin = gateway.adminAddress!;
+  expect(admin.host).toBe('127.0.0.1');
+  const pages = await Promise.all(['/metrics', '/status', '/readyz?verbose'].map(async (path) => (await ask(admin.port, path)).text));
+  pages.push((await ask(gateway.port(), '/numbers')).text);
+  expect(pages.join('\n')).toContain('windlass_requests_total');
+  expect(pages.join('\n')).not.toMatch(/planted/);
+  for (const method of ['POST', 'PUT', 'DELETE']) {
+    expect((await fetch(`http://127.0.0.1:${admin.port}/metrics`, { method })).status).toBe(405);
+    expect((await fetch(`http://127.0.0.1:${gateway.port()}/numbers`, { method })).status).toBe(405);
+  }
 });
