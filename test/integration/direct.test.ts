@@ -259,7 +259,7 @@ describe('Expect: 100-continue [threat 12]', () => {
 });
 
 describe('slow and large requests', () => {
-  test('a head that does not end is 408, however it trickles in [threat 48]', async () => {
+  test('[fault 32] a head that does not end is 408, however it trickles in [threat 48]', async () => {
     const origin = await startOrigin();
     const proxy = await startDirect({ to: origin, limits: { headTimeoutMs: 300 } });
     const client = await rawClient(proxy);
@@ -273,7 +273,7 @@ describe('slow and large requests', () => {
     expect(origin.bytes).toBe(0);
   });
 
-  test('the same for a second request on a kept connection', async () => {
+  test('[fault 32] the same for a second request on a kept connection', async () => {
     const proxy = await startDirect({ to: await startOrigin(), limits: { headTimeoutMs: 200 } });
     const client = await rawClient(proxy);
     client.send(GET);
