@@ -17,6 +17,7 @@ import type { Load, Location, Match } from './location.ts';
 import type { Reply } from './plugin.ts';
 import type { PluginRun } from './plugin-run.ts';
 import { rescue, type Wish, wishOf } from './rescue.ts';
+import { serverTiming } from './server-timing.ts';
 import type { Site } from './site.ts';
 
 /** A request sink that can give back what it was given, while no byte of an answer has come. */
@@ -543,6 +544,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
     this.#forgetBody();
     this.head = null;
     this.notes.failure = failure;
-    rescue(failure, this.reply, { wish: this.#wish, pages: this.site.pages, requestId: this.#requestId, entry: this.entry });
+    const extra = this.location.tellsTiming ? serverTiming(this.notes, this.site.loop.clock.now()) : '';
+    rescue(failure, this.reply, { wish: this.#wish, pages: this.site.pages, requestId: this.#requestId, entry: this.entry, extra });
   }
 }

@@ -14,6 +14,8 @@ export interface Asked {
   /** '' when the request has none. */
   readonly requestId: string;
   readonly entry: Entry | null;
+  /** Field lines that the answer gets beside its own, each with its CRLF. */
+  readonly extra?: string;
 }
 
 /** The page that a client would rather have; `any` when it does not say. */
@@ -51,6 +53,7 @@ export function rescue(failure: Failure, reply: ReplySink, asked: Asked): void {
   if (status === 405) fields.push('Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS');
   if (status === 401) fields.push('WWW-Authenticate', 'Slime-App-Password');
   const head = ResponseHead.make(status, fields, body.length);
+  if (asked.extra !== undefined) head.tail += asked.extra;
   asked.entry?.answered(head);
   reply.head(head);
   reply.write(body);

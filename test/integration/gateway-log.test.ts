@@ -144,6 +144,27 @@ proxy_protocol_from = ["loopback"]`);
   expect(origin.requests[0]!.headers).toMatchObject({ 'x-forwarded-for': '2001:db8::7', forwarded: expect.stringContaining('for="[2001:db8::7]"') });
 });
 
+test('an answer of ours tells how long it took, as any other', async () => {
+  const gateway = await startGatewayOf(
+    made,
+    `[servers.main]
+addr = "127.0.0.1:0"
+locations = ["api"]
+enable_server_timing = true
+[locations.api]
+upstream = "gone"
+[upstreams.gone]
+addrs = ["127.0.0.1:1"]
+health_check = "tcp://gone?check_frequency=1h"
+`,
+  );
+  const client = await rawClient({ port: gateway.port() });
+  client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+  const answer = await client.answer();
+  expect(answer.status).toBeGreaterThanOrEqual(502);
+  expect(client.text).toMatch(/\r\nServer-Timing: (?:[a-z]+;dur=[\d.]+, )*total;dur=[\d.]+\r\n/);
+});
+
 test('a balancer that is not believed is warned of once', async () => {
   const { gateway } = await start(`proxy_protocol = "on"
 proxy_protocol_from = ["10.0.0.0/8"]`);
