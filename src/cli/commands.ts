@@ -111,7 +111,7 @@ export const commands: readonly Command[] = [
     switches: {},
     operand: 'config',
     examples: [
-      ['windlass example > windlass.toml && windlass run windlass.toml', 'one file makes a gateway'],
+      ['windlass run windlass.toml', 'one file makes a gateway; windlass example prints one'],
       ['windlass run -c conf.d', 'from all *.toml files of a folder, read as one'],
       ['windlass run -c windlass.toml --use-last-good', 'starts even with a broken file, when an earlier one was good'],
     ],

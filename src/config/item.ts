@@ -80,8 +80,10 @@ export class ItemReader<T extends Table> {
         values[name] = found === twin ? fromSecretFile(setting, found, readText) : fromToml(readable, found);
       } catch (error) {
         if (!(error instanceof Wrong)) throw error;
-        const shown = shownOf(setting, found, error, found === twin);
-        fail(found, `${item.subject}.${found.key}`, `${shown === null ? '' : `${shown} `}${error.message}; ${error.fix}`);
+        for (const wrong of [error, ...error.others]) {
+          const shown = shownOf(setting, found, wrong, found === twin);
+          fail(found, `${item.subject}.${found.key}`, `${shown === null ? '' : `${shown} `}${wrong.message}; ${wrong.fix}`);
+        }
       }
     }
     return isGood ? (values as Values<T>) : null;

@@ -64,7 +64,8 @@ export async function resolveSettings<T extends Table>(table: T, given: Given): 
       sources.set(name, { ...found.source, path: found.isFile ? pathOf(found) : null });
     } catch (error) {
       if (!(error instanceof Wrong)) throw error;
-      problems.push({ at: found.at, source: found.source.name, message: describe(setting, found, error) });
+      for (const wrong of [error, ...error.others])
+        problems.push({ at: found.at, source: found.source.name, message: describe(setting, found, wrong) });
     }
   }
   if (problems.length > 0) {

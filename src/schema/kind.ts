@@ -188,7 +188,10 @@ function withoutUserInfo(given: string): string {
 export function list<T>(kind: Kind<T>, separator: RegExp = /,/, says = 'comma-separated or repeated'): Kind<readonly T[]> {
   const parse = (texts: readonly string[]): readonly T[] => {
     const items = texts.flatMap((given) => given.split(separator)).map((item) => item.trim());
-    const values = items.filter((item) => item !== '').map((item) => naming(item, () => kind.parse([item])));
+    const values = all(
+      items.filter((item) => item !== ''),
+      (item) => naming(item, () => kind.parse([item])),
+    );
     if (values.length === 0) throw new Wrong('is empty', 'give at least one value or leave it out');
     return values;
   };
@@ -209,12 +212,29 @@ export function list<T>(kind: Kind<T>, separator: RegExp = /,/, says = 'comma-se
     parse,
     fromToml: (value, folder) => {
       if (!Array.isArray(value)) return typeof value === 'string' ? parse([value]) : [kind.fromToml(value, folder)];
-      return value.map((item) => naming(String(item), () => kind.fromToml(item, folder)));
+      return all(value, (item) => naming(String(item), () => kind.fromToml(item, folder)));
     },
     format: (values) => values.map((value) => kind.format(value)).join(','),
     redact: (given) => kind.redact(given),
     json: { anyOf: [{ type: 'array', items: kind.json }, kind.json, { type: 'string' }] },
   };
+}
+
+/** Reads all items. @throws Wrong about the first that cannot be used, with those about the others */
+function all<T, V>(items: readonly T[], read: (item: T) => V): readonly V[] {
+  const wrongs: Wrong[] = [];
+  const values: V[] = [];
+  for (const item of items) {
+    try {
+      values.push(read(item));
+    } catch (error) {
+      if (!(error instanceof Wrong)) throw error;
+      wrongs.push(error);
+    }
+  }
+  const [first, ...others] = wrongs;
+  if (first === undefined) return values;
+  throw others.length === 0 ? first : new Wrong(first.message, first.fix, first.part, others);
 }
 
 /** A list that `none` (or `[]`) empties. */
