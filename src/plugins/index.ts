@@ -1,6 +1,7 @@
 import type { PluginDefinition } from '../proxy/plugin.ts';
 import { compressionPlugin } from './compression/compression.ts';
 import { ipRestrictionPlugin } from './ip-restriction.ts';
+import { limitPlugin } from './limit/limit.ts';
 import { mockPlugin } from './mock.ts';
 import { pingPlugin } from './ping.ts';
 import { redirectPlugin } from './redirect.ts';
@@ -11,6 +12,7 @@ import { responseHeadersPlugin } from './response-headers.ts';
 export const plugins: readonly PluginDefinition[] = [
   compressionPlugin,
   ipRestrictionPlugin,
+  limitPlugin,
   mockPlugin,
   pingPlugin,
   redirectPlugin,

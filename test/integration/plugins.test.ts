@@ -219,3 +219,16 @@ test('request_id: upstream, client and other plugins see one id; one that is the
   expect((await ask(gateway.port(), { headers: { 'X-Request-Id': 'mine-1' } })).headers.get('x-request-id')).toBe('mine-1');
   expect((await ask(gateway.port(), { headers: { 'X-Request-Id': 'a b"c' } })).headers.get('x-request-id')).not.toBe('a b"c');
 });
+
+test('slots of one name are one place, whoever made them', async () => {
+  const origin = await startOrigin();
+  const gateway = await startGatewayOf(
+    made,
+    fileFor(origin.port, {
+      one: plugin(`{ request(e) { e.set(slot('found'), 'by one'); } }`),
+      two: plugin(`{ request(e) { e.request.setHeader('x-found', String(e.get(slot('found'))) + ' ' + String(e.get(slot('other')))); } }`),
+    }),
+  );
+  await ask(gateway.port());
+  expect(origin.requests[0]!.headers['x-found']).toBe('by one undefined');
+});
