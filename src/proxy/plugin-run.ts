@@ -22,7 +22,8 @@ export class PluginRun implements PluginExchange, ReplySink {
   response: ResponseView | null = null;
   /** Plugins whose request phase has run, from the first: only those see the answer. */
   #entered = 0;
-  #slots: Map<Slot<unknown>, unknown> | null = null;
+  /** By name: two packages that say the same name mean the same place. */
+  #slots: Map<string, unknown> | null = null;
   #writer: Writer | null = null;
   /** Where the answer's body goes: the first transformer, or the client. */
   #body: BodySink;
@@ -255,12 +256,12 @@ export class PluginRun implements PluginExchange, ReplySink {
   }
 
   get<T>(slot: Slot<T>): T | undefined {
-    return this.#slots?.get(slot) as T | undefined;
+    return this.#slots?.get(slot.name) as T | undefined;
   }
 
   set<T>(slot: Slot<T>, value: T): void {
     this.#slots ??= new Map();
-    this.#slots.set(slot, value);
+    this.#slots.set(slot.name, value);
   }
 
   useUpstream(name: string): boolean {

@@ -104,7 +104,7 @@ export interface TransformOut extends BodyOut {
   readonly full: boolean;
 }
 
-/** A typed place on an exchange for what one plugin, or several, want to keep there. */
+/** A typed place on an exchange for what one plugin, or several, want to keep there. Slots of one name are one place, whoever made them. */
 export interface Slot<T> {
   readonly name: string;
   /** Only for the compiler. */
