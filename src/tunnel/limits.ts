@@ -113,7 +113,7 @@ export const tunnelLimits: TunnelLimits = {
   costPerSecond: 1_000_000,
   costBurst: 250_000,
   informationalCount: 100,
-  refusalsPerSecond: 16,
+  refusalsPerSecond: 32,
   grantMinMs: 20,
   grantRoundTrips: 2.2,
   calmAfterMs: 50,

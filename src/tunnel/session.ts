@@ -76,8 +76,11 @@ export interface Session extends Endpoint {
   owner: SessionOwner | null;
   /** The agent has other hubs as well, so it is told who waits here. Absent where the wire cannot say so. */
   readonly shared?: boolean;
-  /** Tells the agent how many requests wait that it may serve, and since when (monotonic ms) the oldest does. */
-  tellWaiting?(count: number, sinceMs: number): void;
+  /**
+   * Tells the agent how many requests wait that it may serve, and since when (monotonic ms) the oldest does. Not `urgent`: only when it believes
+   * that none waits, or that some do and none does. @returns false when that was not so, and it is to be told later
+   */
+  tellWaiting?(count: number, sinceMs: number, urgent?: boolean): boolean;
   /** Asks the agent to leave: it opens no new work here, what runs finishes, then the session ends. */
   drain(): void;
   /** Ends it now: streams are aborted with `failure`. */

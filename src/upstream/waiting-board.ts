@@ -16,7 +16,7 @@ export interface BoardMember {
 const LISTENERS = 16;
 /**
  * Each listener hears how many wait in its turn, so that several of them cost no more frames than one (five agents and eight hubs: 6.4 frames per
- * request before, 4.8 now), but of none that waits any more at once: it would keep slots for nobody. At most so many times rarer than that.
+ * request before, 5.5 now). Whether any waits at all it hears at once: it would keep slots for nobody, or offer one to every hub. At most so many times rarer than that.
  */
 const RARER = 8;
 
@@ -70,8 +70,7 @@ export class WaitingBoard {
         count += line.size;
         if (line.first !== null) sinceMs = Math.min(sinceMs, line.first.notes.startMs);
       }
-      if (all || count === 0) session.tellWaiting?.(count, count === 0 ? this.#toldMs : sinceMs);
-      else withheld = true;
+      if (session.tellWaiting?.(count, count === 0 ? this.#toldMs : sinceMs, all) === false) withheld = true;
     }
     if (withheld) this.changed();
   };

@@ -127,13 +127,15 @@ export class HubSession extends Link<HubStream> implements Session, HubStreamOwn
   }
 
   /** WAITING, when the agent reckons with something else. Who calls it keeps it from being called all the time. */
-  tellWaiting(count: number, sinceMs: number): void {
-    if (this.state !== 'open' || !this.shared) return;
+  tellWaiting(count: number, sinceMs: number, urgent = true): boolean {
+    if (this.state !== 'open' || !this.shared) return true;
+    // What it reckons with is not right, but somebody waits and it knows that.
+    if (!urgent && count > 0 && this.#toldWaiting > 0) return false;
     if (count === this.#toldWaiting) {
-      if (count === 0) return;
+      if (count === 0) return true;
       // The agent guesses the age of those behind the one that was served: right for an even stream, and put right when it is far off.
       const age = this.loop.clock.now() - sinceMs;
-      if (Math.abs(sinceMs - this.#toldSinceMs) <= Math.max(AGE_SLACK_MS, age / 4)) return;
+      if (Math.abs(sinceMs - this.#toldSinceMs) <= Math.max(AGE_SLACK_MS, age / 4)) return true;
     }
     this.#toldWaiting = count;
     this.#toldSinceMs = sinceMs;
@@ -141,6 +143,7 @@ export class HubSession extends Link<HubStream> implements Session, HubStreamOwn
     let at = writeHeader(slab.bytes, slab.at, 8, WAITING, 0, 0);
     at = writeU32(slab.bytes, at, count);
     this.out.commit(writeU32(slab.bytes, at, count === 0 ? 0 : Math.min(MAX_U32, Math.max(0, Math.round(this.loop.clock.now() - sinceMs)))));
+    return true;
   }
 
   /** As the agent does at an OPEN: the oldest waiter has its slot, the next one is younger by its part. */
