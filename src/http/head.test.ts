@@ -45,6 +45,19 @@ test('fields are removed and set by name, also those that were added, whatever t
   expect(written(head)).toBe('GET /x HTTP/1.1\r\nHost: b\r\nx-two: 5\r\nX-Forwarded-For: g\r\n\r\n');
 });
 
+test('a value is found by name in any case, among fields that came and those that were added, joined when there are several', () => {
+  const head = ResponseHead.make(200, ['X-One', 'a', 'Range', 'r', 'x-ONE', 'b', 'X-One-More', 'c'], 0);
+  expect([head.get('x-one'), head.get('range'), head.get('x-on'), head.get('x-one-more'), head.get('x-one-more-than')]).toEqual([
+    'a, b',
+    'r',
+    undefined,
+    'c',
+    undefined,
+  ]);
+  head.removeName('x-one');
+  expect(head.get('x-one')).toBeUndefined();
+});
+
 test('a kept head stays what it was when its bytes and the scratch are used again', () => {
   const bytes = Buffer.from(
     'junkPOST /x HTTP/1.1\r\nHost: a\r\nX-One: 1\r\nX-Forwarded-For: f\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n',

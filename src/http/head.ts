@@ -80,12 +80,28 @@ export abstract class Head {
     return this.bytes.latin1Slice(this.fields[f + 2]!, this.fields[f + 3]!);
   }
 
-  /** All values of a name (lower case) joined with ', '; undefined when absent. For cold paths. */
+  /** All values of a name (lower case) joined with ', '; undefined when absent. Makes no string but the value. */
   get(name: string): string | undefined {
     let found: string | undefined;
-    this.each((n, value) => {
-      if (n === name) found = found === undefined ? value : `${found}, ${value}`;
-    });
+    const id = idOfName(name);
+    if (id === 0 || this.first[id] !== 0) {
+      const { fields } = this;
+      for (let f = 0, last = this.count * STRIDE; f < last; f += STRIDE) {
+        const of = fields[f + 4]!;
+        if (of !== id || (id === 0 && !this.isNamed(f, name))) continue;
+        const value = this.bytes.latin1Slice(fields[f + 2]!, fields[f + 3]!);
+        found = found === undefined ? value : `${found}, ${value}`;
+      }
+    }
+    const { tail } = this;
+    for (let at = 0; at < tail.length;) {
+      const end = tail.indexOf('\r\n', at);
+      if (isLineOf(tail, at, name)) {
+        const value = tail.slice(at + name.length + 2, end);
+        found = found === undefined ? value : `${found}, ${value}`;
+      }
+      at = end + 2;
+    }
     return found;
   }
 
@@ -217,6 +233,15 @@ export abstract class Head {
     return this.fields[i * STRIDE + 4]! & ID_MASK;
   }
 }
+
+/** Is the line at `at` one of that name (lower case)? */
+function isLineOf(lines: string, at: number, name: string): boolean {
+  if (lines.charCodeAt(at + name.length) !== COLON) return false;
+  for (let i = 0; i < name.length; i++) if (TOKEN[lines.charCodeAt(at + i)] !== name.charCodeAt(i)) return false;
+  return true;
+}
+
+const COLON = 0x3a;
 
 /** Who is at the other end of a client's connection: facts of the connection, the same for all its requests. */
 export interface Peer {

@@ -88,6 +88,12 @@ const KNOWN = [
   'sec-websocket-version',
   'sec-websocket-accept',
   'origin',
+  'accept-encoding',
+  'range',
+  'if-range',
+  'if-none-match',
+  'if-modified-since',
+  'pragma',
 ] as const;
 
 export type KnownName = (typeof KNOWN)[number];

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Registry } from './metrics.ts';
+import { type Counter, type Family, Registry } from './metrics.ts';
 import { addProcessMetrics } from './process.ts';
 
 test('counters, gauges and computed values are rendered with help and type', () => {
@@ -137,4 +137,12 @@ test('the process says its version, CPU, memory, descriptors and event loop', ()
   ]) {
     expect(text).toMatch(new RegExp(`^${sample.replaceAll(/[{}.]/g, '\\$&')} \\d`, 'm'));
   }
+});
+
+test('several of a kind count into one family', () => {
+  const metrics = new Registry();
+  const ask = (): Family<Counter> => metrics.shared('ours_total', () => metrics.counters('ours_total', 'x', ['plugin']));
+  ask().with('a').value++;
+  ask().with('b').value += 2;
+  expect(metrics.render()).toContain('ours_total{plugin="a"} 1\nours_total{plugin="b"} 2\n');
 });

@@ -52,6 +52,7 @@ export const SECONDS: readonly number[] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0
 /** All metrics of a process, and their text when scraped. */
 export class Registry {
   readonly #metrics = new Map<string, Metric>();
+  readonly #shared = new Map<string, Family<unknown>>();
 
   counter(name: string, help: string): Counter {
     return this.counters(name, help, []).with();
@@ -85,6 +86,15 @@ export class Registry {
   /** A gauge without labels that is computed when scraped. */
   computedGauge(name: string, help: string, read: () => number): void {
     this.computed('gauge', name, help, [], (emit) => emit(read()));
+  }
+
+  /** What several of a kind count into: made when the first of them asks for it. */
+  shared<Member>(name: string, make: () => Family<Member>): Family<Member> {
+    const known = this.#shared.get(name) as Family<Member> | undefined;
+    if (known !== undefined) return known;
+    const made = make();
+    this.#shared.set(name, made);
+    return made;
   }
 
   /** Prometheus text format 0.0.4. */

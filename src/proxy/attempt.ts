@@ -67,6 +67,7 @@ export class Attempt implements ReplySink {
     if (!this.live) return;
     this.live = false;
     this.#exchange.reply.end(trailers);
+    this.#exchange.attemptEnded();
   }
 
   abort(failure: Failure): void {

@@ -14,7 +14,7 @@ import type { Anteroom } from './anteroom.ts';
 import type { Entry } from './journal.ts';
 import { PLUGIN_MS, REDISPATCHES } from './limits.ts';
 import type { Load, Location, Match } from './location.ts';
-import type { Reply } from './plugin.ts';
+import type { PluginExchange, Reply } from './plugin.ts';
 import type { PluginRun } from './plugin-run.ts';
 import { rescue, type Wish, wishOf } from './rescue.ts';
 import { serverTiming } from './server-timing.ts';
@@ -87,6 +87,9 @@ export class Exchange implements RequestSink, Waiter, Timed {
   #bodyLeft = NEVER;
   due = NEVER;
   place = -1;
+  /** Its client has left, and a plugin wants the answer all the same; and: nothing more comes from the client's side. */
+  #outlives = false;
+  #isLeft = false;
 
   constructor(
     proxy: Proxy,
@@ -416,6 +419,10 @@ export class Exchange implements RequestSink, Waiter, Timed {
   /** The client left, or its request turned out bad. */
   abort(failure: Failure): void {
     if (this.#over) return;
+    if (this.#attempt !== null && this.run?.outlives() === true) {
+      this.#outlives = true;
+      return;
+    }
     this.#over = true;
     this.#leaveLine();
     if (this.#attempt !== null) {
@@ -425,6 +432,10 @@ export class Exchange implements RequestSink, Waiter, Timed {
   }
 
   settled(): void {
+    if (this.#outlives && this.#attempt?.live === true) {
+      this.#isLeft = true;
+      return;
+    }
     this.#over = true;
     this.#leaveLine();
     this.#forgetBody();
@@ -469,6 +480,18 @@ export class Exchange implements RequestSink, Waiter, Timed {
     }
   }
 
+  /** Nothing more comes from an upstream: then an exchange whose client has left is over. */
+  attemptEnded(): void {
+    if (!this.#isLeft) return;
+    this.#isLeft = false;
+    this.#attempt = null;
+    this.settled();
+  }
+
+  repeat(prepare: (again: PluginExchange) => void): void {
+    this.#proxy.repeat(this, prepare);
+  }
+
   /** An attempt failed: try again where that is safe, else say so. */
   attemptFailed(failure: Failure): void {
     this.#attempt = null;
@@ -476,9 +499,10 @@ export class Exchange implements RequestSink, Waiter, Timed {
       this.notes.failure = failure;
       this.#over = true;
       this.reply.abort(failure);
+      this.attemptEnded();
       return;
     }
-    if (failure.retry !== 'no' && this.#tryAgain(failure)) return;
+    if (!this.#outlives && failure.retry !== 'no' && this.#tryAgain(failure)) return;
     this.fail(failure);
   }
 
@@ -546,5 +570,6 @@ export class Exchange implements RequestSink, Waiter, Timed {
     this.notes.failure = failure;
     const extra = this.location.tellsTiming ? serverTiming(this.notes, this.site.loop.clock.now()) : '';
     rescue(failure, this.reply, { wish: this.#wish, pages: this.site.pages, requestId: this.#requestId, entry: this.entry, extra });
+    this.attemptEnded();
   }
 }

@@ -1,12 +1,14 @@
 // HOT: open() and finished() run per request. Read this file first: it is the whole way of a request, in order.
 import { claimClient } from '../http/client-address.ts';
-import type { Notes, ReplySink, RequestSink } from '../http/exchange.ts';
+import { Notes, type ReplySink, type RequestSink } from '../http/exchange.ts';
 import { Failure } from '../http/failure.ts';
 import { tellForwarding } from '../http/forwarded.ts';
 import type { RequestHead } from '../http/head.ts';
 import { Exchange } from './exchange.ts';
 import { RETRIES_AT_START, RETRIES_SAVED, RETRY_SHARE, SPARE_HEADS } from './limits.ts';
 import type { Location, Match } from './location.ts';
+import { Nobody } from './nobody.ts';
+import type { PluginExchange } from './plugin.ts';
 import type { PluginChain } from './plugin-chain.ts';
 import { PluginRun } from './plugin-run.ts';
 import type { Site } from './site.ts';
@@ -53,6 +55,26 @@ export class Proxy {
     const outcome = run.begin(() => exchange.resume());
     if (outcome === 'waits') exchange.pause(head);
     return outcome === 'go';
+  }
+
+  /** Makes a request once more for nobody, from behind the plugin that is being asked. */
+  repeat(of: Exchange, prepare: (again: PluginExchange) => void): void {
+    const { site, location, captures, upstream } = of;
+    const notes = new Notes(site.loop.clock.now());
+    const nobody = new Nobody(notes);
+    const head = of.run!.request.head.keep();
+    const exchange = new Exchange(this, site, { value: location, captures }, head, nobody, notes, null, this.#arrivals++);
+    const run = of.run!.again(exchange, head, nobody);
+    site.metrics.inFlight++;
+    nobody.request = exchange;
+    exchange.upstream = upstream;
+    exchange.run = run;
+    exchange.reply = run;
+    prepare(run);
+    const outcome = run.begin(() => exchange.resume());
+    if (outcome === 'waits') exchange.pause(head);
+    else if (outcome === 'go') this.enter(exchange, head);
+    exchange.end();
   }
 
   /** Lets a request in that nothing speaks against. */

@@ -2,6 +2,7 @@
 import { Buffer } from 'node:buffer';
 import type { BodySink, ReplySink, Writer } from '../http/exchange.ts';
 import { Failure } from '../http/failure.ts';
+import type { FieldLines } from '../http/field-lines.ts';
 import { type HeaderList, NO_BODY, type RequestHead, ResponseHead, UNKNOWN_LENGTH } from '../http/head.ts';
 import type { Exchange } from './exchange.ts';
 import type { BodySource, PluginExchange, PluginNotes, QueueLabel, Reply, Slot, Verdict } from './plugin.ts';
@@ -34,8 +35,16 @@ export class PluginRun implements PluginExchange, ReplySink {
   #isBroken = false;
   #isOver = false;
   #informed: PluginNotes | null = null;
+  /** Whose request phase runs or waits. */
+  #at = 0;
+  /** Who makes the request once more: those before it have nothing to do with it. -1: a client makes it. */
+  readonly #first: number;
+  #isWanted: (() => boolean) | null = null;
+  /** Answered by a plugin instead: what still comes is dropped. */
+  #isReplaced = false;
 
-  constructor(chain: PluginChain, exchange: Exchange, head: RequestHead, reply: ReplySink) {
+  constructor(chain: PluginChain, exchange: Exchange, head: RequestHead, reply: ReplySink, first = -1) {
+    this.#first = first;
     this.#chain = chain;
     this.#exchange = exchange;
     this.#reply = reply;
@@ -46,7 +55,10 @@ export class PluginRun implements PluginExchange, ReplySink {
 
   /** Runs the phases before an endpoint is chosen. When one of them makes a promise, `go` or nothing is called later; the head is the exchange's by then. */
   begin(go: () => void): Outcome {
-    return this.#steps(0, go);
+    const { request } = this.#chain;
+    let from = 0;
+    while (from < request.length && request[from]! <= this.#first) from++;
+    return this.#steps(from, go);
   }
 
   #steps(from: number, go: () => void): Outcome {
@@ -57,6 +69,7 @@ export class PluginRun implements PluginExchange, ReplySink {
       const place = isRequest ? request[step]! : upstream[step - request.length]!;
       const hosted = plugins[place]!;
       let verdict: Verdict | Promise<Verdict>;
+      this.#at = place;
       try {
         verdict = isRequest ? hosted.plugin.request!(this) : hosted.plugin.upstream!(this);
       } catch (error) {
@@ -114,14 +127,36 @@ export class PluginRun implements PluginExchange, ReplySink {
     this.request.head = this.#copy;
   }
 
+  /** The same request once more, for nobody. */
+  again(exchange: Exchange, head: RequestHead, reply: ReplySink): PluginRun {
+    const run = new PluginRun(this.#chain, exchange, head, reply, this.#at);
+    if (this.#slots !== null) run.#slots = new Map(this.#slots);
+    return run;
+  }
+
+  repeat(prepare: (again: PluginExchange) => void): void {
+    this.#exchange.repeat(prepare);
+  }
+
+  outliveClient(isWanted: () => boolean): void {
+    this.#isWanted = isWanted;
+  }
+
+  /** The client has left: is the answer wanted all the same? Then nobody slows it down any more. */
+  outlives(): boolean {
+    if (this.#isWanted === null || !this.#isWanted()) return false;
+    if (this.#links !== null) this.#reply.writer?.drained();
+    return true;
+  }
+
   /** Answers with a plugin's own reply. */
-  answer({ status, headers = [], body = null }: Reply): void {
-    const bytes = typeof body === 'string' ? Buffer.from(body, 'utf8') : body instanceof Uint8Array ? body : null;
+  answer({ status, headers = [], lines, body = null }: Reply): void {
+    const bytes = bytesOf(body);
     const source = body === null || bytes !== null ? null : (body as BodySource);
     const length =
       bytes !== null ? bytes.length : source === null ? (status === 204 || status === 304 ? NO_BODY : 0) : (source.length ?? UNKNOWN_LENGTH);
     const isHead = this.request.method === 'HEAD';
-    this.head(ResponseHead.make(status, headers, length));
+    this.head(headOf(status, headers, lines, length));
     if (this.#isBroken) return;
     if (source === null || isHead) {
       source?.abort();
@@ -167,9 +202,10 @@ export class PluginRun implements PluginExchange, ReplySink {
     const { response, plugins } = this.#chain;
     const view = new ResponseView(head, this.request.method === 'HEAD');
     this.response = view;
+    let replaced: Uint8Array | null = null;
     for (let i = 0; i < response.length; i++) {
       const place = response[i]!;
-      if (place >= this.#entered) continue;
+      if (place >= this.#entered || place < this.#first) continue;
       const hosted = plugins[place]!;
       try {
         hosted.plugin.response!(this);
@@ -178,9 +214,14 @@ export class PluginRun implements PluginExchange, ReplySink {
         this.#break(new Failure('internal', `plugin ${hosted.name} failed`));
         return;
       }
+      if (view.replacement !== null) {
+        const { status, headers = [], lines, body = null } = view.replacement;
+        replaced = bytesOf(body) ?? NOTHING;
+        view.instead(headOf(status, headers, lines, status === 204 || status === 304 ? NO_BODY : replaced.length));
+      }
     }
     const { transformers } = view;
-    if (transformers.length > 0 && head.status !== 101) {
+    if (transformers.length > 0 && view.head.status !== 101) {
       let next: BodySink = this.#reply;
       this.#links = [];
       // Who asked first stands nearest to where the body comes from.
@@ -192,7 +233,10 @@ export class PluginRun implements PluginExchange, ReplySink {
       this.#body = next;
       next.writer = this.#writer;
     }
-    this.#reply.head(head);
+    this.#reply.head(view.head);
+    if (replaced === null) return;
+    if (replaced.length > 0 && !view.bodiless) this.#body.write(replaced);
+    this.#isReplaced = true;
   }
 
   /** A response phase failed before the head was out: what the client gets must not be what the plugin was there to change. */
@@ -209,15 +253,18 @@ export class PluginRun implements PluginExchange, ReplySink {
   }
 
   write(chunk: Uint8Array): boolean {
-    return this.#isBroken ? true : this.#body.write(chunk);
+    return this.#isBroken || this.#isReplaced ? true : this.#body.write(chunk);
   }
 
   end(trailers?: HeaderList): void {
-    if (!this.#isBroken) this.#body.end(trailers);
+    if (!this.#isBroken) this.#body.end(this.#isReplaced ? undefined : trailers);
   }
 
   abort(failure: Failure): void {
-    if (!this.#isBroken) this.#body.abort(failure);
+    if (this.#isBroken) return;
+    // What was said instead is complete, whatever becomes of the rest.
+    if (this.#isReplaced) this.#body.end();
+    else this.#body.abort(failure);
   }
 
   settled(): void {}
@@ -230,6 +277,7 @@ export class PluginRun implements PluginExchange, ReplySink {
     if (this.#links !== null) for (const link of this.#links) link.close();
     const { log, plugins } = this.#chain;
     for (const place of log) {
+      if (place < this.#first) continue;
       const hosted = plugins[place]!;
       try {
         hosted.plugin.log!(this);
@@ -279,6 +327,18 @@ export class PluginRun implements PluginExchange, ReplySink {
   get notes(): PluginNotes {
     return (this.#informed ??= new NotesView(this.#exchange));
   }
+}
+
+const NOTHING = new Uint8Array(0);
+
+function bytesOf(body: Reply['body']): Uint8Array | null {
+  return typeof body === 'string' ? Buffer.from(body, 'utf8') : body instanceof Uint8Array ? body : null;
+}
+
+function headOf(status: number, headers: HeaderList, lines: FieldLines | undefined, length: number): ResponseHead {
+  const head = ResponseHead.make(status, headers, length);
+  if (lines !== undefined) head.tail += lines.text;
+  return head;
 }
 
 class NotesView implements PluginNotes {

@@ -1,6 +1,6 @@
 import { type Head, NO_BODY, type RequestHead, type ResponseHead, UNKNOWN_LENGTH } from '../http/head.ts';
 import { idOfName } from '../http/names.ts';
-import type { BodyTransformer, PluginFields, PluginRequest, PluginResponse } from './plugin.ts';
+import type { BodyTransformer, PluginFields, PluginRequest, PluginResponse, Reply } from './plugin.ts';
 
 const TARGET = /^\/[\x21-\x7e\x80-\xff]*$/;
 
@@ -138,6 +138,20 @@ export class ResponseView extends Fields<ResponseHead> implements PluginResponse
   get bodiless(): boolean {
     const { status, length } = this.head;
     return this.#isHead || status === 204 || status === 304 || status === 101 || length === 0 || length === NO_BODY;
+  }
+
+  /** @internal What a plugin wants to answer with instead. */
+  replacement: Reply | null = null;
+
+  replace(reply: Reply): void {
+    this.replacement = reply;
+  }
+
+  /** @internal The head of what was given instead: nobody transforms what is dropped. */
+  instead(head: ResponseHead): void {
+    this.replacement = null;
+    this.head = head;
+    this.transformers.length = 0;
   }
 
   transform(transformer: BodyTransformer, length?: number): void {

@@ -3,6 +3,7 @@ import type { Log } from '../observe/log.ts';
 import type { Registry } from '../observe/metrics.ts';
 import type { Table, Values } from '../schema/setting.ts';
 import type { Failure } from '../http/failure.ts';
+import type { FieldLines } from '../http/field-lines.ts';
 import type { HeaderList } from '../http/head.ts';
 
 /** Everything that is not forwarding: looks at requests and answers of the locations that name it. Declared by its settings, made once per section of the file. */
@@ -60,6 +61,8 @@ export interface Reply {
   readonly status: number;
   /** Name, value, name, value … Content-Length is ours to write. */
   readonly headers?: HeaderList;
+  /** More fields, written ready once: for answers that are given many times. */
+  readonly lines?: FieldLines;
   readonly body?: string | Uint8Array | BodySource | null;
 }
 
@@ -135,6 +138,17 @@ export interface PluginExchange {
   label(label: QueueLabel): void;
   /** Times (monotonic ms) and numbers, filled on the way. */
   readonly notes: PluginNotes;
+  /**
+   * Asked when the client leaves while its request is with an upstream: true = the answer is read to its end all the same, and passes the plugins.
+   * One question per exchange, said in phase request.
+   */
+  outliveClient(isWanted: () => boolean): void;
+  /**
+   * Makes the same request once more in the background, in phase request, from the plugin behind this one on. Its answer passes their response phases and
+   * this plugin's, and goes nowhere else. `prepare` may change the new request, and set slots; those of this exchange are set already. It has no line in
+   * the access log.
+   */
+  repeat(prepare: (again: PluginExchange) => void): void;
 }
 
 /** How a request waits for a slot. */
@@ -198,6 +212,8 @@ export interface PluginResponse extends PluginFields {
   readonly length: number | null;
   /** Is it without a body whatever its head says (HEAD, 204, 304), or no message any more (101)? Then transformers are not called. */
   readonly bodiless: boolean;
+  /** Answers with this instead, in phase response: what comes from the upstream is read and dropped. The body must be there already. */
+  replace(reply: Reply & { readonly body?: string | Uint8Array | null }): void;
   /** Takes the body through this, in phase response; its length is unknown from now on unless told. */
   transform(transformer: BodyTransformer, length?: number): void;
 }
