@@ -35,9 +35,10 @@ test.each([
   expect(() => expand(text, env)).toThrow(expect.objectContaining({ message, fix }));
 });
 
-test('[threat 59] names that every object has are no variables', () => {
-  expect(() => expand('${__PROTO__}', {})).toThrow('not set');
-  expect(expand('${__PROTO__:x}', {})).toBe('x');
+test('[threat 59] what an object inherits is no variable', () => {
+  const inherited = Object.create({ INHERITED: 'x' }) as Record<string, string>;
+  expect(() => expand('${INHERITED}', inherited)).toThrow('not set');
+  expect(expand('${INHERITED:y}', inherited)).toBe('y');
 });
 
 test('values are not looked at a second time', () => {

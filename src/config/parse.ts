@@ -41,7 +41,7 @@ interface Piece {
 }
 
 function piecesOf(file: TextFile, report: Report): readonly Piece[] {
-  const text = file.text.startsWith('\ufeff') ? file.text.slice(1) : file.text;
+  const { text } = file;
   if (text.length <= PIECE_CHARS) return [{ offset: 0, text }];
   const headers = file.positions.headers();
   // Tables of lists belong to the last one before them, which would be in another piece. Nothing of ours is written so.
@@ -53,13 +53,12 @@ function piecesOf(file: TextFile, report: Report): readonly Piece[] {
     const key = path.join('\0');
     if (seen.has(key)) report.error({ file, path, position: file.positions.at(offset) }, path.join('.'), 'is there twice; keep one');
     seen.add(key);
-    const start = file.text.lastIndexOf('\n', offset) + 1;
+    const start = text.lastIndexOf('\n', offset) + 1;
     if (start - from < PIECE_CHARS) continue;
-    pieces.push({ offset: from, text: file.text.slice(from, start) });
+    pieces.push({ offset: from, text: text.slice(from, start) });
     from = start;
   }
-  pieces.push({ offset: from, text: file.text.slice(from) });
-  pieces[0] = { offset: 0, text: pieces[0]!.text.replace(/^\ufeff/, '') };
+  pieces.push({ offset: from, text: text.slice(from) });
   return pieces;
 }
 

@@ -91,7 +91,6 @@ class Scan {
   constructor(text: string, found: ((path: readonly string[], offset: number) => void) | null) {
     this.#text = text;
     this.#found = found;
-    this.#at = text.charCodeAt(0) === 0xfeff ? 1 : 0;
     let table: readonly string[] = [];
     while (this.#skipBlank(true)) {
       const offset = this.#at;

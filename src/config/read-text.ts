@@ -20,6 +20,7 @@ export function readText(path: string, maxBytes: number): string {
       if (n === 0) break;
       if (length === buffer.length) buffer = Buffer.concat([buffer], Math.min(buffer.length * 2, maxBytes + 1));
     }
+    // A byte order mark is left out.
     const text = new TextDecoder('utf-8', { fatal: true }).decode(buffer.subarray(0, length));
     return text;
   } catch (error) {

@@ -21,7 +21,7 @@ export function readSource(source: string, report: Report, home: string = source
     try {
       const text = readText(path, configLimits.fileBytes - bytes);
       bytes += Buffer.byteLength(text);
-      if (text.replace(/^\ufeff/, '').trim() === '') {
+      if (text.trim() === '') {
         report.error(null, path, 'is empty; was it written only in part? (a file of comments is fine)');
         continue;
       }
