@@ -9,7 +9,7 @@ export interface WatcherOptions {
   /** How often to look without having been told, ms: network file systems tell nobody. 0 = never. */
   readonly everyMs: number;
   /** What is at the paths is not what it was. */
-  changed(): void;
+  readonly changed: () => void;
 }
 
 /** Tells when files or folders change. It watches the folders they lie in, since editors, certbot and Kubernetes put new files in the place of old ones. */

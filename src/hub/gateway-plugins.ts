@@ -16,7 +16,7 @@ interface Used {
 /** What a configuration has prepared: nobody sees it before commit(). */
 export interface PreparedPlugins {
   /** Null: no plugins. */
-  chain(names: readonly string[]): PluginChain | null;
+  readonly chain: (names: readonly string[]) => PluginChain | null;
   commit(): void;
   abandon(): void;
 }

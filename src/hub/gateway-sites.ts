@@ -29,9 +29,10 @@ export interface SiteSurroundings {
   readonly house: House;
   readonly journals: Journals;
   readonly env: Readonly<Record<string, string | undefined>>;
-  upstream(name: string): Upstream | null;
-  load(name: string): Load;
-  plugins(names: readonly string[]): PluginChain | null;
+  readonly upstream: (name: string) => Upstream | null;
+  readonly load: (name: string) => Load;
+  /** Null: none. */
+  readonly plugins: (names: readonly string[]) => PluginChain | null;
 }
 
 /** What the servers of a configuration serve. */

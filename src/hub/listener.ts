@@ -61,7 +61,7 @@ export class Listener {
 
   /** Can this socket go by that, too? Whether bytes begin with TLS or a PROXY header is a matter of the socket. */
   canBecome(spec: ListenerSpec): boolean {
-    return (spec.tls === undefined) === (this.spec.tls === undefined) && (spec.proxyProtocol == null) === (this.spec.proxyProtocol == null);
+    return (spec.tls === undefined) === (this.spec.tls === undefined) && isProxied(spec) === isProxied(this.spec);
   }
 
   /** Serves that from now on. Connections stay, requests that are inside end as they began. */
@@ -94,6 +94,10 @@ export class Listener {
       this.server.destroy();
     }
   }
+}
+
+function isProxied({ proxyProtocol }: ListenerSpec): boolean {
+  return proxyProtocol !== undefined && proxyProtocol !== null;
 }
 
 /** Without a number of its own, a listener takes as many connections as there are descriptors for. */

@@ -11,13 +11,13 @@ export interface ReloadOptions {
   /** Wall-clock ms. */
   readonly wall: () => number;
   /** Reads the configuration. @throws SettingsError */
-  load(): Promise<LoadedGateway>;
+  readonly load: () => Promise<LoadedGateway>;
   /** Puts it to use. @throws the error of a listener */
-  apply(settings: GatewaySettings): Promise<void>;
+  readonly apply: (settings: GatewaySettings) => Promise<void>;
   /** It serves now. */
-  applied(settings: GatewaySettings): void;
+  readonly applied: (settings: GatewaySettings) => void;
   /** What is wrong with it, for the operator; null for a defect of ours. */
-  explain(error: unknown): string | null;
+  readonly explain: (error: unknown) => string | null;
 }
 
 /** Reads the configuration anew when its files change or somebody asks, and puts it to use if all of it is right; else the old one serves on. */

@@ -2,7 +2,7 @@
 import { choice, cidrs, text } from '../schema/kind.ts';
 import { setting } from '../schema/setting.ts';
 import { Wrong } from '../schema/wrong.ts';
-import { Cidrs } from '../schema/cidrs.ts';
+import type { Cidrs } from '../schema/cidrs.ts';
 import { definePlugin, type Reply } from '../proxy/plugin.ts';
 
 /** Lets in by address. */

@@ -79,6 +79,8 @@ export class Proxy {
 
   /** Lets a request in that nothing speaks against. */
   enter(exchange: Exchange, head: RequestHead): void {
+    // Plugins may have changed it.
+    if (exchange.run !== null && exchange.entry !== null) exchange.entry.changed(head);
     if (exchange.upstream === null) {
       exchange.fail(new Failure('no_location', 'there is no upstream for this address'));
       return;
