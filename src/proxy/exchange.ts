@@ -6,6 +6,8 @@ import { Failure } from '../http/failure.ts';
 import { type HeaderList, type RequestHead, ResponseHead, UNKNOWN_LENGTH } from '../http/head.ts';
 import { IDEMPOTENT } from '../http/methods.ts';
 import { X_REQUEST_ID } from '../http/names.ts';
+import type { Flow } from '../upstream/fair-class.ts';
+import { type Label, PLAIN } from '../upstream/label.ts';
 import type { Waiter, WaitingLine } from '../upstream/queue.ts';
 import type { Candidate, Captures, Upstream } from '../upstream/upstream.ts';
 import { Attempt } from './attempt.ts';
@@ -59,10 +61,13 @@ export class Exchange implements RequestSink, Waiter, Timed {
   readonly entry: Entry | null;
 
   // While it waits.
-  rank = 0;
+  label: Label = PLAIN;
+  aged = 0;
+  paid = false;
   readonly arrival: number;
   head: RequestHead | null = null;
   line: WaitingLine | null = null;
+  flow: Flow | null = null;
   before: Waiter | null = null;
   behind: Waiter | null = null;
   #body: Uint8Array[] | null = null;

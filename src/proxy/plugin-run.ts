@@ -4,6 +4,7 @@ import type { BodySink, ReplySink, Writer } from '../http/exchange.ts';
 import { Failure } from '../http/failure.ts';
 import type { FieldLines } from '../http/field-lines.ts';
 import { type HeaderList, NO_BODY, type RequestHead, ResponseHead, UNKNOWN_LENGTH } from '../http/head.ts';
+import { labelled } from '../upstream/label.ts';
 import type { Exchange } from './exchange.ts';
 import type { BodySource, PluginExchange, PluginNotes, QueueLabel, Reply, Slot, Verdict } from './plugin.ts';
 import type { PluginChain } from './plugin-chain.ts';
@@ -320,8 +321,8 @@ export class PluginRun implements PluginExchange, ReplySink {
     return this.#exchange.upstream?.name ?? '';
   }
 
-  label({ rank }: QueueLabel): void {
-    this.#exchange.rank = rank;
+  label(label: QueueLabel): void {
+    this.#exchange.label = labelled(this.#exchange.label, label);
   }
 
   get notes(): PluginNotes {

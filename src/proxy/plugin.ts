@@ -134,7 +134,7 @@ export interface PluginExchange {
   useUpstream(name: string): boolean;
   /** Name of the upstream that it goes to; '' = none yet. */
   readonly upstream: string;
-  /** Where it waits among others, in phase request: lower ranks are served first; requests with the same key share. */
+  /** Where it waits among others, in phase request: by class, in fair shares between keys, by age. */
   label(label: QueueLabel): void;
   /** Times (monotonic ms) and numbers, filled on the way. */
   readonly notes: PluginNotes;
@@ -151,10 +151,20 @@ export interface PluginExchange {
   repeat(prepare: (again: PluginExchange) => void): void;
 }
 
-/** How a request waits for a slot. */
+/** How a request waits for a slot. What is absent stays as an earlier plugin has said. */
 export interface QueueLabel {
-  /** Class: lower is served first. 0 without a label. */
-  readonly rank: number;
+  /** Class, 0 to 7: lower is served first. 3 without a label. */
+  readonly rank?: number;
+  /** Requests with the same key share what their class gets. Without a label all have the same, ''. */
+  readonly key?: string;
+  /** Share of the key among those of its class, 1 to 1000. 1 without a label. */
+  readonly weight?: number;
+  /** After each such time of waiting it stands one class higher, ms; 0 = never. 10 s without a label. */
+  readonly ageMs?: number;
+  /** Requests of its key that may wait at once; one more is answered 429. */
+  readonly most?: number;
+  /** May operators read the key? Otherwise its digest is shown: it may be an address or a secret. */
+  readonly shown?: boolean;
 }
 
 export interface PluginNotes {

@@ -4,9 +4,17 @@ import type { Session, SessionOwner } from '../tunnel/session.ts';
 import type { AgentPool } from './agents.ts';
 import type { Choice } from './balance/balancer.ts';
 import { hashOf } from './balance/hash-key.ts';
+import type { FairClass } from './fair-class.ts';
 import type { Lane } from './lane.ts';
-import type { WaitingLine } from './queue.ts';
+import { rankOf, type WaitingLine } from './queue.ts';
 import type { Candidate } from './upstream.ts';
+
+/** What a line has had of an agent, in the agent's virtual time. */
+interface Account {
+  had: number;
+  /** Of the line: another one means that nobody waited there in between, and nothing is saved up by that. */
+  era: number;
+}
 
 /** A session in the pool. */
 export class AgentMember implements Candidate, Choice, SessionOwner {
@@ -24,6 +32,11 @@ export class AgentMember implements Candidate, Choice, SessionOwner {
   readonly listed: number[] = [];
   /** Those who wait for this agent and, for the time being, no other; null until there was one. */
   own: WaitingLine | null = null;
+  /** What its lanes have had of it while somebody waited in them, and its own line. */
+  readonly accounts: Account[] = [];
+  readonly ownAccount: Account = { had: 0, era: 0 };
+  /** Its virtual time: what the line served last has had. */
+  #turn = 0;
   /** Free slots that are kept for waiters who look whether their clients are still there. */
   kept = 0;
   /** Is it told who waits here? */
@@ -66,9 +79,64 @@ export class AgentMember implements Candidate, Choice, SessionOwner {
     this.#pool.lost(this, reason);
   }
 
+  /**
+   * The line that its next slot goes to: the one with the best class. Of those the one that comes first by age if the same key is next in both, else
+   * the one that has had least for the keys that wait in it: so a key's share of an agent does not depend on how many lines the others stand in.
+   * @returns -1 for its own line, else the place of the lane; -2 when nobody waits. charge() it.
+   */
+  next(): number {
+    const { lanes, own } = this;
+    let best = -2;
+    let bestTop: FairClass | null = null;
+    let bestRank = 0;
+    let bestDue = 0;
+    for (let i = own === null ? 0 : -1; i < lanes.length; i++) {
+      const line = i < 0 ? own! : lanes[i]!.line;
+      if (line.size === 0) continue;
+      const top = line.top!;
+      const first = top.first!;
+      const rank = rankOf(first);
+      const due = this.#dueOf(i, line, top);
+      if (bestTop !== null) {
+        if (rank > bestRank) continue;
+        if (rank === bestRank) {
+          const other = bestTop.first!;
+          const byAge = first.label.key === other.label.key || due === bestDue;
+          if (byAge ? first.arrival > other.arrival : due > bestDue) continue;
+        }
+      }
+      best = i;
+      bestTop = top;
+      bestRank = rank;
+      bestDue = due;
+    }
+    return best;
+  }
+
+  /** When a line's next request is due, in the agent's virtual time. Who had a slot already and came back is due at once. */
+  #dueOf(at: number, line: WaitingLine, top: FairClass): number {
+    const account = at < 0 ? this.ownAccount : this.accounts[at]!;
+    if (account.era !== line.era) {
+      account.era = line.era;
+      if (account.had < this.#turn) account.had = this.#turn;
+    }
+    return top.back !== null ? Number.NEGATIVE_INFINITY : account.had + 1 / top.weight;
+  }
+
+  /** The first of this line gets a slot. */
+  charge(at: number): void {
+    const line = at < 0 ? this.own! : this.lanes[at]!.line;
+    const top = line.top!;
+    if (top.back !== null) return;
+    const account = at < 0 ? this.ownAccount : this.accounts[at]!;
+    account.had += 1 / top.weight;
+    if (account.had > this.#turn) this.#turn = account.had;
+  }
+
   enter(lane: Lane): void {
     this.lanes.push(lane);
     this.listed.push(-1);
+    this.accounts.push({ had: this.#turn, era: 0 });
     lane.all.add(this);
   }
 
@@ -78,8 +146,9 @@ export class AgentMember implements Candidate, Choice, SessionOwner {
     for (let i = 0; i < this.lanes.length; i++) {
       if (this.lanes[i]!.dropped) continue;
       this.lanes[kept] = this.lanes[i]!;
+      this.accounts[kept] = this.accounts[i]!;
       this.listed[kept++] = this.listed[i]!;
     }
-    this.lanes.length = this.listed.length = kept;
+    this.lanes.length = this.listed.length = this.accounts.length = kept;
   }
 }

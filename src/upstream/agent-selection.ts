@@ -139,6 +139,9 @@ export class AgentSelection implements Upstream {
     const lane = this.#laneOf(head, waiter.captures);
     if (lane === null || this.#isUnknown(lane)) return this.#unknown();
     if (this.waiting >= this.#options.queueSize || this.#pool.waiting >= this.#pool.queueSize) return this.full(lane);
+    const { most, key } = waiter.label;
+    if (most !== Number.POSITIVE_INFINITY && this.#pool.waitingOf(key) >= most)
+      return new Failure('queue_full', `${most} requests of this client wait already`, this.retryAfterS(lane), 429);
     this.waiting++;
     const preferMs = this.#readKey === null ? 0 : this.#mayPrefer(head);
     const own = preferMs > 0 ? this.#ownerOf(lane, head) : null;

@@ -10,6 +10,7 @@ import { AgentMember } from './agent-member.ts';
 import { AgentSelection, type AgentSelectionOptions } from './agent-selection.ts';
 import { Lane } from './lane.ts';
 import { KNOWN_FOR_MS, LANES, RETURN_MS, SERVICE_WEIGHT } from './limits.ts';
+import { PLAIN, USUAL_CLASS } from './label.ts';
 import { goesFirst, type Waiter, type WaitingLine } from './queue.ts';
 import { Roster } from './roster.ts';
 import type { Candidate, Captures, Upstream } from './upstream.ts';
@@ -43,7 +44,8 @@ export interface QueuePlace {
 
 /**
  * All agents of a hub: who is there, who has a free slot, and who waits for one. Its selections are upstreams, and so is the pool itself: all agents
- * as one. A slot that becomes free goes to the oldest of those that its agent may serve, at whatever upstream they wait.
+ * as one. A slot that becomes free goes to whoever comes first of those that its agent may serve, at whatever upstream they wait: by class, then by the
+ * fair share of his key, then by age.
  */
 export class AgentPool implements Upstream {
   readonly #options: AgentPoolOptions;
@@ -64,6 +66,10 @@ export class AgentPool implements Upstream {
   readonly roster: Roster;
   readonly #affinity: Affinity;
   waiting = 0;
+  /** Has anybody ever waited in another class than the usual? */
+  #hasClasses = false;
+  /** How many wait, by key, of the keys that have a bound of their own. */
+  readonly #bounded = new Map<string, number>();
   /** Where agents with several hubs learn who waits here. */
   readonly #board: WaitingBoard;
   /** Time from dispatch to the end of the answer, smoothed, ms. */
@@ -144,8 +150,9 @@ export class AgentPool implements Upstream {
   /** The request that has waited longest; null when none waits. */
   get oldest(): Waiter | null {
     let oldest: Waiter | null = null;
-    const look = ({ first }: WaitingLine): void => {
-      if (first !== null && (oldest === null || goesFirst(first, oldest))) oldest = first;
+    const look = (line: WaitingLine): void => {
+      const first = line.oldest;
+      if (first !== null && (oldest === null || first.arrival < oldest.arrival)) oldest = first;
     };
     for (const lane of this.#lanes.values()) look(lane.line);
     for (const { own } of this.#members.values()) if (own !== null) look(own);
@@ -158,30 +165,31 @@ export class AgentPool implements Upstream {
   }
 
   /**
-   * The first `most` of those who wait, in the order in which slots go to them. The estimate takes everybody ahead to want the same agents, and all
+   * The first `most` of those who wait, in the order in which slots go to them, but for ageing and the shares of several kinds of requests at one agent.
+   * The estimate takes everybody ahead to want the same agents, and all
    * their slots to be this hub's: it is too long where requests ask for different things, too short where other hubs have requests as well.
    */
   places(most: number): QueuePlace[] {
-    const lines: { next: Waiter; slots: number; lane: Lane | null }[] = [];
+    const lines: { order: Waiter[]; at: number; slots: number; lane: Lane | null }[] = [];
     for (const lane of this.#lanes.values()) {
-      if (lane.line.first === null) continue;
+      if (lane.line.size === 0) continue;
       let slots = 0;
       for (const { session } of lane.all) slots += session.slots;
-      lines.push({ next: lane.line.first, slots, lane });
+      lines.push({ order: lane.line.inOrder(most), at: 0, slots, lane });
     }
     for (const { own, session } of this.#members.values())
-      if (own !== null && own.first !== null) lines.push({ next: own.first, slots: session.slots, lane: null });
+      if (own !== null && own.size > 0) lines.push({ order: own.inOrder(most), at: 0, slots: session.slots, lane: null });
     const places: QueuePlace[] = [];
     while (lines.length > 0 && places.length < most) {
       let at = 0;
-      for (let i = 1; i < lines.length; i++) if (goesFirst(lines[i]!.next, lines[at]!.next)) at = i;
+      for (let i = 1; i < lines.length; i++) if (goesFirst(lines[i]!.order[lines[i]!.at]!, lines[at]!.order[lines[at]!.at]!)) at = i;
       const line = lines[at]!;
-      const { next, slots, lane } = line;
+      const { slots, lane } = line;
+      const next = line.order[line.at]!;
       const estimatedWaitMs = slots === 0 || this.#serviceMs === 0 ? null : ((places.length + 1) * this.#serviceMs) / slots;
       const upstream = lane?.selection.name ?? this.#affinity.of(next)?.selection.name ?? '';
       places.push({ waiter: next, upstream, scope: lane?.scope ?? '', path: lane?.path ?? '', estimatedWaitMs });
-      if (next.behind === null) lines.splice(at, 1);
-      else line.next = next.behind;
+      if (++line.at === line.order.length) lines.splice(at, 1);
     }
     return places;
   }
@@ -243,10 +251,27 @@ export class AgentPool implements Upstream {
   leave(waiter: Waiter, selection: AgentSelection = this.#everybody): void {
     if (waiter.line === null) return;
     waiter.line.remove(waiter);
+    this.#left(waiter, selection);
+  }
+
+  #left(waiter: Waiter, selection: AgentSelection): void {
     this.#affinity.take(waiter);
     this.waiting--;
     selection.waiting--;
+    const { most, key } = waiter.label;
+    if (most !== Number.POSITIVE_INFINITY) this.#count(key, -1);
     this.#board.changed();
+  }
+
+  /** Requests that wait with this key, where those are bounded. */
+  waitingOf(key: string): number {
+    return this.#bounded.get(key) ?? 0;
+  }
+
+  #count(key: string, more: number): void {
+    const count = this.waitingOf(key) + more;
+    if (count > 0) this.#bounded.set(key, count);
+    else this.#bounded.delete(key);
   }
 
   letGo(candidate: Candidate, wanted: boolean): boolean {
@@ -260,6 +285,11 @@ export class AgentPool implements Upstream {
   /** @internal Puts a waiter into its lane, or first, for a while, into the line of the agent that it prefers. */
   queue(waiter: Waiter, lane: Lane, own: AgentMember | null, preferMs: number): void {
     this.waiting++;
+    const { label } = waiter;
+    if (label !== PLAIN) {
+      if (label.rank !== USUAL_CLASS) this.#hasClasses = true;
+      if (label.most !== Number.POSITIVE_INFINITY) this.#count(label.key, 1);
+    }
     if (own === null) lane.line.add(waiter);
     else this.#affinity.add(waiter, own, { selection: lane.selection, facts: lane.facts, dueMs: this.#clock.now() + preferMs });
     this.#board.changed();
@@ -274,11 +304,23 @@ export class AgentPool implements Upstream {
     if (lane.line.size > 1) return;
     const member = selection.choose(lane, head);
     if (member === null) return;
-    this.leave(waiter, selection);
+    this.#serve(waiter, selection, member);
+  }
+
+  #serve(waiter: Waiter, selection: AgentSelection, member: AgentMember): void {
+    waiter.line!.serve(waiter);
+    this.#left(waiter, selection);
     if (!waiter.granted(member)) member.kept++;
   }
 
-  /** An agent's slots may have changed: whoever waited longest for what it can do goes first. @internal */
+  /** Lets those go up in class that have waited long enough for what this agent can do. */
+  #age({ own, lanes }: AgentMember): void {
+    const now = this.#clock.now();
+    own?.age(now);
+    for (let i = 0; i < lanes.length; i++) lanes[i]!.line.age(now);
+  }
+
+  /** An agent's slots may have changed: whoever comes first of those that it can serve gets one. @internal */
   changed(member: AgentMember): void {
     const { session, lanes } = member;
     if (this.#members.get(session) !== member) return;
@@ -287,18 +329,12 @@ export class AgentPool implements Upstream {
     member.told = session.shared === true;
     if (this.waiting > 0) {
       while (member.free > 0) {
-        const { own } = member;
-        let next: Waiter | null = own === null ? null : own.first;
-        let selection: AgentSelection | null = null;
-        for (let i = 0; i < lanes.length; i++) {
-          const { first } = lanes[i]!.line;
-          if (first === null || (next !== null && !goesFirst(first, next))) continue;
-          next = first;
-          ({ selection } = lanes[i]!);
-        }
-        if (next === null) break;
-        this.leave(next, selection ?? this.#affinity.of(next)!.selection);
-        if (!next.granted(member)) member.kept++;
+        if (this.#hasClasses) this.#age(member);
+        const at = member.next();
+        if (at === -2) break;
+        const next: Waiter = at < 0 ? member.own!.first! : lanes[at]!.line.first!;
+        member.charge(at);
+        this.#serve(next, at < 0 ? this.#affinity.of(next)!.selection : lanes[at]!.selection, member);
       }
     }
     if (member.free > 0) for (let i = 0; i < lanes.length; i++) lanes[i]!.list(member, i);

@@ -44,6 +44,8 @@ export const RETURN_MS = 10_000;
 export const AFFINITY_STEP_MS = 5;
 /** Share of a request's patience that it may spend on one certain agent. */
 export const AFFINITY_SHARE = 0.5;
+/** Shortest time between two looks at who has waited long enough for a higher class, ms. */
+export const AGEING_STEP_MS = 100;
 export const resolveLimits = {
   /** An answer holds at least and at most this long, ms, whatever name servers say; and when nobody says. */
   shortestMs: 5_000,

@@ -1,11 +1,18 @@
 // HOT under load: one add and one remove per request that waits.
 import type { RequestHead } from '../http/head.ts';
+import { FairClass, type Flow } from './fair-class.ts';
+import { CLASSES, type Label } from './label.ts';
+import { AGEING_STEP_MS } from './limits.ts';
 import type { Candidate, Captures } from './upstream.ts';
 
 /** A request that waits for a slot. It is the node of the list it stands in. */
 export interface Waiter {
-  /** Lower classes are served first. */
-  readonly rank: number;
+  /** How it waits among others. */
+  readonly label: Label;
+  /** Classes that it has gone up because it waits so long. Kept by WaitingLine. */
+  aged: number;
+  /** It has had a slot, and came back. Kept by WaitingLine. */
+  paid: boolean;
   /** Order of arrival at this hub; kept when a refused request comes back. */
   readonly arrival: number;
   /** Since when it has been here. */
@@ -16,6 +23,7 @@ export interface Waiter {
   readonly captures: Captures;
   /** The line it stands in; null when it does not wait. Kept by WaitingLine. */
   line: WaitingLine | null;
+  flow: Flow | null;
   before: Waiter | null;
   behind: Waiter | null;
   /**
@@ -25,40 +33,113 @@ export interface Waiter {
   granted(candidate: Candidate): boolean;
 }
 
-/** Does `a` go before `b`? By class, then by age. (Fair shares between keys come between the two.) */
-export function goesFirst(a: Waiter, b: Waiter): boolean {
-  return a.rank !== b.rank ? a.rank < b.rank : a.arrival < b.arrival;
+/** The class that it stands in now. */
+export function rankOf({ label, aged }: Waiter): number {
+  return label.rank - aged;
 }
 
-/** Requests that wait for the same thing, in the order in which they will be served. */
-export class WaitingLine {
-  first: Waiter | null = null;
-  #last: Waiter | null = null;
-  size = 0;
+/** Does `a` go before `b`, when both have the same key? By class, then by age. */
+export function goesFirst(a: Waiter, b: Waiter): boolean {
+  const [ranked, other] = [rankOf(a), rankOf(b)];
+  return ranked !== other ? ranked < other : a.arrival < b.arrival;
+}
 
-  /** Puts a waiter at its place: the end for a new one, further ahead for one that comes back. */
-  add(waiter: Waiter): void {
-    let ahead = this.#last;
-    while (ahead !== null && goesFirst(waiter, ahead)) ahead = ahead.before;
-    const next: Waiter | null = ahead === null ? this.first : ahead.behind;
-    waiter.before = ahead;
-    waiter.behind = next;
-    if (ahead === null) this.first = waiter;
-    else ahead.behind = waiter;
-    if (next === null) this.#last = waiter;
-    else next.before = waiter;
-    waiter.line = this;
-    this.size++;
+/** Requests that wait for the same thing: by class, in fair shares between the keys of a class, by age among those of one key. */
+export class WaitingLine {
+  readonly #classes: (FairClass | null)[] = Array.from({ length: CLASSES }, () => null);
+  /** Bit by class: somebody waits there. */
+  #busy = 0;
+  /** How often it has begun to have somebody. */
+  era = 0;
+  size = 0;
+  /** When to look next who has waited long enough to go up, monotonic ms. */
+  #ageDueMs = 0;
+
+  /** The class that is served next; null when nobody waits. */
+  get top(): FairClass | null {
+    const busy = this.#busy;
+    return busy === 0 ? null : this.#classes[31 - Math.clz32(busy & -busy)]!;
   }
 
+  /** Who is served next. */
+  get first(): Waiter | null {
+    const { top } = this;
+    return top === null ? null : top.first;
+  }
+
+  /** Who came first of all. Looks at one of each key. */
+  get oldest(): Waiter | null {
+    let oldest: Waiter | null = null;
+    for (const one of this.#classes) {
+      if (one === null || one.size === 0) continue;
+      if (oldest === null || one.first!.arrival < oldest.arrival) oldest = one.first;
+      for (const { first } of one.heads) if (first!.arrival < oldest!.arrival) oldest = first;
+    }
+    return oldest;
+  }
+
+  /** Puts a waiter at its place: behind those of its key for a new one, further ahead for one that comes back. */
+  add(waiter: Waiter): void {
+    if (this.size++ === 0) this.era++;
+    const rank = rankOf(waiter);
+    (this.#classes[rank] ??= new FairClass()).add(waiter);
+    this.#busy |= 1 << rank;
+    waiter.line = this;
+  }
+
+  /** It leaves without a slot. */
   remove(waiter: Waiter): void {
-    if (waiter.line !== this) return;
-    if (waiter.before === null) this.first = waiter.behind;
-    else waiter.before.behind = waiter.behind;
-    if (waiter.behind === null) this.#last = waiter.before;
-    else waiter.behind.before = waiter.before;
-    waiter.before = waiter.behind = null;
+    if (waiter.line === this) this.#take(waiter, false);
+  }
+
+  /** It leaves because it gets a slot. */
+  serve(waiter: Waiter): void {
+    if (waiter.line === this) this.#take(waiter, true);
+  }
+
+  #take(waiter: Waiter, served: boolean): void {
+    const rank = rankOf(waiter);
+    const one = this.#classes[rank]!;
+    one.remove(waiter, served);
+    if (one.size === 0) this.#busy &= ~(1 << rank);
     waiter.line = null;
     this.size--;
   }
+
+  /** Lets those go up who have waited long enough in their class. Looks at one of each key, and not more often than every AGEING_STEP_MS. */
+  age(nowMs: number): void {
+    if (this.#busy <= 1 || nowMs < this.#ageDueMs) return;
+    this.#ageDueMs = nowMs + AGEING_STEP_MS;
+    for (let rank = 1; rank < CLASSES; rank++) {
+      const one = this.#classes[rank]!;
+      if (one === null || one.size === 0) continue;
+      const due: Waiter[] = [];
+      collectDue(one.back, nowMs, due);
+      for (const { first } of one.heads) collectDue(first, nowMs, due);
+      for (const waiter of due) this.#goUp(waiter, nowMs);
+    }
+  }
+
+  #goUp(waiter: Waiter, nowMs: number): void {
+    this.#take(waiter, false);
+    waiter.aged = stepsOf(waiter, nowMs);
+    this.add(waiter);
+  }
+
+  /** The first so many, in the order in which they will be served when nobody else comes. For people to look at. */
+  inOrder(most: number): Waiter[] {
+    const order: Waiter[] = [];
+    for (const one of this.#classes) if (one !== null && one.size > 0 && order.length < most) order.push(...one.inOrder(most - order.length));
+    return order;
+  }
+}
+
+/** From the oldest on, as far as they have waited long enough. */
+function collectDue(first: Waiter | null, nowMs: number, due: Waiter[]): void {
+  for (let one = first; one !== null && one.aged < stepsOf(one, nowMs); one = one.behind) due.push(one);
+}
+
+/** Classes that it should have gone up by now. */
+function stepsOf({ label: { ageMs, rank }, notes }: Waiter, nowMs: number): number {
+  return ageMs === 0 ? 0 : Math.min(rank, Math.floor((nowMs - notes.startMs) / ageMs));
 }

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Session } from '../tunnel/session.ts';
+import { PLAIN } from './label.ts';
 import type { Waiter } from './queue.ts';
 import { WaitingLine } from './queue.ts';
 import { type BoardMember, WaitingBoard } from './waiting-board.ts';
@@ -25,7 +26,9 @@ function pass(ms: number): void {
 
 function waiter(): Waiter {
   return {
-    rank: 0,
+    label: PLAIN,
+    aged: 0,
+    paid: false,
     arrival: 0,
     notes: { startMs: nowMs },
     head: null,

@@ -3,6 +3,8 @@ import { expect } from 'vitest';
 import type { Failure } from '../../src/http/failure.ts';
 import type { RequestHead } from '../../src/http/head.ts';
 import type { AgentIdentity, Session, SessionOwner } from '../../src/tunnel/session.ts';
+import type { Flow } from '../../src/upstream/fair-class.ts';
+import { type Label, PLAIN } from '../../src/upstream/label.ts';
 import type { Waiter, WaitingLine } from '../../src/upstream/queue.ts';
 import type { Candidate, Captures } from '../../src/upstream/upstream.ts';
 import { requestHead } from './tunnel.ts';
@@ -69,12 +71,15 @@ export class FakeSession implements Session {
 
 /** A request that waits, and takes the slot that it is given unless it is unsure. */
 export class FakeWaiter implements Waiter {
-  readonly rank = 0;
+  label: Label = PLAIN;
+  aged = 0;
+  paid = false;
   readonly arrival: number;
   readonly notes = { startMs: 0 };
   readonly head: RequestHead;
   readonly captures: Captures;
   line: WaitingLine | null = null;
+  flow: Flow | null = null;
   before: Waiter | null = null;
   behind: Waiter | null = null;
   given: FakeSession | null = null;
