@@ -35,7 +35,10 @@ export function commandHelp(command: Command, table: Table, columns: number): st
     );
   const others: [string, string][] = Object.entries(command.switches).map(([flag, help]) => [`--${flag}`, help]);
   if (command.section !== null) others.push(['-c, --config PATH', `TOML file; section [${command.section}] holds these settings [WINDLASS_CONFIG]`]);
-  if (command.wholeFile === true) others.push(['-c, --config PATH', 'TOML file, or a folder of them that are read as one [WINDLASS_CONFIG]']);
+  if (command.wholeFile === true) {
+    const bare = command.operand === 'config' ? '; may stand without its flag' : '';
+    others.push(['-c, --config PATH', `TOML file, or a folder of them that are read as one${bare} [WINDLASS_CONFIG]`]);
+  }
   others.push(['-h, --help', 'this page']);
   parts.push(`Other flags\n${rows(others, columns)}`);
   parts.push(`Examples\n${command.examples.map(([line, does]) => `  # ${does}\n  ${line}`).join('\n')}`);
@@ -134,10 +137,11 @@ function keyRows(table: Table, columns: number): string {
   return rows(list, columns);
 }
 
+const INTRODUCTION =
+  'A file for --config is TOML. Unknown keys are errors. Keys of [hub], [agent] and [proxy] are the flags, with _ for -; the other sections are read by windlass run and windlass check.';
+
 async function configHelp(columns: number): Promise<string> {
-  const parts = [
-    'A file for --config is TOML. Unknown keys are errors. Keys of [hub], [agent] and [proxy] are the flags, with _ for -; the other sections are read by windlass run and windlass check.',
-  ];
+  const parts = [wrap(INTRODUCTION, columns).join('\n')];
   const seen = new Set<string>();
   for (const command of commands) {
     if (command.section === null || seen.has(command.section)) continue;
@@ -147,7 +151,8 @@ async function configHelp(columns: number): Promise<string> {
   }
   const { sectionPages } = await import('../config/section-pages.ts');
   for (const { section, item, says, table } of sectionPages) {
-    parts.push(`[${section}${item === null ? '' : '.NAME'}]  ${says.replaceAll('`', '')}\n${keyRows(table, columns)}`);
+    const title = wrap(`[${section}${item === null ? '' : '.NAME'}]  ${says.replaceAll('`', '')}`, columns).join('\n');
+    parts.push(`${title}\n${keyRows(table, columns)}`);
   }
   parts.push('Example\n  [hub]\n  secret_file = "hub.secret"\n  port = 8080\n  queue_timeout = "30s"\n  trusted_proxies = ["10.0.0.0/8"]');
   return `${parts.join('\n\n')}\n`;

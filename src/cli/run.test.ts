@@ -344,7 +344,8 @@ test('every command has help with examples that its own parser accepts', async (
       const start = words.findIndex((word) => word.endsWith('windlass'));
       expect(words.slice(start + 1, start + 1 + command.words.length)).toEqual(command.words);
       const all = words.slice(start + 1 + command.words.length);
-      const flags = all.includes('>') ? all.slice(0, all.indexOf('>')) : all;
+      const end = all.findIndex((word) => ['>', '<', '|', '&&'].includes(word));
+      const flags = end < 0 ? all : all.slice(0, end);
       parseFlags(withOperand(command, flags), await command.table(), Object.keys(command.switches), name);
     }
   }

@@ -1,8 +1,11 @@
 import { shadowed } from '../proxy/shadowed.ts';
 import { formatAddress, isLoopback } from '../schema/address.ts';
+import { formatBytes } from '../schema/bytes.ts';
 import { Wrong } from '../schema/wrong.ts';
+import { tomlName, type Setting } from '../schema/setting.ts';
 import type { GatewaySettings } from './gateway.ts';
 import { didYouMean } from './names.ts';
+import type { PluginItem } from './plugins.ts';
 import type { Report } from './report.ts';
 import { quoted } from './resolve.ts';
 import { checkPair } from './sections/certificate.ts';
@@ -23,6 +26,7 @@ export async function crossCheck(settings: GatewaySettings, tree: Tree, report: 
     await slices.pause();
     checkServer(server, itemOf(tree, 'servers', name), settings, tree, report);
     checkShadows(server, settings, tree, report);
+    checkLimits(server, settings, tree, report);
   }
   checkAddresses(settings, tree, report);
   for (const [name, item] of tree.named.get('locations')!) {
@@ -34,6 +38,7 @@ export async function crossCheck(settings: GatewaySettings, tree: Tree, report: 
       report.warn(web.place, `${item.subject}.${web.key}`, 'is not used: gRPC-Web passes as it is and is not translated');
   }
   checkAdminTargets(settings, tree, report);
+  for (const plugin of settings.plugins.values()) checkPlugin(plugin, tree, report);
   checkAgents(settings, tree, report);
   if (settings.servers.size === 0 && !report.failed) {
     const [any] = tree.single.values();
@@ -71,6 +76,21 @@ function checkReferences(item: Item, tree: Tree, report: Report): ReadonlySet<st
     seen.add(name);
   }
   return seen;
+}
+
+/** Names that a plugin's settings hold. */
+function checkPlugin({ name, definition, values }: PluginItem, tree: Tree, report: Report): void {
+  for (const [key, { refersTo }] of Object.entries<Setting<unknown>>(definition.settings)) {
+    const named: unknown = values[key];
+    if (refersTo === undefined || typeof named !== 'string' || tree.named.get(refersTo)!.has(named)) continue;
+    const item = itemOf(tree, 'plugins', name);
+    const entry = item.entries.get(tomlName(key));
+    report.error(
+      entry?.place ?? item.place,
+      `${item.subject}.${tomlName(key)}`,
+      `${quoted(named)} is no upstream; ${didYouMean(named, tree.named.get(refersTo)!.keys(), `write [${refersTo}.${named}]`)}`,
+    );
+  }
 }
 
 function checkServer(server: ServerSettings, item: Item, settings: GatewaySettings, tree: Tree, report: Report): void {
@@ -136,6 +156,19 @@ function checkShadows(server: ServerSettings, settings: GatewaySettings, tree: T
       item.subject,
       `never answers in servers.${server.name}: ${others} takes all of its requests first; give it a larger weight, or take it out`,
     );
+  }
+}
+
+/** Limits that another one comes before. */
+function checkLimits(server: ServerSettings, settings: GatewaySettings, tree: Tree, report: Report): void {
+  const { bodyBytes } = server.limits;
+  if (bodyBytes === 0) return;
+  for (const name of server.locations) {
+    const size = settings.locations.get(name)?.settings.clientMaxBodySize ?? 0;
+    if (size <= bodyBytes) continue;
+    const item = itemOf(tree, 'locations', name);
+    const why = `is never reached in servers.${server.name}: its max_body is ${formatBytes(bodyBytes)}; raise that`;
+    report.warn(item.entries.get('client_max_body_size')?.place ?? item.place, `${item.subject}.client_max_body_size`, why);
   }
 }
 

@@ -209,6 +209,14 @@ test.each([
   expect(error instanceof SettingsError).toBe(isSame);
 });
 
+test('a limit that the limit of the server comes before is told of', async () => {
+  const { warnings } = await loadGateway(fileOf('', { 'servers.web': 'max_body = "1MiB"', 'locations.api': 'client_max_body_size = "2MiB"' }), {});
+  expect(warnings).toEqual([
+    expect.stringContaining('locations.api.client_max_body_size is never reached in servers.web: its max_body is 1MiB; raise that'),
+  ]);
+  await load('', { 'servers.web': 'max_body = "2MiB"', 'locations.api': 'client_max_body_size = "2MiB"' });
+});
+
 test('a location that others hide wherever it is used is told of', async () => {
   const path = fileOf('[locations.more]\npath = "/a/b"\nupstream = "api"\nweight = 1\n[locations.all]\npath = "/a"\nupstream = "api"');
   writeFileSync(path, readFileSync(path, 'utf8').replace('["api"]', '["api", "more", "all"]'));
