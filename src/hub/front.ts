@@ -8,7 +8,7 @@ import { Anteroom } from '../proxy/anteroom.ts';
 import { ErrorPages } from '../proxy/error-pages.ts';
 import { AccessJournal } from '../proxy/journal.ts';
 import { ATTEMPTS } from '../proxy/limits.ts';
-import { Load, type Location } from '../proxy/location.ts';
+import { type Location, plainLocation } from '../proxy/location.ts';
 import type { Guard, Site } from '../proxy/site.ts';
 import type { Readiness } from '../admin/basics.ts';
 import { SettingsError } from '../config/settings-error.ts';
@@ -114,22 +114,14 @@ export class Front {
     const { pressure, loop } = house;
     const settings = this.#settings;
     const accessLog = this.#accessLog;
-    const location: Location = {
+    const location = plainLocation({
       name: '',
       upstream: parts.upstream,
       patienceMs: (head, upstream) => (pressure.level === 0 ? parts.patienceMs(head, upstream) : 0),
       timeoutMs: parts.timeoutMs,
       upgrades: new Set(settings.upgrades),
-      bodyBytes: 0,
-      maxRunning: 0,
-      load: new Load(),
       attempts: ATTEMPTS,
-      retryWindowMs: 0,
-      tellsTiming: false,
-      plugins: null,
-      edits: null,
-      replyEdits: null,
-    };
+    });
     const everything = { value: location, captures: null };
     return {
       loop,

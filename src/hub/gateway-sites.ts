@@ -10,7 +10,7 @@ import type { ServerTls } from '../http/tls-listener.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { ErrorPages } from '../proxy/error-pages.ts';
 import type { Journal } from '../proxy/journal.ts';
-import { Load, type Location, type Match } from '../proxy/location.ts';
+import { type Load, type Location, type Match, plainLocation } from '../proxy/location.ts';
 import type { PluginChain } from '../proxy/plugin-chain.ts';
 import { Router } from '../proxy/router.ts';
 import type { Rule } from '../proxy/rule.ts';
@@ -128,22 +128,7 @@ async function makeSite(server: ServerSettings, settings: GatewaySettings, aroun
 }
 
 /** Stands for a location where none was found. */
-const NOWHERE: Location = {
-  name: '',
-  upstream: null,
-  patienceMs: () => 0,
-  timeoutMs: 0,
-  upgrades: new Set(),
-  bodyBytes: 0,
-  maxRunning: 0,
-  load: new Load(),
-  attempts: 1,
-  retryWindowMs: 0,
-  tellsTiming: false,
-  plugins: null,
-  edits: null,
-  replyEdits: null,
-};
+const NOWHERE: Location = plainLocation({ name: '', upstream: null });
 
 function tlsOf({ tls }: ServerSettings, settings: GatewaySettings, { log }: House): ServerTls | null {
   if (tls === null) return null;

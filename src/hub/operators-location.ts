@@ -4,27 +4,12 @@ import { Failure } from '../http/failure.ts';
 import { type RequestHead, ResponseHead } from '../http/head.ts';
 import { METRICS_TYPE } from '../observe/metrics.ts';
 import type { Candidate, Upstream } from '../upstream/upstream.ts';
-import { Load, type Location } from '../proxy/location.ts';
+import { type Location, plainLocation } from '../proxy/location.ts';
 import type { House } from './house.ts';
 
 /** Shows the metrics at a path of a server (`prometheus_metrics`): an upstream that is ourselves. */
 export function operatorsLocation({ metrics }: House): Location {
-  return {
-    name: 'prometheus_metrics',
-    upstream: new Inside(() => metrics.render()),
-    patienceMs: () => 0,
-    timeoutMs: 0,
-    upgrades: new Set(),
-    bodyBytes: 0,
-    maxRunning: 0,
-    load: new Load(),
-    attempts: 1,
-    retryWindowMs: 0,
-    tellsTiming: false,
-    plugins: null,
-    edits: null,
-    replyEdits: null,
-  };
+  return plainLocation({ name: 'prometheus_metrics', upstream: new Inside(() => metrics.render()) });
 }
 
 class Inside implements Upstream {

@@ -12,7 +12,7 @@ import { Anteroom } from './anteroom.ts';
 import { Door } from './door.ts';
 import { ErrorPages } from './error-pages.ts';
 import { Proxy } from './handle.ts';
-import { Load, type Location } from './location.ts';
+import { type Location, plainLocation } from './location.ts';
 import { ProxyMetrics } from './metrics.ts';
 
 /** An endpoint whose sink keeps what it gets and can give it back, as a tunnel's does. */
@@ -132,23 +132,7 @@ interface Asked {
 
 function proxyFor(upstream: FakeUpstream, patience = 60_000, concurrent = 0, of: Partial<Location> = {}) {
   const defects: unknown[] = [];
-  const location: Location = {
-    name: 'here',
-    upstream,
-    patienceMs: () => patience,
-    timeoutMs: 0,
-    upgrades: new Set(),
-    bodyBytes: 0,
-    maxRunning: 0,
-    load: new Load(),
-    attempts: 2,
-    retryWindowMs: 0,
-    tellsTiming: false,
-    plugins: null,
-    edits: null,
-    replyEdits: null,
-    ...of,
-  };
+  const location = plainLocation({ name: 'here', upstream, patienceMs: () => patience, attempts: 2, ...of });
   const queueRoom = { bytes: 0, maxBytes: 1_000_000 };
   const metrics = new ProxyMetrics(new Registry());
   const door = new Door(new Proxy(), {

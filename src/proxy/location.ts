@@ -60,3 +60,24 @@ export interface Location {
   /** What is changed of the head of an answer; null = nothing. */
   readonly replyEdits: ReplyEdits | null;
 }
+
+/** A location that asks for nothing particular, but for what is said. */
+export function plainLocation(of: Pick<Location, 'name' | 'upstream'> & Partial<Location>): Location {
+  return {
+    patienceMs: () => 0,
+    timeoutMs: 0,
+    upgrades: NONE,
+    bodyBytes: 0,
+    maxRunning: 0,
+    load: new Load(),
+    attempts: 1,
+    retryWindowMs: 0,
+    tellsTiming: false,
+    plugins: null,
+    edits: null,
+    replyEdits: null,
+    ...of,
+  };
+}
+
+const NONE: ReadonlySet<string> = new Set();

@@ -1,8 +1,11 @@
+import { once } from 'node:events';
+import net, { type AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
-import { startGatewayOf } from '../kit/gateway.ts';
+import { fileTo, startGatewayOf } from '../kit/gateway.ts';
 import { kit, metric } from '../kit/kit.ts';
 
 const made = kit();
+const FIXTURES = new URL('../fixtures/', import.meta.url).pathname;
 const { startOrigin, rawClient, startAgentFor } = made;
 
 /** Asks over a new connection. */
@@ -112,20 +115,13 @@ addrs = ["127.0.0.1:${origin.port}"]
 
 test('a broken file changes nothing, says where, and is counted', async () => {
   const origin = await startOrigin();
-  const text = `[servers.main]
-addr = "127.0.0.1:0"
-locations = ["all"]
-[locations.all]
-upstream = "one"
-[upstreams.one]
-addrs = ["127.0.0.1:${origin.port}"]
-`;
+  const text = fileTo(origin.port);
   const gateway = await startGatewayOf(made, text);
   await gateway.change(text.replace('upstream = "one"', 'upstraem = "one"\npath = "~("'));
   const errors = gateway.log.at('error').join('\n');
-  expect(errors).toContain('windlass.toml:9:1 locations.all.upstraem');
+  expect(errors).toContain('windlass.toml:10:1 locations.all.upstraem');
   expect(errors).toContain('did you mean upstream?');
-  expect(errors).toContain('windlass.toml:10:1 locations.all.path');
+  expect(errors).toContain('windlass.toml:11:1 locations.all.path');
   expect((await ask(gateway.port(), '/')).status).toBe(200);
   expect(await metric(gateway, 'windlass_config_last_reload_success')).toBe(0);
   await gateway.change(text);
@@ -134,14 +130,7 @@ addrs = ["127.0.0.1:${origin.port}"]
 
 test('[fault 16] a server that cannot listen leaves all as it was', async () => {
   const origin = await startOrigin();
-  const text = (more: string): string => `[servers.main]
-addr = "127.0.0.1:0"
-locations = ["all"]
-[locations.all]
-upstream = "one"
-[upstreams.one]
-addrs = ["127.0.0.1:${origin.port}"]
-${more}`;
+  const text = (more: string): string => fileTo(origin.port, { more });
   const gateway = await startGatewayOf(made, text(''));
   const taken = origin.port;
   await gateway.change(text(`[servers.other]\naddr = ["127.0.0.1:0", "127.0.0.1:${taken}"]\nlocations = ["all"]\n`));
@@ -150,20 +139,72 @@ ${more}`;
   expect((await ask(gateway.port(), '/')).status).toBe(200);
 });
 
+/** A port of loopback at which nobody listens. */
+async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+test('a server that goes makes room for another at its port: from one address of this machine to all of them, and back', async () => {
+  const origin = await startOrigin();
+  const port = await freePort();
+  const text = (host: string): string => `[servers.main]
+addr = "${host}:${port}"
+locations = ["all"]
+[locations.all]
+upstream = "one"
+set_response_headers = ["X-Host: ${host}"]
+[upstreams.one]
+addrs = ["127.0.0.1:${origin.port}"]
+`;
+  const gateway = await startGatewayOf(made, text('127.0.0.1'));
+  for (const host of ['0.0.0.0', '127.0.0.1']) {
+    await gateway.change(text(host));
+    expect(gateway.log.at('error')).toEqual([]);
+    expect((await ask(port, '/')).headers.get('x-host')).toBe(host);
+  }
+});
+
+test('[fault 16] a socket that was to speak TLS speaks as before when another one cannot be opened, and its connections go with the next file', async () => {
+  const origin = await startOrigin();
+  const port = await freePort();
+  const text = (value: string, more = '', also = ''): string => `[servers.main]
+addr = ["127.0.0.1:${port}"${also}]
+locations = ["all"]
+${more}
+[locations.all]
+upstream = "one"
+set_response_headers = ["X-Value: ${value}"]
+[upstreams.one]
+addrs = ["127.0.0.1:${origin.port}"]
+`;
+  const gateway = await startGatewayOf(made, text('first'));
+  const client = await rawClient({ port });
+  const askOn = async (value: string): Promise<void> => {
+    client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await client.until(() => client.text.includes(`X-Value: ${value}\r\n`));
+  };
+  await askOn('first');
+  const tls = `tls_cert = "${FIXTURES}one.pem"\ntls_key = "${FIXTURES}one.key"`;
+  await gateway.change(text('second', tls, `, "127.0.0.1:${origin.port}"`));
+  expect(gateway.log.at('error').join('\n')).toContain(String(origin.port));
+  expect((await ask(port, '/')).headers.get('x-value')).toBe('first');
+  await gateway.change(text('third'));
+  await askOn('third');
+  expect((await ask(port, '/')).headers.get('x-value')).toBe('third');
+});
+
 test('servers come and go without a restart; what runs on one that goes is finished', async () => {
   let finish = (): void => {};
   const origin = await startOrigin((_request, response) => {
     response.write('half, ');
     finish = () => response.end('whole');
   });
-  const text = (more: string): string => `[servers.main]
-addr = "127.0.0.1:0"
-locations = ["all"]
-[locations.all]
-upstream = "one"
-[upstreams.one]
-addrs = ["127.0.0.1:${origin.port}"]
-${more}`;
+  const text = (more: string): string => fileTo(origin.port, { more });
   const gateway = await startGatewayOf(made, text('[servers.second]\naddr = "127.0.0.1:0"\nlocations = ["all"]\n'));
   const port = gateway.port('second');
   const client = await rawClient({ port });
@@ -181,17 +222,7 @@ test("[threat 32] a redirect to somewhere inside is the client's to follow, neve
     response.writeHead(302, { Location: `http://127.0.0.1:${inside.port}/secret` });
     response.end();
   });
-  const gateway = await startGatewayOf(
-    made,
-    `[servers.main]
-addr = "127.0.0.1:0"
-locations = ["all"]
-[locations.all]
-upstream = "one"
-[upstreams.one]
-addrs = ["127.0.0.1:${origin.port}"]
-`,
-  );
+  const gateway = await startGatewayOf(made, fileTo(origin.port));
   const answer = await fetch(`http://127.0.0.1:${gateway.port()}/`, { redirect: 'manual' });
   expect([answer.status, answer.headers.get('location')]).toEqual([302, `http://127.0.0.1:${inside.port}/secret`]);
   expect(inside.requests.length).toBe(0);

@@ -67,3 +67,18 @@ export async function startGatewayOf({ folder, later }: Kit, text: string, deps:
     },
   };
 }
+
+/** The file of a gateway with one server and one location, `all`, whose upstream `one` is at this port. `server` and `location`: more of them; `more`: what follows. */
+export function fileTo(port: number, of: { readonly server?: string; readonly location?: string; readonly more?: string } = {}): string {
+  const { server = '', location = '', more = '' } = of;
+  return `[servers.main]
+addr = "127.0.0.1:0"
+locations = ["all"]
+${server}
+[locations.all]
+upstream = "one"
+${location}
+[upstreams.one]
+addrs = ["127.0.0.1:${port}"]
+${more}`;
+}
