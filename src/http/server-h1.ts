@@ -131,6 +131,10 @@ export class ServerH1 {
     for (const accept of held) accept();
   }
 
+  get isListening(): boolean {
+    return this.#server.listening;
+  }
+
   /** Gives up the address; connections stay. */
   stopListening(): void {
     if (this.#server.listening) this.#server.close();
@@ -236,6 +240,9 @@ export class ServerH1 {
     this.draining = true;
     this.stopListening();
     this.#tls?.destroy();
+    // Whoever waits for release() must not wait for ever.
+    this.full = true;
+    this.release();
     for (const connection of this.#connections) connection.wire.destroy();
   }
 }

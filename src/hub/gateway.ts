@@ -177,26 +177,38 @@ class Gateway implements RunningGateway {
     for (const name of this.#loads.keys()) if (!settings.locations.has(name)) this.#loads.delete(name);
   }
 
-  /** Opens what is not open yet. A socket that begins to speak TLS, or no longer does, is opened anew; should that fail the old one is back. */
+  /**
+   * Opens what is not open yet. A socket that begins to speak TLS, or no longer does, is opened anew, and one that goes makes room for another at its
+   * port (127.0.0.1:80 after 0.0.0.0:80); should anything fail, what was given up is taken back.
+   */
   async #open(settings: GatewaySettings, specOf: (bound: Bound) => ListenerSpec, opened: Map<string, Listener>): Promise<void> {
     const stopped: Listener[] = [];
+    const wanted = new Map(allBound(settings).map((bound) => [keyOf(bound), bound]));
     try {
-      for (const bound of allBound(settings)) {
-        const key = keyOf(bound);
+      for (const [key, bound] of wanted) {
         const spec = specOf(bound);
-        const there = this.#listeners.get(key);
-        if (there?.canBecome(spec) === true) continue;
-        if (there !== undefined) {
-          there.server.stopListening();
-          stopped.push(there);
+        if (this.#listeners.get(key)?.canBecome(spec) === true) continue;
+        for (const [other, listener] of this.#listeners) {
+          if (other !== key && (wanted.has(other) || listener.address.port !== bound.address.port)) continue;
+          listener.server.stopListening();
+          stopped.push(listener);
         }
         opened.set(key, await this.#house.listen(spec, true));
       }
     } catch (error) {
       for (const listener of opened.values()) listener.server.stopListening();
-      for (const [key, listener] of this.#listeners)
-        if (stopped.includes(listener)) this.#listeners.set(key, await this.#house.listen(listener.spec));
+      for (const listener of stopped) await this.#takeBack(listener);
       throw error;
+    }
+  }
+
+  /** The address that a listener gave up is its again, as are its connections all the while. */
+  async #takeBack(listener: Listener): Promise<void> {
+    try {
+      await listener.listenAgain();
+    } catch (error) {
+      const address = formatAddress(listener.address);
+      this.#house.log.error({ address, error: (error as Error).message }, 'another program was quicker: nobody listens here until the next reload');
     }
   }
 

@@ -59,6 +59,11 @@ export class Listener {
     this.address = { host: bound.address, port: bound.port };
   }
 
+  /** After server.stopListening(): at the same address as before. @throws the listen error */
+  async listenAgain(): Promise<void> {
+    if (!this.server.isListening) await this.server.listen(this.spec.address.host, this.address.port);
+  }
+
   /** Can this socket go by that, too? Whether bytes begin with TLS or a PROXY header is a matter of the socket. */
   canBecome(spec: ListenerSpec): boolean {
     return (spec.tls === undefined) === (this.spec.tls === undefined) && isProxied(spec) === isProxied(this.spec);

@@ -165,7 +165,9 @@ addrs = ["127.0.0.1:${origin.port}"]
   for (const host of ['0.0.0.0', '127.0.0.1']) {
     await gateway.change(text(host));
     expect(gateway.log.at('error')).toEqual([]);
-    expect((await ask(port, '/')).headers.get('x-host')).toBe(host);
+    const client = await rawClient({ port });
+    client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await client.until(() => client.text.includes(`X-Host: ${host}\r\n`));
   }
 });
 
@@ -195,7 +197,6 @@ addrs = ["127.0.0.1:${origin.port}"]
   expect((await ask(port, '/')).headers.get('x-value')).toBe('first');
   await gateway.change(text('third'));
   await askOn('third');
-  expect((await ask(port, '/')).headers.get('x-value')).toBe('third');
 });
 
 test('servers come and go without a restart; what runs on one that goes is finished', async () => {
