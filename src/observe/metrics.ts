@@ -97,6 +97,11 @@ export class Registry {
     return made;
   }
 
+  /** All values of a metric together (of a histogram how many there were); null when there is none of that name. */
+  sum(name: string): number | null {
+    return this.#metrics.get(name)?.total() ?? null;
+  }
+
   /** Prometheus text format 0.0.4. */
   render(): string {
     const out: string[] = [];
@@ -137,6 +142,7 @@ abstract class Metric {
   }
 
   protected abstract samples(out: string[]): void;
+  abstract total(): number;
 
   /** `a="1",b="2"`, without braces. */
   protected labelText(values: readonly string[]): string {
@@ -178,6 +184,12 @@ class Numbers extends LabelSets<{ value: number }> {
     return { value: 0 };
   }
 
+  total(): number {
+    let sum = 0;
+    for (const { value } of this.members.values()) sum += value;
+    return sum;
+  }
+
   protected samples(out: string[]): void {
     for (const [labels, member] of this.members) out.push(sample(this.name, labels, member.value));
   }
@@ -196,6 +208,12 @@ class Histograms extends LabelSets<Histogram> {
 
   protected make(): Histogram {
     return new Histogram(this.#bounds);
+  }
+
+  total(): number {
+    let sum = 0;
+    for (const { counts } of this.members.values()) for (const count of counts) sum += count;
+    return sum;
   }
 
   protected samples(out: string[]): void {
@@ -217,6 +235,12 @@ class Computed extends Metric {
   constructor(name: string, help: string, type: string, labels: readonly string[], collect: (emit: Emit) => void) {
     super(name, help, type, labels);
     this.#collect = collect;
+  }
+
+  total(): number {
+    let sum = 0;
+    this.#collect((value) => (sum += value));
+    return sum;
   }
 
   protected samples(out: string[]): void {

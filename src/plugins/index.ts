@@ -7,6 +7,9 @@ import { pingPlugin } from './ping.ts';
 import { redirectPlugin } from './redirect.ts';
 import { requestIdPlugin } from './request-id.ts';
 import { responseHeadersPlugin } from './response-headers.ts';
+import { rewritePlugin } from './rewrite.ts';
+import { statsPlugin } from './stats.ts';
+import { trafficSplittingPlugin } from './traffic-splitting.ts';
 
 /** All plugins that come with Windlass. */
 export const plugins: readonly PluginDefinition[] = [
@@ -18,4 +21,7 @@ export const plugins: readonly PluginDefinition[] = [
   redirectPlugin,
   requestIdPlugin,
   responseHeadersPlugin,
+  rewritePlugin,
+  statsPlugin,
+  trafficSplittingPlugin,
 ] as unknown as readonly PluginDefinition[];

@@ -22,6 +22,8 @@ export interface Setting<T> {
   readonly slime?: boolean;
   /** Secret: `--x-file`, `X_FILE` and `x_file` exist too, and the value is never shown. `lines`: the file may hold several. */
   readonly secret?: 'line' | 'lines';
+  /** Its value is the name of an item of this section of a gateway's file, and there must be one. */
+  readonly refersTo?: 'upstreams';
   /** False: a flag and an environment name only, not a key of the file. */
   readonly inFile?: boolean;
 }
