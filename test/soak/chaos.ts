@@ -21,7 +21,7 @@ export interface ChaosOptions {
 const EVENTS = {
   'hub killed': 2,
   'hub stopped for a while': 2,
-  'hub restarted in order': 1,
+  'hub restarted in order': 2,
   'agent killed': 3,
   'agent stopped for a while': 2,
   'agent replaced in order': 2,
