@@ -37,6 +37,13 @@ export class Report {
   }
 }
 
+/** A message repeats what was written, which may be a whole page: beginning and end say enough. */
+function bounded(text: string): string {
+  return text.length <= MESSAGE_CHARS ? text : `${text.slice(0, MESSAGE_CHARS * 0.75)}…${text.slice(-MESSAGE_CHARS * 0.25)}`;
+}
+
+const MESSAGE_CHARS = 800;
+
 interface Said {
   readonly place: Place | null;
   readonly text: string;
@@ -48,7 +55,7 @@ function linesOf(said: readonly Said[]): readonly string[] {
     .map(({ place, text }) => ({
       file: place?.file.path ?? '',
       at: place === null ? null : positionOf(place),
-      line: place === null ? text : `${placeText(place)} ${text}`,
+      line: place === null ? bounded(text) : `${placeText(place)} ${bounded(text)}`,
     }))
     .toSorted(
       (a, b) =>
