@@ -210,6 +210,19 @@ export const commands: readonly Command[] = [
     load: async () => ({ run: (await import('./import.ts')).importSlime }),
   },
   {
+    words: ['hash-password'],
+    summary: 'read a password from standard input and print its hash, for basic_auth',
+    section: null,
+    switches: {},
+    examples: [
+      ['read -rs PASSWORD; printf %s "$PASSWORD" | windlass hash-password --user alice', 'a line for users of [plugins.NAME]'],
+      ['windlass hash-password < password.txt', 'the hash alone'],
+    ],
+    notes: ['A password is never taken from the command line, which others can read.'],
+    table: async () => (await import('../config/hash-password.ts')).hashPasswordTable,
+    load: () => import('./hash-password.ts'),
+  },
+  {
     words: ['demo'],
     summary: 'a hub, an agent and a small service on this machine, to try things on',
     section: null,

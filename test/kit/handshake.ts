@@ -1,0 +1,26 @@
+import type { Kit } from './kit.ts';
+
+/** Asks for a WebSocket. @returns the status of the answer */
+export async function handshake({ rawClient }: Kit, port: number, fields: Readonly<Record<string, string>> = {}, path = '/'): Promise<number> {
+  const client = await rawClient({ port });
+  const lines = Object.entries({ Host: 'a', Connection: 'Upgrade', Upgrade: 'websocket', ...fields }).map(([name, value]) => `${name}: ${value}\r\n`);
+  client.send(
+    `GET ${path} HTTP/1.1\r\n${lines.join('')}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${Buffer.alloc(16).toString('base64')}\r\n\r\n`,
+  );
+  await client.until(() => client.text.includes('\r\n\r\n'));
+  const status = Number(/^HTTP\/1\.1 (\d+)/.exec(client.text)![1]);
+  client.reset();
+  return status;
+}
+
+/** An origin that grants every handshake, and answers everything else with `ok`. */
+export async function startSocketOrigin({ startOrigin }: Kit): ReturnType<Kit['startOrigin']> {
+  const origin = await startOrigin();
+  origin.server.on('upgrade', (_request, socket) => {
+    socket.write(
+      'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ICX+Yqv66kxgM0FcWaLWlFLwTAI=\r\n\r\n',
+    );
+    socket.on('error', () => {});
+  });
+  return origin;
+}
