@@ -1,6 +1,8 @@
 import type { PluginDefinition } from '../proxy/plugin.ts';
+import { basicAuthPlugin } from './basic-auth/basic-auth.ts';
 import { compressionPlugin } from './compression/compression.ts';
 import { ipRestrictionPlugin } from './ip-restriction.ts';
+import { keyAuthPlugin } from './key-auth.ts';
 import { limitPlugin } from './limit/limit.ts';
 import { mockPlugin } from './mock.ts';
 import { pingPlugin } from './ping.ts';
@@ -13,8 +15,10 @@ import { trafficSplittingPlugin } from './traffic-splitting.ts';
 
 /** All plugins that come with Windlass. */
 export const plugins: readonly PluginDefinition[] = [
+  basicAuthPlugin,
   compressionPlugin,
   ipRestrictionPlugin,
+  keyAuthPlugin,
   limitPlugin,
   mockPlugin,
   pingPlugin,
