@@ -38,6 +38,7 @@ export async function crossCheck(settings: GatewaySettings, tree: Tree, report: 
       report.warn(web.place, `${item.subject}.${web.key}`, 'is not used: gRPC-Web passes as it is and is not translated');
   }
   checkAdminTargets(settings, tree, report);
+  checkCertificates(settings, tree, report);
   for (const plugin of settings.plugins.values()) checkPlugin(plugin, tree, report);
   checkAgents(settings, tree, report);
   if (settings.servers.size === 0 && !report.failed) {
@@ -227,6 +228,25 @@ function checkLocation(item: Item, tree: Tree, report: Report): void {
         subject,
         `${quoted(name)} is no plugin; ${didYouMean(name, plugins.keys(), `write [plugins.${name}]`)}`,
       );
+  }
+}
+
+/** A name asks for one certificate. */
+function checkCertificates({ certificates }: GatewaySettings, tree: Tree, report: Report): void {
+  const owners = new Map<string, string>();
+  let standard: string | null = null;
+  for (const { name, domains, isDefault } of certificates.values()) {
+    const item = itemOf(tree, 'certificates', name);
+    for (const domain of domains) {
+      const owner = owners.get(domain);
+      const place = item.entries.get('domains')?.place ?? item.place;
+      if (owner === undefined) owners.set(domain, name);
+      else report.warn(place, `${item.subject}.domains`, `${quoted(domain)} is never asked for here: certificates.${owner} has it and stands first`);
+    }
+    if (!isDefault) continue;
+    const place = item.entries.get('is_default')?.place ?? item.place;
+    if (standard === null) standard = name;
+    else report.error(place, `${item.subject}.is_default`, `and that of certificates.${standard} are both true; keep one`);
   }
 }
 

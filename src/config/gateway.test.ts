@@ -115,6 +115,18 @@ test('a certificate is for the names in it when none are given', async () => {
   expect(certificates.get('given')).toMatchObject({ domains: ['a.example.com', '*.example.org'], isDefault: true });
 });
 
+test('a name has one certificate, and there is one default', async () => {
+  const pair = (name: string, more: string): string =>
+    `[certificates.${name}]\ntls_cert = "${fixtures}one.pem"\ntls_key = "${fixtures}one.key"\n${more}\n`;
+  const { warnings } = await loadGateway(fileOf(pair('a', 'domains = "x.example.com"') + pair('b', 'domains = "y.example.com, X.example.com."')), {});
+  expect(warnings).toEqual([
+    expect.stringContaining('certificates.b.domains "x.example.com" is never asked for here: certificates.a has it and stands first'),
+  ]);
+  expect(await refused(pair('a', 'domains = "a"\nis_default = true') + pair('b', 'domains = "b"\nis_default = true'))).toEqual([
+    'certificates.b.is_default and that of certificates.a are both true; keep one',
+  ]);
+});
+
 test('a server with a pair of its own, or with those of the file, speaks TLS', async () => {
   const pair = `tls_cert = "${fixtures}one.pem"\ntls_key = "${fixtures}one.key"\n`;
   const own = await load('', { 'servers.web': `${pair}tls_min_version = "tlsv1.3"\ntls_ciphersuites = "TLS_AES_128_GCM_SHA256"` });

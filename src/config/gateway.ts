@@ -23,6 +23,7 @@ import { certificateSettings, certificateTable, type CertificateSettings } from 
 import { retiredServerKeys, serverSettings, serverTable, type ServerSettings } from './sections/server.ts';
 import { storageTable } from './sections/storage.ts';
 import { gatewaySections } from './section-names.ts';
+import { SettingsError } from './settings-error.ts';
 import { Slices } from './slices.ts';
 import { readSource, watchedPaths } from './source.ts';
 import { type Item, readTree, type Tree } from './tree.ts';
@@ -49,7 +50,7 @@ export interface GatewaySettings {
   readonly certificates: ReadonlyMap<string, CertificateSettings>;
   /** Null: nobody may dial in. */
   readonly agents: AgentsSettings | null;
-  /** Files and folders whose change may change the settings: those of the configuration, and PEM files. */
+  /** Files and folders whose change may change the settings: those of the configuration, and the files with PEM, secrets and revoked tokens that it names. */
   readonly watched: readonly string[];
 }
 
@@ -67,7 +68,7 @@ type Env = Readonly<Record<string, string | undefined>>;
  */
 export async function loadGateway(source: string, env: Env, home: string = source): Promise<LoadedGateway> {
   const { settings, report } = await readGateway(source, env, home);
-  report.throwErrors();
+  if (report.failed) throw new SettingsError(report.errors(), report.warnings(), settings.watched);
   return { settings, warnings: report.warnings() };
 }
 
@@ -91,7 +92,7 @@ export async function readGateway(
   if (withOthers) (await import('./others.ts')).checkOthers(tree, report);
   const isAlone = withOthers && tree.others.size > 0 && tree.single.size === 0 && [...tree.named.values()].every(({ size }) => size === 0);
   const reader = new Reader(tree, report, slices, !isAlone);
-  return { settings: await reader.read(watchedPaths(source, files)), report };
+  return { settings: await reader.read(watchedPaths(source)), report };
 }
 
 /** Makes settings of a tree, room by room. What is wrong goes to the report, and the item is left out. */
@@ -100,7 +101,8 @@ class Reader {
   readonly #report: Report;
   readonly #slices: Slices;
   readonly #isWanted: boolean;
-  readonly #pemPaths = new Set<string>();
+  /** Files that settings name. */
+  readonly #named = new Set<string>();
   readonly #readers = {
     locations: new ItemReader(locationTable),
     upstreams: new ItemReader(upstreamTable, ONLY_AGENTS),
@@ -139,7 +141,7 @@ class Reader {
     await this.#each('storages', (item) => this.#values(storages, item));
     if (this.#tree.isWhole && this.#isWanted) await crossCheck(settings, this.#tree, this.#report, this.#slices);
     const revoked = settings.agents?.revokedFile ?? null;
-    return { ...settings, watched: [...new Set([...sources, ...this.#pemPaths, ...(revoked === null ? [] : [revoked])])] };
+    return { ...settings, watched: [...new Set([...sources, ...this.#named, ...(revoked === null ? [] : [revoked])])] };
   }
 
   async #each<T>(section: string, read: (item: Item) => T | null): Promise<ReadonlyMap<string, T>> {
@@ -153,7 +155,11 @@ class Reader {
   }
 
   #values<T extends Table>(reader: ItemReader<T>, item: Item): Values<T> | null {
-    return reader.read(item, readText, this.#report);
+    const noted: typeof readText = (path, maxBytes) => {
+      this.#named.add(path);
+      return readText(path, maxBytes);
+    };
+    return reader.read(item, noted, this.#report);
   }
 
   /** Equal for equal settings, the contents of files that they name included; tells nothing of them. */
@@ -162,7 +168,7 @@ class Reader {
     for (const [key, { value }] of [...item.entries].toSorted(([a], [b]) => (a < b ? -1 : 1))) parts.push(key, value);
     for (const value of Object.values(values)) {
       if (typeof value !== 'object' || value === null || !('path' in value) || !('text' in value)) continue;
-      if (typeof value.path === 'string') this.#pemPaths.add(value.path);
+      if (typeof value.path === 'string') this.#named.add(value.path);
       if (typeof value.text === 'string') parts.push(value.text);
     }
     return createHash('sha256').update(JSON.stringify(parts, bigintsAsText)).digest('base64url');

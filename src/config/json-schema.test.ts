@@ -2,8 +2,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { parse } from 'smol-toml';
 import { expect, test } from 'vitest';
 import type { JsonSchema } from '../schema/kind.ts';
+import { tomlName } from '../schema/setting.ts';
 import { fullExample, smallExample } from './example.ts';
 import { jsonSchema } from './json-schema.ts';
+import { builtInPlugins } from './plugin-definitions.ts';
 import { pingapKeys } from './pingap-keys.ts';
 
 /** Enough of a validator for the words that we use; an unknown word is an error, so that none passes unseen. */
@@ -29,6 +31,14 @@ function problems(schema: JsonSchema, value: unknown, at = ''): string[] {
         break;
       case 'anyOf':
         if ((of as readonly JsonSchema[]).every((one) => problems(one, value).length > 0)) found.push(`${at} fits nothing of anyOf`);
+        break;
+      case 'allOf':
+        found.push(...(of as readonly JsonSchema[]).flatMap((one) => problems(one, value, at)));
+        break;
+      case 'if':
+        if (problems(of as JsonSchema, value).length === 0) found.push(...problems(schema['then'] as JsonSchema, value, at));
+        break;
+      case 'then':
         break;
       case 'pattern':
         if (typeof value === 'string' && !new RegExp(of as string).test(value)) found.push(`${at} does not match ${String(of)}`);
@@ -105,8 +115,21 @@ test.each([
   ['[server.web]\naddr = "x"', '.server is not there'],
   ['[servers.web]\nhalf_close = "perhaps"', '.servers.web.half_close fits nothing of anyOf'],
   ['[servers.web]\nenable_server_timing = 1', '.servers.web.enable_server_timing is number, not string|boolean'],
+  ['[plugins.p]\ncategory = "limit"\nmx = 1', '.plugins.p.mx is not there'],
+  ['[plugins.p]\ncategory = "limit"\nmax = 0', '.plugins.p.max < 1'],
+  ['[plugins.p]\ncategory = "ip-restriction"\nmax = 1', '.plugins.p.max is not there'],
+  ['[plugins.p]\ncategory = "ping"\nstep = "response"', '.plugins.p.step fits nothing of anyOf'],
 ])('the schema shows what is wrong: %j', (text, problem) => {
   expect(problems(schema, parse(text))).toContainEqual(expect.stringContaining(problem));
+});
+
+test('the schema takes every plugin with its defaults, and anything of one that module names', () => {
+  expect(problems(schema, parse('[plugins.p]\nmodule = "./mine.js"\nanything = [1]\nstep = "response"'))).toEqual([]);
+  const sections = builtInPlugins().map(({ name, settings }) => {
+    const lines = Object.entries(settings).map(([key]) => `${tomlName(key)} = ""`);
+    return `[plugins.${name}]\ncategory = "${name}"\nremark = "x"\n${lines.join('\n')}`;
+  });
+  expect(problems(schema, parse(sections.join('\n')))).toEqual([]);
 });
 
 test('every key of Pingap, old or new, is known to the tables or said to be without use', () => {

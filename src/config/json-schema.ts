@@ -1,9 +1,11 @@
 import type { JsonSchema } from '../schema/kind.ts';
 import { fileTwin, tomlName, type Setting, type Table } from '../schema/setting.ts';
 import { agentTable } from './agent.ts';
+import type { PluginDefinition } from '../proxy/plugin.ts';
 import { hubTable } from './hub.ts';
 import { PLUGIN_CATEGORIES } from './legacy.ts';
 import { pingapKeys } from './pingap-keys.ts';
+import { builtInPlugins } from './plugin-definitions.ts';
 import { proxyTable } from './proxy.ts';
 import { sectionPages, type SectionPage } from './section-pages.ts';
 
@@ -57,10 +59,27 @@ function tableSchema(section: string, pages: readonly SectionPage[]): JsonSchema
       properties['includes'] = { type: ['array', 'string'], items: { type: 'string' }, description: 'Names of [storages] whose keys are taken in.' };
   }
   if (section === 'plugins') {
-    properties['category'] = { type: ['string', 'integer'], maximum: PLUGIN_CATEGORIES.length - 1, description: 'Which plugin it is.' };
+    properties['category'] = {
+      anyOf: [{ enum: builtInPlugins().map(({ name }) => name) }, { type: ['string', 'integer'], maximum: PLUGIN_CATEGORIES.length - 1 }],
+      description: 'Which plugin it is.',
+    };
     properties['step'] = { type: ['string', 'integer'], description: 'When it is asked.' };
   }
-  return { type: 'object', properties, additionalProperties: pages[0]!.open === true };
+  return {
+    type: 'object',
+    properties,
+    additionalProperties: pages[0]!.open === true,
+    ...(section === 'plugins' ? { allOf: builtInPlugins().map((definition) => pluginSchema(definition, properties)) } : {}),
+  };
+}
+
+/** What a plugin of this category may have; one that `module` names may have anything. */
+function pluginSchema({ name, settings, steps }: PluginDefinition, shared: Readonly<Record<string, JsonSchema>>): JsonSchema {
+  const step = steps === undefined ? {} : { step: { ...shared['step'], anyOf: [{ enum: [...steps, ''] }, { type: 'integer' }, { type: 'string', pattern: '_filter$' }] } };
+  return {
+    if: { properties: { category: { enum: [...new Set([name, name.replaceAll('_', '-')])] } }, required: ['category'] },
+    then: { properties: { ...shared, ...step, ...keysOf(settings) }, additionalProperties: false },
+  };
 }
 
 function keysOf(table: Table): Record<string, JsonSchema> {

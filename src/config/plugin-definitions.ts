@@ -14,6 +14,11 @@ export function builtInPlugin(category: string): PluginDefinition | null {
   return BUILT_IN.get(category.replaceAll('-', '_')) ?? null;
 }
 
+/** All of ours. */
+export function builtInPlugins(): readonly PluginDefinition[] {
+  return plugins;
+}
+
 /** For a category that is none. */
 export function pluginHint(category: string): string {
   const near = nearest(category, BUILT_IN.keys());

@@ -45,7 +45,8 @@ function sectionText(page: SectionPage): string {
   return parts.join('\n\n');
 }
 
-function groupsOf(table: Table): ReadonlyMap<string, readonly string[]> {
+/** Names of settings by their group, in the order of the table; those of a file. */
+export function groupsOf(table: Table): ReadonlyMap<string, readonly string[]> {
   const groups = new Map<string, string[]>();
   for (const [name, { group, inFile }] of Object.entries(table)) {
     if (inFile === false) continue;
@@ -63,10 +64,15 @@ function keyTable(section: string, names: readonly string[], table: Table): stri
     const keys = [tomlName(name), ...(setting.secret === undefined ? [] : [tomlName(fileTwin(name))])].map((key) => `\`${key}\``).join(' ');
     return [keys, setting.kind.says, defaultText(setting), setting.help, pingapText(section, tomlName(name))];
   });
+  return markdownTable(head, rows);
+}
+
+export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   return [head, head.map(() => '---'), ...rows].map((row) => `| ${row.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`).join('\n');
 }
 
-function defaultText(setting: Setting<unknown>): string {
+/** The default, for people. */
+export function defaultText(setting: Setting<unknown>): string {
   if (setting.fallbackText !== undefined) return setting.fallbackText;
   if (!('fallback' in setting)) return '**required**';
   const text = setting.kind.format(setting.fallback);

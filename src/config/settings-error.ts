@@ -3,11 +3,14 @@ export class SettingsError extends Error {
   readonly lines: readonly string[];
   /** What else was noticed, and would not have stopped anything. */
   readonly warnings: readonly string[];
+  /** Files and folders whose change may mend it, as far as they are known. */
+  readonly watched: readonly string[];
 
-  constructor(lines: readonly string[], warnings: readonly string[] = []) {
+  constructor(lines: readonly string[], warnings: readonly string[] = [], watched: readonly string[] = []) {
     super(lines.join('\n'));
     this.name = 'SettingsError';
     this.lines = lines;
     this.warnings = warnings;
+    this.watched = watched;
   }
 }

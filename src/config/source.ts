@@ -2,7 +2,7 @@ import { type Dirent, type Stats, lstatSync, readdirSync, realpathSync, statSync
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { configLimits } from './limits.ts';
 import { readText } from './read-text.ts';
-import type { Report } from './report.ts';
+import { Report } from './report.ts';
 import { TextFile } from './text-file.ts';
 
 /**
@@ -33,12 +33,11 @@ export function readSource(source: string, report: Report, home: string = source
   return files;
 }
 
-/** Every file and folder that a change of the configuration touches, for who watches it. */
-export function watchedPaths(source: string, files: readonly TextFile[]): readonly string[] {
+/** Every file and folder that a change of the configuration touches, for who watches it. What cannot be read yet is among them. */
+export function watchedPaths(source: string): readonly string[] {
+  const files = pathsOf(source, new Report()).map((path) => resolve(path));
   const isFolder = statSync(source, { throwIfNoEntry: false })?.isDirectory() === true;
-  return [
-    ...new Set([resolve(source), ...files.map(({ path }) => resolve(path)), ...(isFolder ? files.map(({ path }) => dirname(resolve(path))) : [])]),
-  ];
+  return [...new Set([resolve(source), ...files, ...(isFolder ? files.map((path) => dirname(path)) : [])])];
 }
 
 function pathsOf(source: string, report: Report): readonly string[] {
