@@ -25,6 +25,8 @@ export class Hub {
   child: Child | null = null;
   /** When it was last not well, monotonic ms. */
   troubledMs = Number.NEGATIVE_INFINITY;
+  /** Was its last end one in order? */
+  endedInOrder = false;
 
   constructor(options: HubOptions) {
     this.#options = options;
@@ -67,6 +69,7 @@ export class Hub {
 
   async #end(signal: NodeJS.Signals, state: HubState): Promise<void> {
     this.state = state;
+    this.endedInOrder = signal === 'SIGTERM';
     this.troubledMs = performance.now();
     this.child!.signal(signal);
     await this.child!.ended;

@@ -135,6 +135,7 @@ ${table([
   ['answered, each byte right', thousands(tally.right)],
   ['left by their clients', thousands(tally.left)],
   ['cut or unanswered because their hub was killed', thousands(losses.withHub)],
+  ['cut or unanswered because their hub was stopped in order', thousands(losses.inOrder)],
   ['cut because their agent, or the way to it, was lost within the answer', thousands(losses.withinAnswer)],
   ['answered 502 because their agent was lost, and a second try would not have been safe (POST, long upload)', thousands(losses.unsafe)],
   ['answered 502 after two tries, or when the budget of tries was used up', thousands(losses.noTriesLeft)],

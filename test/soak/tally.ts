@@ -8,7 +8,8 @@ interface Lost {
   readonly wanted: Wanted;
   readonly hub: string;
   readonly outcome: Outcome;
-  readonly hubWasWell: boolean;
+  /** What had been done to its hub. */
+  readonly hubWas: 'well' | 'killed' | 'stopped in order';
 }
 
 /** What the hub's access log says of a request that failed. */
@@ -30,8 +31,10 @@ const TRIES = 2;
 
 /** How lost requests were lost. */
 export interface Losses {
-  /** Cut or unanswered because their hub ended. */
+  /** Cut or unanswered because their hub was killed. */
   withHub: number;
+  /** The same of a hub that was stopped in order. */
+  inOrder: number;
   /** Cut because their agent or the way to it ended after the answer had begun. */
   withinAnswer: number;
   /** Answered 502: bytes had left, and the method or the body forbids a second try. */
@@ -83,7 +86,7 @@ export class Tally {
         this.wrong.push(`${wanted.method} ${wanted.id} (${wanted.form}, ${wanted.bytes} bytes) at ${hub.name}: ${outcome.why}`);
         return;
       default:
-        this.#lost.push({ wanted, hub: hub.name, outcome, hubWasWell });
+        this.#lost.push({ wanted, hub: hub.name, outcome, hubWas: hubWasWell ? 'well' : hub.endedInOrder ? 'stopped in order' : 'killed' });
     }
   }
 
@@ -103,17 +106,18 @@ export class Tally {
   }
 
   losses(): Losses {
-    const losses: Losses = { withHub: 0, withinAnswer: 0, unsafe: 0, noTriesLeft: 0, safe: [], unanswered: [] };
+    const losses: Losses = { withHub: 0, inOrder: 0, withinAnswer: 0, unsafe: 0, noTriesLeft: 0, safe: [], unanswered: [] };
     for (const lost of this.#lost) this.#judge(lost, losses);
     return losses;
   }
 
-  #judge({ wanted, hub, outcome, hubWasWell }: Lost, losses: Losses): void {
+  #judge({ wanted, hub, outcome, hubWas }: Lost, losses: Losses): void {
     const logged = this.#logged.get(wanted.id);
     const code = outcome.kind === 'failure' && outcome.code !== '' ? outcome.code : (logged?.code ?? '');
     const what = `${wanted.method} ${wanted.id} (${wanted.upBytes} up) at ${hub}: ${outcome.kind} ${code}, ${logged?.attempts ?? '?'} attempts ${logged?.tries ?? ''}`;
     if (outcome.kind !== 'failure') {
-      if (!hubWasWell) losses.withHub++;
+      if (hubWas === 'killed') losses.withHub++;
+      else if (hubWas === 'stopped in order') losses.inOrder++;
       else if (outcome.kind === 'cut') losses.withinAnswer++;
       else losses.unanswered.push(what);
       return;
