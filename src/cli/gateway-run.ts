@@ -19,6 +19,7 @@ export async function run(invocation: Invocation): Promise<number> {
   const lastGood = folder === null ? null : new LastGood(folder, source);
   const { loadGateway } = await import('../config/gateway.ts');
   const load = (): Promise<LoadedGateway> => loadGateway(source, world.env);
+  const sinceMs = Date.now();
   const { loaded, problems } = await loadFirst(load, values.useLastGood ? (lastGood?.path ?? null) : null, source, world.env);
   const { settings, warnings } = loaded;
   const { basic } = settings;
@@ -57,6 +58,7 @@ export async function run(invocation: Invocation): Promise<number> {
           explain: (error) => startProblem(error, basic.adminAddr),
         },
         settings,
+        sinceMs,
       );
       return running(gateway, reload);
     },

@@ -92,7 +92,7 @@ export async function readGateway(
   if (withOthers) (await import('./others.ts')).checkOthers(tree, report);
   const isAlone = withOthers && tree.others.size > 0 && tree.single.size === 0 && [...tree.named.values()].every(({ size }) => size === 0);
   const reader = new Reader(tree, report, slices, !isAlone);
-  return { settings: await reader.read(watchedPaths(source)), report };
+  return { settings: await reader.read(watchedPaths(home)), report };
 }
 
 /** Makes settings of a tree, room by room. What is wrong goes to the report, and the item is left out. */

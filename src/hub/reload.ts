@@ -31,10 +31,11 @@ export class Reload {
   #again = false;
   #running: Promise<void> | null = null;
 
-  constructor(options: ReloadOptions, settings: GatewaySettings) {
+  /** `sinceMs`: when the settings began to be read, wall-clock ms. */
+  constructor(options: ReloadOptions, settings: GatewaySettings, sinceMs: number) {
     this.#options = options;
     this.#lastSuccessMs = options.wall();
-    this.#watcher = new Watcher({ paths: settings.watched, everyMs: settings.basic.watchIntervalMs, changed: () => void this.now() });
+    this.#watcher = new Watcher({ paths: settings.watched, sinceMs, everyMs: settings.basic.watchIntervalMs, changed: () => void this.now() });
     const { metrics } = options;
     metrics.computedGauge('windlass_config_last_reload_success', 'Could the configuration be used when it was read last? 1 yes, 0 no.', () =>
       this.#lastSuccess ? 1 : 0,
@@ -72,11 +73,14 @@ export class Reload {
   async #once(): Promise<void> {
     const { log, load, apply, applied, wall, explain } = this.#options;
     const beganMs = performance.now();
+    this.#watcher.reading(wall());
+    let watched: readonly string[] = [];
     try {
       const { settings, warnings } = await load();
+      ({ watched } = settings);
       for (const line of warnings) log.warn({}, line);
       await apply(settings);
-      this.#watcher.follow(settings.watched, settings.basic.watchIntervalMs);
+      this.#watcher.follow(watched, settings.basic.watchIntervalMs);
       this.#lastSuccess = true;
       this.#lastSuccessMs = wall();
       this.#counts.success++;
@@ -85,6 +89,9 @@ export class Reload {
     } catch (error) {
       this.#lastSuccess = false;
       this.#counts.failure++;
+      // What mends it may happen in a file that only the new configuration knows.
+      if (error instanceof SettingsError) watched = [...watched, ...error.watched];
+      this.#watcher.follow([...new Set([...this.#watcher.paths, ...watched])], this.#watcher.everyMs);
       const lines = error instanceof SettingsError ? error.lines : [explain(error)];
       for (const line of lines) {
         if (line === null) log.error({ error: (error as Error).stack ?? String(error) }, 'a defect of ours: please report it');

@@ -171,3 +171,40 @@ test('a folder of files is one configuration, and a change in one of them is see
   await says(gateway, 'the new configuration serves');
   expect(await body(port)).toBe('two');
 });
+
+test('a mistake in a file that is new is mended in that file, without a signal', { timeout: 30_000 }, async () => {
+  const one = await tools.startOrigin((_request, response) => response.end('one'));
+  const two = await tools.startOrigin((_request, response) => response.end('two'));
+  const folder = join(tools.folder(), 'conf.d');
+  mkdirSync(folder);
+  writeFileSync(join(folder, 'main.toml'), configFor(one.port));
+  const gateway = start(folder);
+  const port = await gateway.port('a server listens');
+  const added = (key: string): string => `[locations.two]\n${key} = "two"\npath = "/two"\n[upstreams.two]\naddrs = ["127.0.0.1:${two.port}"]\n`;
+  // As it is while somebody copies it there.
+  writeFileSync(join(folder, 'two.toml'), '');
+  await says(gateway, 'is empty');
+  writeFileSync(join(folder, 'two.toml'), added('upstraem'));
+  await says(gateway, 'did you mean upstream?');
+  writeFileSync(join(folder, 'two.toml'), added('upstream'));
+  await says(gateway, 'the new configuration serves');
+  expect(await body(port)).toBe('one');
+});
+
+test('with --use-last-good the file that was broken is watched', { timeout: 30_000 }, async () => {
+  const one = await tools.startOrigin((_request, response) => response.end('one'));
+  const two = await tools.startOrigin((_request, response) => response.end('two'));
+  const file = join(tools.folder(), 'windlass.toml');
+  writeFileSync(file, configFor(one.port));
+  const first = start(file);
+  await first.port('a server listens');
+  first.child.kill('SIGTERM');
+  await once(first.child, 'exit');
+  writeFileSync(file, 'broken = [');
+  const second = start(file, '--use-last-good');
+  const port = await second.port('a server listens');
+  expect(await body(port)).toBe('one');
+  replace(file, configFor(two.port));
+  await says(second, 'the new configuration serves');
+  expect(await body(port)).toBe('two');
+});

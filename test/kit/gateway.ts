@@ -43,6 +43,7 @@ export async function startGatewayOf({ folder, later }: Kit, text: string, deps:
       explain: (error) => (error as Error).message,
     },
     { ...settings, watched: [] },
+    Date.now(),
   );
   later(() => reload.close());
   return {
