@@ -5,7 +5,7 @@ import { inFlightPicture, page, waitingPicture } from './report.ts';
 import { runSoak, type SoakResult } from './soak.ts';
 
 /** A short form of `npm run soak`, with everything that must be exact; how fast things are is for the long one. */
-const REQUESTS = 6_000;
+const REQUESTS = 8_000;
 
 const program = new Program();
 let children: Children;
@@ -19,9 +19,9 @@ beforeAll(async () => {
       requests: REQUESTS,
       seed: 5,
       calmShare: 0.2,
-      chaosEveryMs: 400,
+      chaosEveryMs: 200,
       long: false,
-      workMs: 60,
+      workMs: 45,
       departures: 40,
       crowd: 0,
       overEight: 0,
@@ -29,7 +29,7 @@ beforeAll(async () => {
     },
     children,
   );
-}, 120_000);
+}, 240_000);
 
 afterAll(() => {
   children.close();
@@ -41,7 +41,7 @@ test('in chaos no request is at a service beyond its slots, and no POST comes tw
   expect(tally.overSlots).toEqual([]);
   expect(tally.twice).toEqual([]);
   expect(tally.arrivals).toBeGreaterThan(REQUESTS * 0.9);
-  expect([...result.events.values()].reduce((sum, count) => sum + count, 0)).toBeGreaterThan(3);
+  expect([...result.events.values()].reduce((sum, count) => sum + count, 0)).toBeGreaterThanOrEqual(3);
 });
 
 test('in chaos no answer is wrong or looks complete when it is not, and every request comes to an end', () => {
