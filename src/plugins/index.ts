@@ -1,4 +1,5 @@
 import type { PluginDefinition } from '../proxy/plugin.ts';
+import { appPasswordPlugin } from './app-password.ts';
 import { basicAuthPlugin } from './basic-auth/basic-auth.ts';
 import { compressionPlugin } from './compression/compression.ts';
 import { ipRestrictionPlugin } from './ip-restriction.ts';
@@ -15,6 +16,7 @@ import { trafficSplittingPlugin } from './traffic-splitting.ts';
 
 /** All plugins that come with Windlass. */
 export const plugins: readonly PluginDefinition[] = [
+  appPasswordPlugin,
   basicAuthPlugin,
   compressionPlugin,
   ipRestrictionPlugin,

@@ -189,8 +189,12 @@ export class Exchange implements RequestSink, Waiter, Timed {
     return Buffer.concat(this.#body ?? []).subarray(0, bytes);
   }
 
-  /** Answers with a plugin's reply. */
-  answer(reply: Reply): void {
+  /** Answers with what a plugin says. */
+  answer(reply: Reply | Failure): void {
+    if (reply instanceof Failure) {
+      this.fail(reply);
+      return;
+    }
     this.#over = true;
     this.#paused = false;
     this.#forgetBody();

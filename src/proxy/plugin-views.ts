@@ -1,5 +1,5 @@
-import { type Head, NO_BODY, type RequestHead, type ResponseHead, UNKNOWN_LENGTH } from '../http/head.ts';
-import { idOfName } from '../http/names.ts';
+import { type Head, NO_BODY, type RequestHead, type ResponseHead, STRIDE, UNKNOWN_LENGTH } from '../http/head.ts';
+import { idOfName, SLIME_APP_PASSWORD } from '../http/names.ts';
 import type { BodyTransformer, PluginFields, PluginRequest, PluginResponse, Reply } from './plugin.ts';
 
 const TARGET = /^\/[\x21-\x7e\x80-\xff]*$/;
@@ -95,6 +95,17 @@ export class RequestView extends Fields<RequestHead> implements PluginRequest {
   parameter(name: string): string | undefined {
     const { query } = this;
     return query === '' ? undefined : (new URLSearchParams(query).get(name) ?? undefined);
+  }
+
+  get appPassword(): string {
+    const { head } = this;
+    // It was taken out where the request came in: what is removed is still there, and marked.
+    for (let i = 0; i < head.count; i++) {
+      if (head.idAt(i) !== SLIME_APP_PASSWORD) continue;
+      const f = i * STRIDE;
+      return head.bytes.latin1Slice(head.fields[f + 2]!, head.fields[f + 3]!);
+    }
+    return '';
   }
 
   get upgrade(): string {

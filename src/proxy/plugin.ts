@@ -48,8 +48,8 @@ export interface Plugin {
   close?(): void | Promise<void>;
 }
 
-/** Nothing: go on. A reply: answer with it. */
-export type Verdict = Reply | undefined | void;
+/** Nothing: go on. A reply: answer with it. A failure: the page and the log line that there are for it. */
+export type Verdict = Reply | Failure | undefined | void;
 
 /** Lets the compiler find the settings' type. */
 export function definePlugin<const T extends Table>(of: PluginDefinition<T>): PluginDefinition<T> {
@@ -64,6 +64,11 @@ export interface Reply {
   /** More fields, written ready once: for answers that are given many times. */
   readonly lines?: FieldLines;
   readonly body?: string | Uint8Array | BodySource | null;
+}
+
+/** One whose body is there. */
+export interface WholeReply extends Reply {
+  readonly body?: string | Uint8Array | null;
 }
 
 /** A body that is not there all at once. */
@@ -207,6 +212,8 @@ export interface PluginRequest extends PluginFields {
   cookie(name: string): string | undefined;
   /** The first query parameter of that name, decoded. */
   parameter(name: string): string | undefined;
+  /** What the application sent as `Slime-App-Password`, which is between it and us: nobody else sees the field. '' = nothing. */
+  readonly appPassword: string;
   /** The protocol it asks to be upgraded to; '' = none. */
   readonly upgrade: string;
   /** Bytes of the body; null = not told. 0 without a body. */
@@ -222,8 +229,8 @@ export interface PluginResponse extends PluginFields {
   readonly length: number | null;
   /** Is it without a body whatever its head says (HEAD, 204, 304), or no message any more (101)? Then transformers are not called. */
   readonly bodiless: boolean;
-  /** Answers with this instead, in phase response: what comes from the upstream is read and dropped. The body must be there already. */
-  replace(reply: Reply & { readonly body?: string | Uint8Array | null }): void;
+  /** Answers with this instead, in phase response: what comes from the upstream is read and dropped. */
+  replace(reply: WholeReply): void;
   /** Takes the body through this, in phase response; its length is unknown from now on unless told. */
   transform(transformer: BodyTransformer, length?: number): void;
 }
