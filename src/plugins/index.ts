@@ -2,6 +2,7 @@ import type { PluginDefinition } from '../proxy/plugin.ts';
 import { appPasswordPlugin } from './app-password.ts';
 import { basicAuthPlugin } from './basic-auth/basic-auth.ts';
 import { compressionPlugin } from './compression/compression.ts';
+import { corsPlugin } from './cors.ts';
 import { ipRestrictionPlugin } from './ip-restriction.ts';
 import { keyAuthPlugin } from './key-auth.ts';
 import { limitPlugin } from './limit/limit.ts';
@@ -19,6 +20,7 @@ export const plugins: readonly PluginDefinition[] = [
   appPasswordPlugin,
   basicAuthPlugin,
   compressionPlugin,
+  corsPlugin,
   ipRestrictionPlugin,
   keyAuthPlugin,
   limitPlugin,

@@ -176,7 +176,37 @@ test('basic_auth remembers across reloads who guesses and who was right, and a c
   expect(await handshake(made, port)).toBe(401);
 });
 
-test.each(['basic-auth', 'key-auth'])('the example on the page of %s runs', async (name) => {
+test('app_password asks for what hub run asks for, in the same words, and no upstream sees it', async () => {
+  const sections = '[plugins.p]\ncategory = "app_password"\npassword = "pass-cänary"\n';
+  const { gateway, origin, port } = await behind(sections);
+  const hub = await made.startHubWith({ appPassword: 'pass-cänary' });
+  for (const headers of [
+    {},
+    { 'Slime-App-Password': 'wrong' },
+    { 'Slime-App-Password': '' },
+    { 'Slime-App-Password': 'x'.repeat(10_000), Accept: 'text/html' },
+  ]) {
+    const [ours, theirs] = [await ask(port, { headers }), await ask(hub.address.port, { headers })];
+    expect([ours.status, ours.text, ours.headers['www-authenticate'], ours.headers['content-type']]).toEqual([
+      401,
+      theirs.text,
+      'Slime-App-Password',
+      theirs.headers['content-type'],
+    ]);
+  }
+  const right = { 'slime-app-password': Buffer.from('pass-cänary').toString('latin1') };
+  expect((await ask(port, { headers: right })).status).toBe(200);
+  expect(await handshake(made, port)).toBe(401);
+  expect(await handshake(made, port, right)).toBe(101);
+  expect(JSON.stringify(origin.only.rawHeaders).toLowerCase()).not.toContain('slime');
+  expect(saidBy(gateway)).not.toContain('pass-c');
+  // Also where nobody asks for it.
+  await gateway.change(fileWithPlugins(origin.port, ''));
+  await ask(port, { headers: right });
+  expect(JSON.stringify(origin.requests[1]!.rawHeaders).toLowerCase()).not.toContain('slime');
+});
+
+test.each(['basic-auth', 'key-auth', 'app-password', 'cors'])('the example on the page of %s runs', async (name) => {
   const page = readFileSync(new URL(`../../docs/plugins/${name}.md`, import.meta.url), 'utf8');
   const example = /^```toml\n([^]*?)^```$/m.exec(page)![1]!;
   const gateway = await startGatewayOf(made, example.replace('0.0.0.0:8080', '127.0.0.1:0'));
