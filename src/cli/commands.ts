@@ -182,6 +182,20 @@ export const commands: readonly Command[] = [
     load: () => import('./schema.ts'),
   },
   {
+    words: ['plugins'],
+    summary: 'which plugins there are, or the options of one',
+    section: null,
+    switches: { json: 'print JSON' },
+    operand: 'plugin',
+    examples: [
+      ['windlass plugins', 'one line each'],
+      ['windlass plugins limit', 'its options'],
+    ],
+    notes: ['Plugins of your own are named by module in [plugins.NAME].'],
+    table: async () => (await import('../config/plugins-command.ts')).pluginsTable,
+    load: () => import('./plugins.ts'),
+  },
+  {
     words: ['import', 'pingap'],
     summary: "print a Pingap configuration in today's names",
     section: null,

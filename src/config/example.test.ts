@@ -6,6 +6,7 @@ import { afterAll, expect, test } from 'vitest';
 import { tomlName } from '../schema/setting.ts';
 import { fullExample, smallExample } from './example.ts';
 import { loadGateway } from './gateway.ts';
+import { builtInPlugins } from './plugin-definitions.ts';
 import { sectionPages } from './section-pages.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'windlass-'));
@@ -44,6 +45,23 @@ test('the full example has every key, with a value that can be used', () => {
       const value = parse(line!)[key];
       if (value === '') expect(setting.fallbackText, `${section}.${key} shows nothing`).toBeDefined();
       expect(() => setting.kind.fromToml(value, folder), `${section}.${key}`).not.toThrow();
+    }
+  }
+});
+
+test('the full example has every plugin with all of its keys, and values that can be used', () => {
+  const text = fullExample();
+  for (const { name, settings } of builtInPlugins()) {
+    const part = partOf(text, `plugins.${name}`);
+    expect(part).toContain(`# category = "${name}"`);
+    for (const [key, setting] of Object.entries(settings)) {
+      const line = new RegExp(`^# (${tomlName(key)} = .*)$`, 'm').exec(part)?.[1];
+      expect(line, `${name}.${key}`).toBeDefined();
+      const value = parse(line!)[tomlName(key)];
+      // Nothing, where nothing is the default.
+      if (value === '')
+        expect('fallback' in setting || setting.secret !== undefined, `${name}.${key} needs a hint such as: write ${key} = 1`).toBe(true);
+      else expect(() => setting.kind.fromToml(value, folder), `${name}.${key}`).not.toThrow();
     }
   }
 });

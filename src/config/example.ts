@@ -1,5 +1,7 @@
 import { tomlName, type Setting } from '../schema/setting.ts';
+import type { PluginDefinition } from '../proxy/plugin.ts';
 import { isPlainNumber } from './json-schema.ts';
+import { builtInPlugins } from './plugin-definitions.ts';
 import { sectionPages, type SectionPage } from './section-pages.ts';
 
 /** A small file that runs as it is. */
@@ -31,7 +33,10 @@ addrs = ["127.0.0.1:3000"]
 /** Every key there is: what it means, and its default or an example, commented out but for what makes a file that runs. */
 export function fullExample(): string {
   const parts = [HEAD];
-  for (const page of sectionPages) parts.push(sectionText(page));
+  for (const page of sectionPages) {
+    parts.push(sectionText(page));
+    if (page.section === 'plugins') parts.push(...builtInPlugins().map((definition) => sectionText(pageOf(definition), definition.name)));
+  }
   return `${parts.join('\n\n')}\n`;
 }
 
@@ -39,11 +44,18 @@ const HEAD = `# Every key of a gateway file. What is commented out shows the def
 # Durations: 500ms, 30s, 1h2m3s. Sizes: 64KiB = 65,536 bytes, 64kB = 64,000. Relative paths start at the folder of this file.
 # \${NAME} is a variable of the environment, \${NAME:text} has a default, $\${NAME} is just that text. "" means that a key is not set.`;
 
-function sectionText(page: SectionPage): string {
+/** A plugin as a section of its own. */
+function pageOf({ name, summary, settings }: PluginDefinition): SectionPage {
+  return { section: 'plugins', item: name, says: `${summary[0]!.toUpperCase()}${summary.slice(1)}.`, table: settings, retired: new Map() };
+}
+
+/** `category`: of a plugin. */
+function sectionText(page: SectionPage, category?: string): string {
   const { section, item, table } = page;
   // What needs other things to be there is commented out as a whole.
   const live = LIVE.get(pageName(page));
   const lines = [`# ${page.says.replaceAll('`', '')}`, `${live === undefined ? '# ' : ''}[${section}${item === null ? '' : `.${item}`}]`];
+  if (category !== undefined) lines.push(`# category = "${category}"`);
   let group = '';
   for (const [name, setting] of Object.entries(table)) {
     if (setting.inFile === false) continue;
@@ -56,6 +68,7 @@ function sectionText(page: SectionPage): string {
     const value = live?.get(key);
     lines.push(value === undefined ? `# ${key} = ${valueOf(page, key, setting)}` : `${key} = ${value}`);
   }
+  if (category !== undefined) return lines.join('\n');
   if (item !== null && section !== 'storages') lines.push('# pieces of [storages] to take in', '# includes = ["timeouts"]');
   if (item !== null) lines.push('# a note for people', '# remark = "why it is here"');
   return lines.join('\n');
@@ -81,12 +94,30 @@ const LIVE: ReadonlyMap<string, ReadonlyMap<string, string>> = new Map([
 
 /** The default as it is written, or an example of a value. */
 function valueOf(page: SectionPage, key: string, setting: Setting<unknown>): string {
-  const example = EXAMPLES.get(`${page.section}.${key}`) ?? EXAMPLES.get(key);
+  const isPlugin = page.section === 'plugins' && page.item !== 'auth';
+  const example = isPlugin ? pluginExample(page.item!, key, setting) : (EXAMPLES.get(`${page.section}.${key}`) ?? EXAMPLES.get(key));
   if (example !== undefined) return example;
   const { fallback, kind } = setting;
-  if (Array.isArray(fallback)) return `[${fallback.map((one) => quotedToml(String(one))).join(', ')}]`;
+  if (Array.isArray(fallback) && fallback.every((one) => typeof one === 'string'))
+    return `[${fallback.map((one) => quotedToml(String(one))).join(', ')}]`;
   if (typeof fallback === 'boolean' || (typeof fallback === 'number' && isPlainNumber(setting))) return String(fallback);
-  return quotedToml(fallback === null || fallback === undefined ? '' : kind.format(fallback));
+  const text = fallback === null || fallback === undefined ? '' : kind.format(fallback);
+  // Not every kind of a plugin can write what it reads.
+  return quotedToml([text, setting.fallbackText ?? ''].find((one) => canRead(setting, one)) ?? '');
+}
+
+function canRead({ kind }: Setting<unknown>, text: string): boolean {
+  try {
+    kind.fromToml(text, '.');
+    return text !== '';
+  } catch {
+    return false;
+  }
+}
+
+/** What a plugin's own hint writes, where it has one. */
+function pluginExample(plugin: string, key: string, { hint }: Setting<unknown>): string | undefined {
+  return EXAMPLES.get(`plugins.${plugin}.${key}`) ?? (hint === undefined ? undefined : new RegExp(`\\b${key} = (.+)$`).exec(hint)?.[1]);
 }
 
 function quotedToml(text: string): string {
@@ -164,7 +195,7 @@ export const EXAMPLES: ReadonlyMap<string, string> = new Map([
   ['acme', '"lets_encrypt"'],
   ['dns_provider', '"cf"'],
   ['dns_service_url', '"https://api.cloudflare.com?token=…"'],
-  ['category', '"basic_auth"'],
+  ['category', '"ip_restriction"'],
   ['module', '"./my-plugin.js"'],
   ['step', '"request"'],
   ['storages.category', '"config"'],

@@ -75,9 +75,13 @@ function tableSchema(section: string, pages: readonly SectionPage[]): JsonSchema
 
 /** What a plugin of this category may have; one that `module` names may have anything. */
 function pluginSchema({ name, settings, steps }: PluginDefinition, shared: Readonly<Record<string, JsonSchema>>): JsonSchema {
-  const step = steps === undefined ? {} : { step: { ...shared['step'], anyOf: [{ enum: [...steps, ''] }, { type: 'integer' }, { type: 'string', pattern: '_filter$' }] } };
+  const step =
+    steps === undefined
+      ? {}
+      : { step: { ...shared['step'], anyOf: [{ enum: [...steps, ''] }, { type: 'integer' }, { type: 'string', pattern: '_filter$' }] } };
   return {
     if: { properties: { category: { enum: [...new Set([name, name.replaceAll('_', '-')])] } }, required: ['category'] },
+    // oxlint-disable-next-line unicorn/no-thenable -- JSON Schema's word, and nobody awaits a schema
     then: { properties: { ...shared, ...step, ...keysOf(settings) }, additionalProperties: false },
   };
 }

@@ -76,7 +76,7 @@ export function defaultText(setting: Setting<unknown>): string {
   if (setting.fallbackText !== undefined) return setting.fallbackText;
   if (!('fallback' in setting)) return '**required**';
   const text = setting.kind.format(setting.fallback);
-  return text === '' ? 'none' : `\`${text}\``;
+  return text === '' || text === 'null' ? 'none' : `\`${text}\``;
 }
 
 function pingapText(section: string, key: string): string {
