@@ -103,7 +103,7 @@ function valueOf(page: SectionPage, key: string, setting: Setting<unknown>): str
   if (typeof fallback === 'boolean' || (typeof fallback === 'number' && isPlainNumber(setting))) return String(fallback);
   const text = fallback === null || fallback === undefined ? '' : kind.format(fallback);
   // Not every kind of a plugin can write what it reads.
-  return quotedToml([text, setting.fallbackText ?? ''].find((one) => canRead(setting, one)) ?? '');
+  return quotedToml(!isPlugin || text === '' ? text : ([text, setting.fallbackText ?? ''].find((one) => canRead(setting, one)) ?? ''));
 }
 
 function canRead({ kind }: Setting<unknown>, text: string): boolean {
