@@ -93,6 +93,8 @@ const KNOWN = [
   'if-range',
   'if-none-match',
   'if-modified-since',
+  'if-match',
+  'if-unmodified-since',
   'pragma',
 ] as const;
 

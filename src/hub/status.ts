@@ -1,6 +1,8 @@
 import type { Clock } from '../std/clock.ts';
 import { VERSION } from '../observe/version.ts';
 import type { AgentPool } from '../upstream/agents.ts';
+import { USUAL_CLASS } from '../upstream/label.ts';
+import { rankOf } from '../upstream/queue.ts';
 
 /** Agents and waiting requests that one answer lists; the numbers count all of them. */
 const AGENTS_LISTED = 1_000;
@@ -52,6 +54,10 @@ export interface WaiterStatus {
   readonly ageMs: number;
   /** In a gateway: where it waits. */
   readonly upstream?: string;
+  /** The class that it stands in now, when that is not the usual one (3). */
+  readonly class?: number;
+  /** Whose share it takes, when somebody has said so: a digest where the key may be an address or a secret, the same as long as the process lives. */
+  readonly key?: string;
   /** What it asks for, when it asks for something. */
   readonly scope?: string;
   readonly path?: string;
@@ -86,10 +92,12 @@ export function hubStatus(hub: string, state: HubStatus['state'], pool: AgentPoo
       outside,
       oldestAgeMs: oldest === null ? 0 : Math.round(now - oldest.notes.startMs),
       serviceMs: Math.round(pool.serviceMs),
-      waiting: pool.places(WAITING_LISTED).map(({ waiter, upstream, scope, path, estimatedWaitMs }, i) => ({
+      waiting: pool.places(WAITING_LISTED).map(({ waiter, upstream, key, scope, path, estimatedWaitMs }, i) => ({
         position: i + 1,
         ageMs: Math.round(now - waiter.notes.startMs),
         ...(upstream === '' ? {} : { upstream }),
+        ...(rankOf(waiter) === USUAL_CLASS ? {} : { class: rankOf(waiter) }),
+        ...(key === '' ? {} : { key }),
         ...(scope === '' ? {} : { scope: scope.slice(0, SCOPE_CHARACTERS) }),
         ...(path === '' ? {} : { path }),
         estimatedWaitMs: estimatedWaitMs === null ? null : Math.round(estimatedWaitMs),

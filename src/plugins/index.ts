@@ -8,6 +8,7 @@ import { keyAuthPlugin } from './key-auth.ts';
 import { limitPlugin } from './limit/limit.ts';
 import { mockPlugin } from './mock.ts';
 import { pingPlugin } from './ping.ts';
+import { queuePlugin } from './queue/queue.ts';
 import { redirectPlugin } from './redirect.ts';
 import { requestIdPlugin } from './request-id.ts';
 import { responseHeadersPlugin } from './response-headers.ts';
@@ -26,6 +27,7 @@ export const plugins: readonly PluginDefinition[] = [
   limitPlugin,
   mockPlugin,
   pingPlugin,
+  queuePlugin,
   redirectPlugin,
   requestIdPlugin,
   responseHeadersPlugin,

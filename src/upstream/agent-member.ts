@@ -86,6 +86,8 @@ export class AgentMember implements Candidate, Choice, SessionOwner {
    */
   next(): number {
     const { lanes, own } = this;
+    // Where there is one line nothing has to be reckoned, and there is one nearly everywhere.
+    if (own === null && lanes.length === 1) return lanes[0]!.line.size > 0 ? 0 : -2;
     let best = -2;
     let bestTop: FairClass | null = null;
     let bestRank = 0;
@@ -125,6 +127,7 @@ export class AgentMember implements Candidate, Choice, SessionOwner {
 
   /** The first of this line gets a slot. */
   charge(at: number): void {
+    if (this.own === null && this.lanes.length === 1) return;
     const line = at < 0 ? this.own! : this.lanes[at]!.line;
     const top = line.top!;
     if (top.back !== null) return;

@@ -1,5 +1,6 @@
 // HOT: changed() runs per request.
 import { type Clock, systemClock } from '../std/clock.ts';
+import { keyedDigest } from '../std/keyed-digest.ts';
 import { Failure } from '../http/failure.ts';
 import type { RequestHead } from '../http/head.ts';
 import { SLIME_SCOPE } from '../http/names.ts';
@@ -35,6 +36,8 @@ export interface QueuePlace {
   readonly waiter: Waiter;
   /** The upstream that it waits at; '' when there is only one. */
   readonly upstream: string;
+  /** Whose share it takes; a digest where the key may be an address or a secret, the same as long as the pool lives. */
+  readonly key: string;
   /** What it asks for; '' is anything. */
   readonly scope: string;
   readonly path: string;
@@ -70,6 +73,7 @@ export class AgentPool implements Upstream {
   #hasClasses = false;
   /** How many wait, by key, of the keys that have a bound of their own. */
   readonly #bounded = new Map<string, number>();
+  readonly #digest = keyedDigest();
   /** Where agents with several hubs learn who waits here. */
   readonly #board: WaitingBoard;
   /** Time from dispatch to the end of the answer, smoothed, ms. */
@@ -188,7 +192,15 @@ export class AgentPool implements Upstream {
       const next = line.order[line.at]!;
       const estimatedWaitMs = slots === 0 || this.#serviceMs === 0 ? null : ((places.length + 1) * this.#serviceMs) / slots;
       const upstream = lane?.selection.name ?? this.#affinity.of(next)?.selection.name ?? '';
-      places.push({ waiter: next, upstream, scope: lane?.scope ?? '', path: lane?.path ?? '', estimatedWaitMs });
+      const { key, shown } = next.label;
+      places.push({
+        waiter: next,
+        upstream,
+        key: shown ? key : this.#digest(key).slice(0, 12),
+        scope: lane?.scope ?? '',
+        path: lane?.path ?? '',
+        estimatedWaitMs,
+      });
       if (++line.at === line.order.length) lines.splice(at, 1);
     }
     return places;

@@ -107,6 +107,7 @@ export class FairClass {
   #drop(flow: Flow): void {
     const heap = this.#heap;
     const last = heap.pop()!;
+    // The one that was last takes its place, and finds its own from there.
     if (last !== flow) {
       last.at = flow.at;
       heap[last.at] = last;

@@ -17,8 +17,8 @@ export interface Coding {
 
 /** Since Node 22.15 and 23.8. */
 interface ZstdMaker {
-  createZstdCompress?(options: { params: Record<number, number> }): ZlibStream;
-  createZstdDecompress?(options: { params: Record<number, number> }): ZlibStream;
+  readonly createZstdCompress?: (options: { params: Record<number, number> }) => ZlibStream;
+  readonly createZstdDecompress?: (options: { params: Record<number, number> }) => ZlibStream;
   constants: { ZSTD_c_compressionLevel?: number; ZSTD_c_windowLog?: number; ZSTD_d_windowLogMax?: number };
 }
 

@@ -8,9 +8,6 @@ import { isCompressible, isDocument } from './compressible.ts';
 import { SPELLING_CHARS, SPELLINGS } from './limits.ts';
 import { ZlibBody } from './zlib-body.ts';
 
-/** What the client takes, as it stood when this plugin saw the request: others may change it for the upstream. */
-const accepts = slot<string>('compression');
-
 const level = (max: number, name: string, otherwise: number) =>
   setting<number | null>({
     kind: integer(0, max),
@@ -56,7 +53,9 @@ export const compressionPlugin = definePlugin({
       fallback: 64 * 1024 * 1024,
     }),
   },
-  create({ gzipLevel, brLevel, zstdLevel, minLength, mode, compressSecrets, decompression, maxDecompressed }) {
+  create({ gzipLevel, brLevel, zstdLevel, minLength, mode, compressSecrets, decompression, maxDecompressed }, { name: ownName }) {
+    // What the client takes, as it stood when this plugin saw the request: others may change it for the upstream.
+    const accepts = slot<string>(`compression ${ownName}`);
     const isPlain = gzipLevel === null && brLevel === null && zstdLevel === null;
     const levels = new Map([
       ['zstd', zstdLevel ?? (isPlain ? 3 : 0)],
