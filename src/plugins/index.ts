@@ -1,6 +1,7 @@
 import type { PluginDefinition } from '../proxy/plugin.ts';
 import { appPasswordPlugin } from './app-password.ts';
 import { basicAuthPlugin } from './basic-auth/basic-auth.ts';
+import { cachePlugin } from './cache/cache.ts';
 import { compressionPlugin } from './compression/compression.ts';
 import { corsPlugin } from './cors.ts';
 import { ipRestrictionPlugin } from './ip-restriction.ts';
@@ -20,6 +21,7 @@ import { trafficSplittingPlugin } from './traffic-splitting.ts';
 export const plugins: readonly PluginDefinition[] = [
   appPasswordPlugin,
   basicAuthPlugin,
+  cachePlugin,
   compressionPlugin,
   corsPlugin,
   ipRestrictionPlugin,
