@@ -31,6 +31,7 @@ export interface Surroundings {
 /** Makes of a location's settings what the core goes by. @throws Wrong */
 export function makeLocation({ name, settings, rule }: LocationItem, around: Surroundings): Location {
   const { upstream } = settings;
+  const captures = new Set([...rule.captures, ...(settings.rewrite?.names ?? [])]);
   const isFixed = upstream !== null && !upstream.startsWith('$');
   return {
     name,
@@ -46,8 +47,8 @@ export function makeLocation({ name, settings, rule }: LocationItem, around: Sur
     retryWindowMs: settings.maxRetryWindow ?? 0,
     tellsTiming: around.tellsTiming,
     plugins: around.plugins(settings.plugins),
-    edits: editsOf(settings, rule.captures, around),
-    replyEdits: compileReplyEdits(replyEditSettings(settings), around.env),
+    edits: editsOf(settings, captures, around),
+    replyEdits: compileReplyEdits(replyEditSettings(settings), { env: around.env, captures }),
   };
 }
 
@@ -62,7 +63,6 @@ function chosen(upstream: string, captures: Captures, around: Surroundings): Ups
 
 function editsOf(settings: LocationSettings, captures: ReadonlySet<string>, { server, env }: Surroundings): RequestEdits | null {
   const { rewrite } = settings;
-  const names = new Set([...captures, ...(rewrite?.names ?? [])]);
   const fields = compileFieldEdits(
     {
       set: settings.proxySetHeaders,
@@ -70,7 +70,7 @@ function editsOf(settings: LocationSettings, captures: ReadonlySet<string>, { se
       remove: settings.proxyRemoveHeaders,
       reverseProxy: settings.enableReverseProxyHeaders,
     },
-    { env, captures: names },
+    { env, captures },
   );
   return rewrite === null && fields === null ? null : new Edits(rewrite, fields, server);
 }
