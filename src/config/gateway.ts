@@ -163,8 +163,8 @@ class Reader {
   }
 
   /** Equal for equal settings, the contents of files that they name included; tells nothing of them. */
-  #fingerprint(item: Item, values: Readonly<Record<string, unknown>>): string {
-    const parts: unknown[] = [];
+  #fingerprint(item: Item, values: Readonly<Record<string, unknown>>, texts: readonly string[] = []): string {
+    const parts: unknown[] = [...texts];
     for (const [key, { value }] of [...item.entries].toSorted(([a], [b]) => (a < b ? -1 : 1))) parts.push(key, value);
     for (const value of Object.values(values)) {
       if (typeof value !== 'object' || value === null || !('path' in value) || !('text' in value)) continue;
@@ -243,7 +243,14 @@ class Reader {
     const found = new Map<string, PluginItem>();
     for (const [name, item] of this.#tree.named.get('plugins') ?? []) {
       await this.#slices.pause();
-      const one = await readPlugin(item, this.#fingerprint(item, {}), this.#report);
+      const texts: string[] = [];
+      const noted: typeof readText = (path, maxBytes) => {
+        this.#named.add(path);
+        const text = readText(path, maxBytes);
+        texts.push(text);
+        return text;
+      };
+      const one = await readPlugin(item, noted, (values) => this.#fingerprint(item, values, texts), this.#report);
       if (one !== null) found.set(name, one);
     }
     return found;

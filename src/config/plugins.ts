@@ -1,8 +1,8 @@
 import type { PluginDefinition, PluginStep } from '../proxy/plugin.ts';
 import { tomlName } from '../schema/setting.ts';
+import type { ReadText } from './file.ts';
 import { ItemReader } from './item.ts';
 import { builtInPlugin, foreignPlugin, pluginHint } from './plugin-definitions.ts';
-import { readText } from './read-text.ts';
 import type { Report } from './report.ts';
 import { quoted } from './resolve.ts';
 import { BUILT_IN_PLUGINS, pluginTable } from './sections/plugin.ts';
@@ -21,10 +21,15 @@ export interface PluginItem {
 const OWN_KEYS: ReadonlySet<string> = new Set(Object.keys(pluginTable).map(tomlName));
 
 /** Reads one section. Null when something is wrong with it; that is in the report then. */
-export async function readPlugin(item: Item, fingerprint: string, report: Report): Promise<PluginItem | null> {
+export async function readPlugin(
+  item: Item,
+  readText: ReadText,
+  fingerprintOf: (values: Readonly<Record<string, unknown>>) => string,
+  report: Report,
+): Promise<PluginItem | null> {
   const own = new ItemReader(pluginTable).read({ ...item, entries: only(item, (key) => OWN_KEYS.has(key) || key === 'remark') }, readText, report);
   if (own === null) return null;
-  const definition = await definitionOf(item, own.category, own.module, report);
+  const definition = await definitionOf(item, own.category, own.module, readText, report);
   if (definition === null) return null;
   if (own.step !== null && definition.steps !== undefined && !definition.steps.includes(own.step)) {
     const { place, key } = item.entries.get('step')!;
@@ -36,14 +41,21 @@ export async function readPlugin(item: Item, fingerprint: string, report: Report
     return null;
   }
   const values = new ItemReader(definition.settings).read({ ...item, entries: only(item, (key) => !OWN_KEYS.has(key)) }, readText, report);
-  return values === null ? null : { name: item.name, definition, step: own.step, values: values as PluginItem['values'], fingerprint };
+  if (values === null) return null;
+  return { name: item.name, definition, step: own.step, values: values as PluginItem['values'], fingerprint: fingerprintOf(values) };
 }
 
-async function definitionOf(item: Item, category: string | null, module: string | null, report: Report): Promise<PluginDefinition | null> {
+async function definitionOf(
+  item: Item,
+  category: string | null,
+  module: string | null,
+  readText: ReadText,
+  report: Report,
+): Promise<PluginDefinition | null> {
   if (module !== null) {
     const { place, key } = item.entries.get('module')!;
     try {
-      return await foreignPlugin(module, place.file.folder);
+      return await foreignPlugin(module, place.file.folder, readText);
     } catch (error) {
       report.error(place, `${item.subject}.${key}`, `${quoted(module)} cannot be loaded: ${(error as Error).message.split('\n')[0]}`);
       return null;

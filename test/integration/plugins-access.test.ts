@@ -1,6 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { scryptSync } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { loadGateway } from '../../src/config/gateway.ts';
 import { ask, fileWithPlugins } from '../kit/ask.ts';
 import { startGatewayOf, type TestGateway } from '../kit/gateway.ts';
 import { handshake, startSocketOrigin } from '../kit/handshake.ts';
@@ -174,6 +176,20 @@ test('basic_auth remembers across reloads who guesses and who was right, and a c
   expect((await ask(port, { headers: basic('ann', 'right-canary') })).status).toBe(401);
   expect((await ask(port, { headers: basic('carl', 'plain-canary') })).status).toBe(200);
   expect(await handshake(made, port)).toBe(401);
+});
+
+test('a key that is taken out of its file lets nobody in after a reload, and the file is watched', async () => {
+  const path = join(made.folder(), 'keys.txt');
+  writeFileSync(path, 'one\ntwo\n');
+  const sections = `[plugins.auth]\ncategory = "key_auth"\nheader = "X-Key"\nkeys_file = "${path}"\n`;
+  const { gateway, origin, port } = await behind(sections);
+  expect((await ask(port, { headers: { 'X-Key': 'one' } })).status).toBe(200);
+  writeFileSync(path, 'two\nthree\n');
+  await gateway.change(fileWithPlugins(origin.port, sections));
+  const statuses = await Promise.all(['one', 'two', 'three'].map(async (key) => (await ask(port, { headers: { 'X-Key': key } })).status));
+  expect(statuses).toEqual([401, 200, 200]);
+  const { settings } = await loadGateway(gateway.file, {});
+  expect(settings.watched).toContain(path);
 });
 
 test('app_password asks for what hub run asks for, in the same words, and no upstream sees it', async () => {
