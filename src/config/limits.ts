@@ -12,6 +12,8 @@ export const configLimits = {
   depth: 32,
   /** Bytes of a list of revoked tokens: a hundred thousand of them. */
   revokedFileBytes: 8 * 1024 * 1024,
+  /** Bytes of the file of a plugin of somebody's own. */
+  moduleBytes: 4 * 1024 * 1024,
   /** Characters of an item's name. */
   nameChars: 128,
   /** Problems told at once. More help nobody. */

@@ -40,9 +40,19 @@ export async function readPlugin(
     );
     return null;
   }
-  const values = new ItemReader(definition.settings).read({ ...item, entries: only(item, (key) => !OWN_KEYS.has(key)) }, readText, report);
+  const values = readOptions(definition, { ...item, entries: only(item, (key) => !OWN_KEYS.has(key)) }, readText, report);
   if (values === null) return null;
-  return { name: item.name, definition, step: own.step, values: values as PluginItem['values'], fingerprint: fingerprintOf(values) };
+  return { name: item.name, definition, step: own.step, values, fingerprint: fingerprintOf(values) };
+}
+
+/** Kinds of others may throw whatever they like. */
+function readOptions({ settings }: PluginDefinition, item: Item, readText: ReadText, report: Report): PluginItem['values'] | null {
+  try {
+    return new ItemReader(settings).read(item, readText, report) as PluginItem['values'] | null;
+  } catch (error) {
+    report.error(item.place, item.subject, `cannot be read by its plugin: ${String((error as Error).message).split('\n')[0]}`);
+    return null;
+  }
 }
 
 async function definitionOf(
