@@ -2,6 +2,7 @@
 export {
   definePlugin,
   slot,
+  type Announced,
   type BodyOut,
   type BodySource,
   type BodyTransformer,
@@ -18,7 +19,9 @@ export {
   type Slot,
   type TransformOut,
   type Verdict,
+  type WholeReply,
 } from './proxy/plugin.ts';
-export { bytes, choice, cidrs, duration, integer, list, orOff, path, secrets, text, textLike, toggle, type Kind } from './schema/kind.ts';
+export { bytes, choice, cidrs, duration, integer, list, orOff, path, scalar, secrets, text, textLike, toggle, type Kind } from './schema/kind.ts';
+export { compilePattern, type Found, type Pattern } from './schema/pattern.ts';
 export { setting, type Setting, type Table, type Values } from './schema/setting.ts';
 export { Wrong } from './schema/wrong.ts';

@@ -106,6 +106,8 @@ export class Notes {
   onAbort: OnAbort | null = null;
   /** Why it ended badly; null when it did not. */
   failure: Failure | null = null;
+  /** What plugins want in the log, by name; null = nothing. */
+  noted: Map<string, string | number> | null = null;
 
   constructor(startMs: number) {
     this.startMs = startMs;

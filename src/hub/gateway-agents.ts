@@ -5,6 +5,7 @@ import type { TunnelLimits } from '../tunnel/limits.ts';
 import { type AgentSelection, selectionOptions } from '../upstream/agent-selection.ts';
 import type { AgentUpstreamSettings } from '../upstream/agents-section.ts';
 import type { Upstream } from '../upstream/upstream.ts';
+import type { Announced } from '../proxy/plugin.ts';
 import type { GatewaySettings } from '../config/gateway.ts';
 import { AgentDesk, type DeskRules } from './agent-desk.ts';
 import type { House } from './house.ts';
@@ -30,7 +31,7 @@ export interface PreparedAgents {
 }
 
 /** The agents of a gateway: one pool for its whole life, and the upstreams that share it as the configuration says. */
-export class GatewayAgents {
+export class GatewayAgents implements Announced {
   readonly #house: House;
   readonly #limits: Partial<TunnelLimits> | undefined;
   /** A file that names no hub id means a random one, the same for as long as the process lives. */
@@ -117,6 +118,14 @@ export class GatewayAgents {
   /** Requests that wait for slots. */
   get waiting(): number {
     return this.#desk?.pool.waiting ?? 0;
+  }
+
+  values(label: string): readonly string[] {
+    return this.#desk?.pool.announcedValues(label) ?? [];
+  }
+
+  knows(label: string, value: string): boolean {
+    return this.#desk?.pool.knowsValue(label, value) ?? false;
   }
 
   get bufferedBytes(): number {

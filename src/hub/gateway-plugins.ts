@@ -1,4 +1,4 @@
-import type { Plugin, PluginContext } from '../proxy/plugin.ts';
+import type { Announced, Plugin, PluginContext } from '../proxy/plugin.ts';
 import { HostedPlugin, PluginChain } from '../proxy/plugin-chain.ts';
 import type { Counter, Family } from '../observe/metrics.ts';
 import { Wrong } from '../schema/wrong.ts';
@@ -24,11 +24,13 @@ export interface PreparedPlugins {
 /** The plugins of a gateway. One whose settings stay the same is the same instance after a reload, with its caches and counters. */
 export class GatewayPlugins {
   readonly #house: House;
+  readonly #announced: Announced;
   readonly #errors: Family<Counter>;
   #used = new Map<string, Used>();
 
-  constructor(house: House) {
+  constructor(house: House, announced: Announced) {
     this.#house = house;
+    this.#announced = announced;
     this.#errors = house.metrics.counters('windlass_plugin_errors_total', 'Requests that a plugin failed on.', ['plugin']);
   }
 
@@ -69,7 +71,7 @@ export class GatewayPlugins {
 
   #contextOf({ name, step }: PluginItem): PluginContext {
     const { log, loop, metrics } = this.#house;
-    return { name, step, log: log.child({ plugin: name }), clock: loop.clock, metrics };
+    return { name, step, log: log.child({ plugin: name }), clock: loop.clock, metrics, announced: this.#announced };
   }
 
   #host(name: string, plugin: Plugin): HostedPlugin {

@@ -80,7 +80,7 @@ class Gateway implements RunningGateway {
     this.#upstreams = new Upstreams({ loop, log, limits: httpLimits, health: this.#health });
     countUpstreams(metrics, this.#upstreams);
     this.#agents = new GatewayAgents(this.#house, deps.tunnelLimits);
-    this.#plugins = new GatewayPlugins(this.#house);
+    this.#plugins = new GatewayPlugins(this.#house, this.#agents);
     this.#journals = new Journals(this.#house);
     this.#house.endpointBytes = () => bufferedBytes(this.#upstreams) + this.#agents.bufferedBytes;
     this.#house.leave = () => this.#agents.leave();

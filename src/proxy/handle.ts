@@ -123,11 +123,12 @@ export class Proxy {
     const now = site.loop.clock.now();
     const status = notes.failure !== null && (notes.status === 0 || notes.failure.status === 499) ? notes.failure.status : notes.status;
     site.metrics.inFlight--;
+    if (exchange.load !== null) exchange.load.running--;
     site.metrics.finished(notes, status, now);
     if (notes.failure === null && notes.dispatchedMs > 0) exchange.upstream?.served?.(now - notes.dispatchedMs);
-    exchange.entry?.finished(status, now, exchange.location.name, exchange.upstream?.name ?? '');
+    // Plugins may have something to say in the log.
     exchange.run?.finished();
-    if (exchange.load !== null) exchange.load.running--;
+    exchange.entry?.finished(status, now, exchange.location.name, exchange.upstream?.name ?? '');
     exchange.inside?.exit();
   }
 

@@ -32,6 +32,15 @@ export interface PluginContext {
   readonly clock: Clock;
   /** Families are shared by all plugins of a category: use a label `plugin` with the name. */
   readonly metrics: Registry;
+  readonly announced: Announced;
+}
+
+/** What the agents of a gateway announce in their labels. */
+export interface Announced {
+  /** All values of a label among the agents that are connected, each once. */
+  values(label: string): readonly string[];
+  /** Is or was there an agent with this value of the label? Those that are away may come back. */
+  knows(label: string, value: string): boolean;
 }
 
 /** A plugin at work. A phase that is absent costs nothing. */
@@ -133,6 +142,8 @@ export interface PluginExchange {
   readonly location: string;
   /** What location patterns captured, by name or number; '' when nothing. */
   capture(name: string): string;
+  /** As if its location had captured this, in phase request: upstreams of agents may choose by it (`agents = "models=$model"`). */
+  setCapture(name: string, value: string): void;
   get<T>(slot: Slot<T>): T | undefined;
   set<T>(slot: Slot<T>, value: T): void;
   /** Sends it elsewhere, in phase request. @returns false when there is no upstream of that name */
@@ -141,6 +152,8 @@ export interface PluginExchange {
   readonly upstream: string;
   /** Where it waits among others, in phase request: by class, in fair shares between keys, by age. */
   label(label: QueueLabel): void;
+  /** Says something in the access log: `{+NAME}`. Up to phase log. */
+  note(name: string, value: string | number): void;
   /** Times (monotonic ms) and numbers, filled on the way. */
   readonly notes: PluginNotes;
   /**

@@ -17,16 +17,17 @@ const JSON_BARE = 4;
 const JSON_FLAG = 5;
 const PLACES: Record<Place, number> = { quoted: QUOTED, bare: BARE, 'json-quoted': JSON_QUOTED, 'json-bare': JSON_BARE };
 
-/** Where a value comes from: a slot that was filled on the way, or a number of the end. */
+/** Where a value comes from: a slot that was filled on the way, what a plugin noted, or a number of the end. */
 const SLOT = -1;
+const NOTE = -2;
 
 /** One piece of a line. */
 interface Op {
   readonly place: number;
-  /** The text itself, of a TEXT. */
+  /** The text itself, of a TEXT; the name, of a NOTE. */
   readonly text: string;
   /** What is written; SLOT = a value that was kept. */
-  readonly tag: LogTag | typeof SLOT;
+  readonly tag: LogTag | typeof SLOT | typeof NOTE;
   readonly slot: number;
   readonly human: boolean;
 }
@@ -109,7 +110,9 @@ export class TemplateJournal implements Journal {
         line += op.text;
         continue;
       }
-      const value = op.tag === SLOT ? entry.values[op.slot]! : this.#value(op.tag, entry, end, wallMs);
+      const { tag } = op;
+      const value =
+        tag === SLOT ? entry.values[op.slot]! : tag === NOTE ? (entry.notes.noted?.get(op.text) ?? '') : this.#value(tag, entry, end, wallMs);
       if (typeof value === 'string') line += textAt(place, value);
       // What did not happen has no number.
       else if (value < 0) line += place === JSON_BARE ? 'null' : '-';
@@ -327,6 +330,10 @@ function planOf(parts: readonly LogPart[]): Plan {
   for (const part of parts) {
     if (part.kind === 'text') {
       plan.ops.push({ place: TEXT, text: part.text, tag: SLOT, slot: 0, human: false });
+      continue;
+    }
+    if (part.kind === 'note') {
+      plan.ops.push({ place: PLACES[part.place], text: part.name, tag: NOTE, slot: 0, human: false });
       continue;
     }
     const isTag = part.kind === 'tag';

@@ -150,8 +150,8 @@ export type Place =
 export type LogPart =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'tag'; readonly tag: LogTag; readonly human: boolean; readonly place: Place }
-  /** Names in lower case, but for cookies. */
-  | { readonly kind: 'cookie' | 'request' | 'reply'; readonly name: string; readonly place: Place };
+  /** Names in lower case, but for cookies and notes. */
+  | { readonly kind: 'cookie' | 'request' | 'reply' | 'note'; readonly name: string; readonly place: Place };
 
 /** A template, understood. */
 export interface LogTemplate {
@@ -161,7 +161,7 @@ export interface LogTemplate {
 /** Characters of a template. Longer ones are slips. */
 const TEMPLATE_CHARS = 16 * 1024;
 /** A brace, a sign, a name: anything else in braces is text. */
-const TAG = /\{([~><$:]?)([!#$%&'*+\-.^_`|~\dA-Za-z]+)\}/g;
+const TAG = /\{([~><$:+]?)([!#$%&'*+\-.^_`|~\dA-Za-z]+)\}/g;
 
 /** A named format, or a template; `{$NAME}` is what `env` and `hostname` say now. @throws Wrong for tags that are not known, and JSON that would be none */
 export function parseLogTemplate(given: string, env: Readonly<Record<string, string | undefined>>, hostname: string): LogTemplate {
@@ -202,7 +202,7 @@ export function parseLogTemplate(given: string, env: Readonly<Record<string, str
     }
     const place: Place = isJson ? (quotes.open ? 'json-quoted' : 'json-bare') : quotes.open ? 'quoted' : 'bare';
     sample += quotes.open ? 'x' : '0';
-    if (sign === '~') parts.push({ kind: 'cookie', name, place });
+    if (sign === '~' || sign === '+') parts.push({ kind: sign === '~' ? 'cookie' : 'note', name, place });
     else if (sign === '>' || sign === '<') parts.push({ kind: sign === '>' ? 'request' : 'reply', name: name.toLowerCase(), place });
     else parts.push({ kind: 'tag', ...tagOf(name, whole), place });
   }

@@ -5,6 +5,7 @@ import { Failure } from '../http/failure.ts';
 import type { RequestHead } from '../http/head.ts';
 import { SLIME_SCOPE } from '../http/names.ts';
 import { parseSelector } from '../schema/selector.ts';
+import { labelItems } from '../tunnel/labels.ts';
 import type { Session } from '../tunnel/session.ts';
 import { Affinity, type Preference } from './affinity.ts';
 import { AgentMember } from './agent-member.ts';
@@ -14,6 +15,7 @@ import { KNOWN_FOR_MS, LANES, RETURN_MS, SERVICE_WEIGHT } from './limits.ts';
 import { PLAIN, USUAL_CLASS } from './label.ts';
 import { goesFirst, type Waiter, type WaitingLine } from './queue.ts';
 import { Roster } from './roster.ts';
+import { labelFact } from './selector.ts';
 import type { Candidate, Captures, Upstream } from './upstream.ts';
 import { WaitingBoard } from './waiting-board.ts';
 
@@ -134,6 +136,19 @@ export class AgentPool implements Upstream {
   hasAny(facts: readonly string[]): boolean {
     for (const member of this.#members.values()) if (facts.every((fact) => member.facts.has(fact))) return true;
     return false;
+  }
+
+  /** All values of a label among the agents that are connected, each once, in the order in which they joined. */
+  announcedValues(label: string): string[] {
+    const values = new Set<string>();
+    for (const { agent } of this.#members.keys()) for (const item of labelItems(label, agent.labels.get(label) ?? '')) values.add(item);
+    values.delete('');
+    return [...values];
+  }
+
+  /** Is or was there an agent with this value of the label? Soon after a restart there may be anybody. */
+  knowsValue(label: string, value: string): boolean {
+    return this.mayReturn || this.roster.knows([labelFact(label, value)]);
   }
 
   /** A request was served in this time, ms: what estimates are reckoned from. */

@@ -67,7 +67,8 @@ function factOf(term: SelectorTerm, value: string): string {
   return term.of === 'label' ? labelFact(term.label, value) : `${term.of}=${value}`;
 }
 
-function labelFact(label: string, value: string): string {
+/** That an agent has this label with this value. */
+export function labelFact(label: string, value: string): string {
   const plain = label === 'route' ? plainRoute(value) : label === 'host' ? plainHost(value) : value;
   return `label.${label}=${plain}`;
 }

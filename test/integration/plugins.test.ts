@@ -1,9 +1,9 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { startGatewayOf } from '../kit/gateway.ts';
 import { kit, metric } from '../kit/kit.ts';
-import { turns } from '../kit/until.ts';
+import { turns, until } from '../kit/until.ts';
 
 const made = kit();
 const { startOrigin, folder, rawClient } = made;
@@ -231,4 +231,52 @@ test('slots of one name are one place, whoever made them', async () => {
   );
   await ask(gateway.port());
   expect(origin.requests[0]!.headers['x-found']).toBe('by one undefined');
+});
+
+test('what plugins note stands in the access log, also what is known only at the end; what they capture is there for those behind them', async () => {
+  const origin = await startOrigin();
+  const log = join(folder(), 'access.log');
+  const text = fileFor(origin.port, {
+    one: plugin(`{ request(e) { e.setCapture('model', 'llama'); e.note('odd', 'a "b"\\n'); }, log(e) { e.note('bytes', e.notes.replyBytes); } }`),
+    two: plugin(`{ request(e) { e.request.setHeader('x-captured', e.capture('model')); } }`),
+  }).replace('[servers.main]', `[servers.main]\naccess_log = '${log} {"status":{status},"odd":{+odd},"bytes":{+bytes},"none":{+none}}'`);
+  const gateway = await startGatewayOf(made, text);
+  const { text: body } = await ask(gateway.port());
+  expect(origin.requests[0]!.headers['x-captured']).toBe('llama');
+  const lines = await until('a line', () => (existsSync(log) && readFileSync(log, 'latin1')) || null);
+  expect(JSON.parse(lines)).toEqual({ status: 200, odd: 'a "b"\n', bytes: body.length, none: null });
+});
+
+test('[threat 72] a plugin that fails while its answer is under way cuts it, and its place among those that run is free again', async () => {
+  const origin = await startOrigin((request, response) => response.end(request.url));
+  const sink = (body: string): string => `{ request(e) { if (e.request.path === '/fail') return { status: 200, body: { length: null, ${body} } }; } }`;
+  const transformer = (body: string): string =>
+    `{ response(e) { if (e.request.path === '/fail') e.response.transform({ write: (chunk, out) => out.write(chunk), end: (out) => out.end(), ${body} }); } }`;
+  const broken = `{ throw new Error('broken on purpose'); }`;
+  for (const [source, ends] of [
+    [sink(`start() ${broken}, drained() {}, abort() {}`), 'cut'],
+    [sink(`start(out) { out.write(Buffer.from('x')); out.abort(new Error('given up')); }, drained() {}, abort() ${broken}`), 'cut'],
+    [transformer(`close() ${broken}`), 'whole'],
+    [`{ request: (e) => e.request.path === '/fail' ? { then: (resolve) => resolve({ status: 99999 }) } : undefined }`, 'whole'],
+  ] as const) {
+    const text = fileFor(origin.port, { broken: plugin(source) }).replace('upstream = "one"', 'upstream = "one"\nmax_processing = 1');
+    const gateway = await startGatewayOf(made, text);
+    const client = await rawClient({ port: gateway.port() });
+    client.send('GET /fail HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+    await client.closed;
+    expect([client.text.includes('\r\n0\r\n\r\n') || client.text.includes('Content-Length'), source]).toEqual([ends === 'whole', source]);
+    expect((await ask(gateway.port())).status).toBe(200);
+  }
+});
+
+test('when the answer is replaced because a plugin failed on it, the upstream need not finish its own', async () => {
+  let left = (): void => {};
+  const gone = new Promise<void>((resolve) => (left = resolve));
+  const origin = await startOrigin((_request, response) => {
+    response.on('close', left);
+    response.write('there is no end to this');
+  });
+  const gateway = await startGatewayOf(made, fileFor(origin.port, { broken: plugin(`{ response() { throw new Error('broken on purpose'); } }`) }));
+  expect((await ask(gateway.port())).status).toBe(500);
+  await gone;
 });
