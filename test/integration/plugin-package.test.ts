@@ -128,3 +128,29 @@ test('windlass/plugin is what the package exports, with types', () => {
   const names = execFileSync(process.execPath, ['-e', script], { cwd: folder, encoding: 'utf8' }).trim().split(',');
   expect(names).toEqual(expect.arrayContaining(['Wrong', 'definePlugin', 'duration', 'setting', 'slot', 'text']));
 });
+
+test('the plugins of the guide run as they stand there', { timeout: 60_000 }, async () => {
+  const folder = tools.folder();
+  const guide = readFileSync(join(root, 'docs', 'writing-a-plugin.md'), 'utf8');
+  const blocks = [...guide.matchAll(/```js\n([^]*?)```/g)].map(([, block]) => block!);
+  expect(blocks.length).toBe(3);
+  blocks.forEach((block, i) => writeFileSync(join(folder, `plugin${i}.mjs`), block));
+  const origin = await tools.startOrigin((_request, response) => {
+    response.setHeader('Content-Type', 'text/plain');
+    response.end('quiet');
+  });
+  const toml = /```toml\n([^]*?)```/.exec(guide)![1]!;
+  const file = join(folder, 'windlass.toml');
+  const text = toml
+    .replace('127.0.0.1:8080', '127.0.0.1:0')
+    .replace('127.0.0.1:3000', `127.0.0.1:${origin.port}`)
+    .replace('./needs-header.mjs', './plugin0.mjs')
+    .replace('["partners"]', '["partners", "took", "shout"]');
+  writeFileSync(file, `[basic]\nadmin_addr = "off"\n${text}[plugins.took]\nmodule = "./plugin1.mjs"\n[plugins.shout]\nmodule = "./plugin2.mjs"\n`);
+  const port = await start(file).port('a server listens');
+  const refused = await fetch(`http://127.0.0.1:${port}/`);
+  expect([refused.status, await refused.text()]).toEqual([403, 'X-Partner is missing\n']);
+  const passed = await fetch(`http://127.0.0.1:${port}/`, { headers: { 'X-Partner': 'one' } });
+  expect([passed.status, await passed.text(), passed.headers.get('content-length')]).toEqual([200, 'QUIET', '5']);
+  expect(Number(passed.headers.get('x-took-ms'))).toBeGreaterThanOrEqual(0);
+});
