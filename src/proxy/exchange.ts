@@ -208,6 +208,13 @@ export class Exchange implements RequestSink, Waiter, Timed {
     }
   }
 
+  /** An answer of ours stands in the place of theirs: whoever is at work on it may stop. */
+  dismiss(failure: Failure): void {
+    if (this.#attempt === null || !this.#attempt.live) return;
+    this.#attempt.giveUp(null);
+    this.#sink?.abort(failure);
+  }
+
   /** @returns false when there is no upstream of that name */
   useUpstream(name: string): boolean {
     const other = this.site.upstream(name);

@@ -62,7 +62,11 @@ export class TransformSink implements BodySink, Writer {
   drained(): void {
     this.#out.full = false;
     if (this.#isOver) return;
-    this.#transformer.drained?.(this.#out);
+    try {
+      this.#transformer.drained?.(this.#out);
+    } catch (error) {
+      this.#fail(error);
+    }
     this.resume();
   }
 
@@ -86,7 +90,11 @@ export class TransformSink implements BodySink, Writer {
   close(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#transformer.close?.();
+    try {
+      this.#transformer.close?.();
+    } catch (error) {
+      this.#defect(error);
+    }
   }
 
   get isOver(): boolean {
