@@ -249,7 +249,8 @@ test('what plugins note stands in the access log, also what is known only at the
 
 test('[threat 72] a plugin that fails while its answer is under way cuts it, and its place among those that run is free again', async () => {
   const origin = await startOrigin((request, response) => response.end(request.url));
-  const sink = (body: string): string => `{ request(e) { if (e.request.path === '/fail') return { status: 200, body: { length: null, ${body} } }; } }`;
+  const sink = (body: string): string =>
+    `{ request(e) { if (e.request.path === '/fail') return { status: 200, body: { length: null, ${body} } }; } }`;
   const transformer = (body: string): string =>
     `{ response(e) { if (e.request.path === '/fail') e.response.transform({ write: (chunk, out) => out.write(chunk), end: (out) => out.end(), ${body} }); } }`;
   const broken = `{ throw new Error('broken on purpose'); }`;
@@ -263,7 +264,7 @@ test('[threat 72] a plugin that fails while its answer is under way cuts it, and
     const gateway = await startGatewayOf(made, text);
     const client = await rawClient({ port: gateway.port() });
     client.send('GET /fail HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
-    await client.closed;
+    await client.until(({ ending }) => ending !== 'open', 'the end of the connection');
     expect([client.text.includes('\r\n0\r\n\r\n') || client.text.includes('Content-Length'), source]).toEqual([ends === 'whole', source]);
     expect((await ask(gateway.port())).status).toBe(200);
   }
