@@ -4,6 +4,7 @@ import { basicAuthPlugin } from './basic-auth/basic-auth.ts';
 import { cachePlugin } from './cache/cache.ts';
 import { compressionPlugin } from './compression/compression.ts';
 import { corsPlugin } from './cors.ts';
+import { directoryPlugin } from './directory/directory.ts';
 import { ipRestrictionPlugin } from './ip-restriction.ts';
 import { keyAuthPlugin } from './key-auth.ts';
 import { limitPlugin } from './limit/limit.ts';
@@ -24,6 +25,7 @@ export const plugins: readonly PluginDefinition[] = [
   cachePlugin,
   compressionPlugin,
   corsPlugin,
+  directoryPlugin,
   ipRestrictionPlugin,
   keyAuthPlugin,
   limitPlugin,

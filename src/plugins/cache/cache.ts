@@ -27,7 +27,7 @@ import { Store } from './store.ts';
 export const cachePlugin = definePlugin({
   name: 'cache',
   summary: 'keeps answers in memory as they allow it (RFC 9111), and gives them to whoever asks for the same',
-  steps: ['request', 'proxy_upstream'],
+  steps: ['request'],
   settings: cacheTable,
   create: (settings, context) => new Cache(settings, context),
 });
