@@ -93,7 +93,10 @@ test.each([
     { code: 'EACCES', syscall: 'listen', address: '0.0.0.0', port: 80 },
     /^0\.0\.0\.0:80 needs a privilege; choose a port from 1024 on, or give it once: sudo setcap /,
   ],
-  [{ code: 'EADDRINUSE', syscall: 'listen', address: '127.0.0.1', port: 9080 }, /choose another with --admin-addr, or --admin-addr off$/],
+  [
+    { code: 'EADDRINUSE', syscall: 'listen', address: '127.0.0.1', port: 9080 },
+    /choose another with --admin-addr or, in a file, admin_addr; off is none$/,
+  ],
   [{ code: 'EADDRNOTAVAIL', syscall: 'listen', address: '10.9.9.9', port: 1 }, /^10\.9\.9\.9:1 is no address of this machine; listen on 0\.0\.0\.0/],
   [{ code: 'ENOTFOUND', syscall: 'getaddrinfo', hostname: 'nowhere.invalid' }, /^the name nowhere\.invalid is not known/],
   [{ code: 'ENOENT', syscall: 'open', path: '/ca.pem' }, /^\/ca\.pem cannot be opened: it or its folder does not exist$/],

@@ -127,8 +127,8 @@ export function startProblem(error: unknown, adminAddr: Address | null): string 
   const { code, port, address, path, syscall, hostname } = error as NodeJS.ErrnoException & { port?: number; address?: string; hostname?: string };
   if (typeof code !== 'string' || syscall === undefined) return null;
   const where = port === undefined ? (address ?? '') : formatAddress({ host: address ?? '', port });
-  const flag = adminAddr !== null && adminAddr.port === port ? '--admin-addr' : 'port';
-  const otherPort = flag === '--admin-addr' ? 'choose another with --admin-addr, or --admin-addr off' : 'choose another port';
+  const isAdmin = adminAddr !== null && adminAddr.port === port;
+  const otherPort = isAdmin ? 'choose another with --admin-addr or, in a file, admin_addr; off is none' : 'choose another port';
   switch (code) {
     case 'EADDRINUSE':
       return `${where} is in use by another program; stop it (ss -ltnp 'sport = :${port}' names it) or ${otherPort}`;
