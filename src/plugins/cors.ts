@@ -28,9 +28,6 @@ const token = scalar('NAME', 'name', (given) => {
 
 const path = scalar('PATTERN', 'regular expression in the syntax of RE2', (given) => compilePattern(given), { format: ({ source }) => source });
 
-/** The origin that may read the answer; '' = the answer depends on the origin, and this one may not. */
-const decided = slot<string>('cors_origin');
-
 /** Says to browsers which other sites may read answers (the Fetch standard). */
 export const corsPlugin = definePlugin({
   name: 'cors',
@@ -68,7 +65,9 @@ export const corsPlugin = definePlugin({
     }),
     maxAge: setting({ kind: duration(), group: 'Answer', help: 'how long browsers need not ask again', fallback: 3_600_000 }),
   },
-  create({ path, allowOrigin, allowMethods, allowHeaders, allowCredentials, exposeHeaders, maxAge }, { log }) {
+  create({ path, allowOrigin, allowMethods, allowHeaders, allowCredentials, exposeHeaders, maxAge }, { log, name }) {
+    // The origin that may read the answer; '' = the answer depends on the origin, and this one may not.
+    const decided = slot<string>(`cors_origin ${name}`);
     const isAnybody = allowOrigin.some(({ of }) => of === '*');
     if (isAnybody && allowOrigin.length > 1) throw new Wrong('has * in allow_origin, and more', 'keep * or the others');
     if (allowCredentials && isAnybody)

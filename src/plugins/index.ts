@@ -6,6 +6,7 @@ import { compressionPlugin } from './compression/compression.ts';
 import { corsPlugin } from './cors.ts';
 import { directoryPlugin } from './directory/directory.ts';
 import { ipRestrictionPlugin } from './ip-restriction.ts';
+import { jwtPlugin } from './jwt/jwt.ts';
 import { keyAuthPlugin } from './key-auth.ts';
 import { limitPlugin } from './limit/limit.ts';
 import { mockPlugin } from './mock.ts';
@@ -27,6 +28,7 @@ export const plugins: readonly PluginDefinition[] = [
   corsPlugin,
   directoryPlugin,
   ipRestrictionPlugin,
+  jwtPlugin,
   keyAuthPlugin,
   limitPlugin,
   mockPlugin,
