@@ -3,7 +3,7 @@ import { fileTwin, tomlName, type Setting, type Table } from '../schema/setting.
 import { agentTable } from './agent.ts';
 import type { PluginDefinition } from '../proxy/plugin.ts';
 import { hubTable } from './hub.ts';
-import { PLUGIN_CATEGORIES } from './legacy.ts';
+import { PLUGIN_CATEGORIES } from './legacy-plugins.ts';
 import { pingapKeys } from './pingap-keys.ts';
 import { builtInPlugins } from './plugin-definitions.ts';
 import { proxyTable } from './proxy.ts';

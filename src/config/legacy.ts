@@ -1,3 +1,4 @@
+import { translatePlugin } from './legacy-plugins.ts';
 import type { Report } from './report.ts';
 import { placeText } from './text-file.ts';
 import type { Entry, Item, Tree } from './tree.ts';
@@ -14,7 +15,7 @@ export function renameOldKeys(tree: Tree, report: Report): void {
     else report.error(item.place, item.subject, `is there twice, also as ${other.subject} at ${placeText(other.place)}; keep one`);
   }
   tree.named.get('proxy_plugins')?.clear();
-  for (const item of plugins.values()) renamePlugin(item);
+  for (const item of plugins.values()) translatePlugin(item, report);
   for (const item of tree.named.get('locations')?.values() ?? []) rename(item, LOCATION_KEYS, report);
   for (const item of tree.named.get('upstreams')?.values() ?? []) renameHash(item, report);
   for (const item of tree.named.get('servers')?.values() ?? []) renameServer(item, report);
@@ -36,40 +37,6 @@ function rename(item: Item, keys: ReadonlyMap<string, string>, report: Report): 
     if (other === undefined) item.entries.set(today, entry);
     else report.error(entry.place, `${item.subject}.${entry.key}`, `is the same setting as ${other.key} at ${placeText(other.place)}; keep one`);
   }
-}
-
-/** Plugins had numbers. */
-export const PLUGIN_CATEGORIES: readonly string[] = [
-  'stats',
-  'limit',
-  'compression',
-  'admin',
-  'directory',
-  'mock',
-  'request_id',
-  'ip_restriction',
-  'key_auth',
-  'basic_auth',
-  'cache',
-  'redirect',
-];
-
-/** So had their steps, and other names. */
-const PLUGIN_STEPS: ReadonlyMap<string, string> = new Map([
-  ['0', 'request'],
-  ['1', 'proxy_upstream'],
-  ['request_filter', 'request'],
-  ['proxy_upstream_filter', 'proxy_upstream'],
-]);
-
-function renamePlugin(item: Item): void {
-  const category = item.entries.get('category');
-  const isNumber = category !== undefined && /^\d+$/.test(String(category.value));
-  const name = isNumber ? PLUGIN_CATEGORIES[Number(category.value)] : undefined;
-  if (category !== undefined && name !== undefined) item.entries.set('category', { ...category, value: name });
-  const step = item.entries.get('step');
-  const today = step === undefined ? undefined : PLUGIN_STEPS.get(String(step.value));
-  if (step !== undefined && today !== undefined) item.entries.set('step', { ...step, value: today });
 }
 
 /** Values of a server that Pingap knows and we do not. */
