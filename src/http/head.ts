@@ -146,7 +146,7 @@ export abstract class Head {
         if (this.isNamed(f, name)) this.fields[f + 4] = this.fields[f + 4]! | REMOVED;
       }
     }
-    if (this.tail !== '') {
+    if (hasLine(this.tail, name)) {
       let tail = '';
       for (const line of this.tail.split('\r\n')) {
         if (line !== '' && line.slice(0, line.indexOf(':')).toLowerCase() !== name) tail += `${line}\r\n`;
@@ -232,6 +232,12 @@ export abstract class Head {
   idAt(i: number): number {
     return this.fields[i * STRIDE + 4]! & ID_MASK;
   }
+}
+
+/** Is there a line of that name (lower case) among added ones? Most removals are of names that are not there. */
+function hasLine(lines: string, name: string): boolean {
+  for (let at = 0; at < lines.length; at = lines.indexOf('\n', at) + 1) if (isLineOf(lines, at, name)) return true;
+  return false;
 }
 
 /** Is the line at `at` one of that name (lower case)? */

@@ -5,6 +5,9 @@ import { Wrong } from '../schema/wrong.ts';
 import type { Cidrs } from '../schema/cidrs.ts';
 import { definePlugin, type Reply } from '../proxy/plugin.ts';
 
+/** Addresses that are remembered. */
+const KNOWN = 4096;
+
 /** Lets in by address. */
 export const ipRestrictionPlugin = definePlugin({
   name: 'ip_restriction',
@@ -29,9 +32,20 @@ export const ipRestrictionPlugin = definePlugin({
     if (ipList.empty) throw new Wrong('names no address', 'write ip_list = ["10.0.0.0/8"]');
     const allows = type === 'allow';
     const refusal: Reply = { status: 403, headers: ['Content-Type', 'text/plain; charset=utf-8'], body: `${message}\n` };
+    // Clients ask more than once, and taking an address apart costs more than finding it.
+    const known = new Map<string, boolean>();
+    const passes = (client: string): boolean => {
+      let may = known.get(client);
+      if (may === undefined) {
+        may = client !== '' && ipList.has(client) === allows;
+        if (known.size >= KNOWN) known.clear();
+        known.set(client, may);
+      }
+      return may;
+    };
     return {
       // An address that cannot be read (a unix socket's) is in no list: with deny that would let it in.
-      request: ({ client }) => (client !== '' && ipList.has(client) === allows ? undefined : refusal),
+      request: ({ client }) => (passes(client) ? undefined : refusal),
     };
   },
 });

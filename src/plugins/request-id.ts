@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomFillSync } from 'node:crypto';
 import { choice, integer, textLike } from '../schema/kind.ts';
 import { setting } from '../schema/setting.ts';
 import { definePlugin, slot } from '../proxy/plugin.ts';
@@ -30,7 +30,8 @@ export const requestIdPlugin = definePlugin({
     }),
   },
   create({ algorithm, size, headerName }, { clock }) {
-    const make = algorithm === 'uuid' ? () => uuidV7(clock.wall()) : () => nanoid(size);
+    const random = new RandomPool();
+    const make = algorithm === 'uuid' ? () => uuidV7(clock.wall(), random) : () => nanoid(size, random);
     return {
       request(exchange) {
         const given = exchange.request.header(headerName);
@@ -47,8 +48,8 @@ export const requestIdPlugin = definePlugin({
 });
 
 /** RFC 9562 5.7: 48 bits of Unix time in ms, then random bits. */
-function uuidV7(wallMs: number): string {
-  const bytes = random(16);
+function uuidV7(wallMs: number, random: RandomPool): string {
+  const bytes = random.take(16);
   bytes.writeUIntBE(wallMs, 0, 6);
   bytes[6] = (bytes[6]! & 0x0f) | 0x70;
   bytes[8] = (bytes[8]! & 0x3f) | 0x80;
@@ -57,8 +58,8 @@ function uuidV7(wallMs: number): string {
 }
 
 /** 64 letters: six bits of each byte make one. */
-function nanoid(size: number): string {
-  const bytes = random(size);
+function nanoid(size: number, random: RandomPool): string {
+  const bytes = random.take(size);
   let id = '';
   for (const byte of bytes) id += LETTERS[byte & 63];
   return id;
@@ -66,6 +67,20 @@ function nanoid(size: number): string {
 
 const LETTERS = 'useandom-26T198340PX75pxJACKVERYMINDBUSHWOLF_GQZbfghjklqvwyzrict';
 
-function random(count: number): Buffer {
-  return randomBytes(count);
+/** Random bytes fetched many at a time: one fetch costs more than an id. */
+class RandomPool {
+  readonly #bytes = Buffer.allocUnsafeSlow(POOL_BYTES);
+  #at = POOL_BYTES;
+
+  /** Used once, and the caller's to change until the next call. */
+  take(count: number): Buffer {
+    if (this.#at + count > POOL_BYTES) {
+      randomFillSync(this.#bytes);
+      this.#at = 0;
+    }
+    this.#at += count;
+    return this.#bytes.subarray(this.#at - count, this.#at);
+  }
 }
+
+const POOL_BYTES = 4096;
