@@ -221,7 +221,7 @@ export function list<T>(kind: Kind<T>, separator: RegExp = /,/, says = 'comma-se
 }
 
 /** Reads all items. @throws Wrong about the first that cannot be used, with those about the others */
-function all<T, V>(items: readonly T[], read: (item: T) => V): readonly V[] {
+export function all<T, V>(items: readonly T[], read: (item: T) => V): readonly V[] {
   const wrongs: Wrong[] = [];
   const values: V[] = [];
   for (const item of items) {

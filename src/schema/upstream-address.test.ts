@@ -80,6 +80,13 @@ test.each([
   if (part !== null) expect(refused).toThrow(expect.objectContaining({ part }) as Error);
 });
 
+test('every address that cannot be used is told of', () => {
+  const others = [expect.objectContaining({ part: 'c d e' }) as Error, expect.objectContaining({ part: '0.0.0.0:80' }) as Error];
+  expect(() => kind.fromToml(['a:80', 'b:x', 'c d e', { addr: '0.0.0.0:80' }], '')).toThrow(
+    expect.objectContaining({ part: 'b:x', others }) as Error,
+  );
+});
+
 test('what is written is read back', () => {
   const host = fc.oneof(
     fc.ipV4().filter((ip) => !/^(0|169\.254|2[2-5]\d)/.test(ip) && ip !== '100.100.100.200'),

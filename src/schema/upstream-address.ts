@@ -1,7 +1,7 @@
 import { isIP, isIPv6 } from 'node:net';
 import { forbiddenAddress } from './forbidden-address.ts';
 import { isHostName } from './host.ts';
-import { type Kind, list, scalar } from './kind.ts';
+import { all, type Kind, list, scalar } from './kind.ts';
 import { nearest } from './nearest.ts';
 import { Wrong } from './wrong.ts';
 
@@ -47,7 +47,7 @@ export function upstreamAddresses(): Kind<readonly UpstreamAddress[]> {
     ...texts,
     fromToml: (value, folder) => {
       const items = Array.isArray(value) ? value : typeof value === 'string' ? value.split(',') : [value];
-      return items.map((item) => (isTable(item) ? fromTable(item) : texts.fromToml([item], folder)[0]!));
+      return all(items, (item) => (isTable(item) ? fromTable(item) : texts.fromToml([item], folder)[0]!));
     },
     json: { anyOf: [{ type: 'array', items: { anyOf: [{ type: 'string' }, TABLE_JSON] } }, { type: 'string' }] },
   };
