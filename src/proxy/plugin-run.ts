@@ -9,7 +9,7 @@ import type { Exchange } from './exchange.ts';
 import type { BodyOut, BodySource, PluginExchange, PluginNotes, QueueLabel, Reply, Slot, Verdict } from './plugin.ts';
 import type { PluginChain } from './plugin-chain.ts';
 import { RequestView, ResponseView } from './plugin-views.ts';
-import { TransformSink } from './transform-sink.ts';
+import { failureOf, TransformSink } from './transform-sink.ts';
 
 /** What the phases before an endpoint is chosen came to. */
 export type Outcome = 'go' | 'answered' | 'waits';
@@ -178,9 +178,9 @@ export class PluginRun implements PluginExchange, ReplySink {
         this.#source = null;
         this.end(trailers);
       },
-      abort: (failure) => {
+      abort: (reason) => {
         this.#source = null;
-        this.abort(failure);
+        this.abort(failureOf(reason));
       },
     };
     this.#ask(() => source.start(out));

@@ -97,7 +97,7 @@ export interface BodyOut {
   write(chunk: Uint8Array): boolean;
   end(trailers?: HeaderList): void;
   /** What was promised cannot be kept: the client sees a broken connection, never a short body that looks whole. */
-  abort(failure: Failure): void;
+  abort(reason: Failure | Error): void;
 }
 
 /** Changes a body as it passes, with bounded memory. */

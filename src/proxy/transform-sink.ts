@@ -131,12 +131,17 @@ class Out implements TransformOut {
     this.#next.end(trailers);
   }
 
-  abort(failure: Failure): void {
-    this.#sink.abort(failure);
+  abort(reason: Failure | Error): void {
+    this.#sink.abort(failureOf(reason));
   }
 
   ready(): void {
     this.wasReady = true;
     this.#sink.ready();
   }
+}
+
+/** What a plugin gives as its reason is anything at all, and may hold what is not for clients. */
+export function failureOf(reason: unknown): Failure {
+  return reason instanceof Failure ? reason : new Failure('internal', 'a plugin gave up the answer');
 }
