@@ -133,7 +133,7 @@ export const commands: readonly Command[] = [
       ['windlass check windlass.toml', 'exit code 2 when something is wrong'],
       ['windlass check -c conf.d --json', 'a folder of files, for scripts'],
     ],
-    notes: ['It reads files and nothing else: no address is listened on, nothing is asked.'],
+    notes: ['It reads files and makes plugins, also those of your own, but listens on no address and asks nobody.'],
     table: async () => ({}),
     load: () => import('./check.ts'),
   },

@@ -74,7 +74,7 @@ export async function loadGateway(source: string, env: Env, home: string = sourc
 
 /**
  * The same with the report instead of an error: then the settings lack what is wrong. Without `env` no variables are put in.
- * `withOthers`: the sections of other commands are checked, too, and may stand alone.
+ * `withOthers`: the sections of other commands are checked, too, and may stand alone; and plugins are made, to see whether they can be.
  */
 export async function readGateway(
   source: string,
@@ -92,7 +92,9 @@ export async function readGateway(
   if (withOthers) (await import('./others.ts')).checkOthers(tree, report);
   const isAlone = withOthers && tree.others.size > 0 && tree.single.size === 0 && [...tree.named.values()].every(({ size }) => size === 0);
   const reader = new Reader(tree, report, slices, !isAlone);
-  return { settings: await reader.read(watchedPaths(home)), report };
+  const settings = await reader.read(watchedPaths(home));
+  if (withOthers) await (await import('./plugin-trial.ts')).tryPlugins(settings.plugins, tree, report);
+  return { settings, report };
 }
 
 /** Makes settings of a tree, room by room. What is wrong goes to the report, and the item is left out. */

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { builtInPlugins } from './plugin-definitions.ts';
 import { pluginReference } from './plugin-reference.ts';
 
-const hasPage = (name: string): boolean => existsSync(new URL(`../../docs/plugins/${name}.md`, import.meta.url));
+const hasPage = (name: string): boolean => existsSync(new URL(`../../docs/plugins/${name.replaceAll('_', '-')}.md`, import.meta.url));
 
 test('docs/reference/plugins.md says what the tables say (npx vitest run src/config/plugin-reference.test.ts -u writes it anew)', async () => {
   await expect(pluginReference(hasPage)).toMatchFileSnapshot('../../docs/reference/plugins.md');

@@ -3,7 +3,7 @@ import { fileTwin, tomlName, type Setting } from '../schema/setting.ts';
 import { builtInPlugins } from './plugin-definitions.ts';
 import { defaultText, groupsOf, markdownTable } from './reference.ts';
 
-/** The page docs/reference/plugins.md, made from the tables of all plugins. `hasPage`: is there a guide to it in docs/plugins? */
+/** The page docs/reference/plugins.md, made from the tables of all plugins. `hasPage`: is there a guide to it in docs/plugins (called like it, with dashes)? */
 export function pluginReference(hasPage: (name: string) => boolean): string {
   const all = builtInPlugins().toSorted((a, b) => (a.name < b.name ? -1 : 1));
   const index = markdownTable(
@@ -24,7 +24,10 @@ the last, answers back from the last to the first. A plugin that cannot be made 
 a choice. \`windlass plugins NAME\` prints what stands here. Secrets can be read from a file: the second key of their row.`;
 
 function pluginText({ name, summary, settings, steps }: PluginDefinition, hasPage: boolean): string {
-  const parts = [`## ${name}`, `${summary[0]!.toUpperCase()}${summary.slice(1)}.${hasPage ? ` [Guide](../plugins/${name}.md).` : ''}`];
+  const parts = [
+    `## ${name}`,
+    `${summary[0]!.toUpperCase()}${summary.slice(1)}.${hasPage ? ` [Guide](../plugins/${name.replaceAll('_', '-')}.md).` : ''}`,
+  ];
   if (steps !== undefined) parts.push(`Steps: ${steps.map((step) => `\`${step}\``).join(', ')}.`);
   for (const [group, names] of groupsOf(settings)) {
     const rows = names.map((key) => {

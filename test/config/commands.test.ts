@@ -183,3 +183,19 @@ test.each(['cli/main.ts', 'cli/hub-run.ts', 'cli/agent-run.ts', 'cli/proxy.ts', 
       expect(loaded).not.toContain(heavy);
   },
 );
+
+test('check makes the plugins, and tells of options that do not fit together', async () => {
+  const file = join(folder, 'plugins.toml');
+  writeFileSync(
+    file,
+    `${GOOD}[plugins.one]\ncategory = "limit"\nmax = 1\ntag = "header"\n[plugins.two]\ncategory = "limit"\nmax = 1\nweight = 50\n[plugins.three]\ncategory = "directory"\npath = "nowhere"\n`,
+  );
+  const world = fakeWorld();
+  expect(await run(['check', file, '--json'], world)).toBe(2);
+  const { errors, warnings } = JSON.parse(world.out()) as { errors: string[]; warnings: string[] };
+  expect(errors).toEqual([
+    `${file}:16:2 plugins.one has tag = "header" and no key; name the header, as in key = "X-Api-Key"`,
+    expect.stringMatching(/:24:2 plugins\.three has no folder at .*nowhere; make it/),
+  ]);
+  expect(warnings).toContainEqual(`${file}:20:2 plugins.two weight is not used: rates are counted, not estimated; leave it out`);
+});

@@ -1,5 +1,5 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
@@ -41,6 +41,15 @@ test('the texts of April 2024 mean what they meant', async () => {
     byQuery: { type: 'inflight', tag: 'query', key: 'app', max: 30 },
     byIp: { type: 'inflight', tag: 'ip', key: null, max: 5 },
     small: { category: 'compression', gzipLevel: 6, brLevel: 5, zstdLevel: 0 },
+    files: {
+      category: 'directory',
+      path: join(homedir(), 'dl'),
+      chunkSize: 4096,
+      maxAge: 3_600_000,
+      private: true,
+      index: 'home.html',
+      charset: 'utf-8',
+    },
     canned: { category: 'mock', path: '/mock', status: 201, headers: [['Content-Type', 'application/json']], data: '{"a": 1}' },
     longId: { category: 'request_id', algorithm: 'uuid' },
     shortId: { algorithm: 'nanoid', size: 12 },
@@ -74,6 +83,8 @@ test.each([
   [1, '~session ten', 'is no limit'],
   [2, 'high', 'has no levels; write those of gzip'],
   [2, '10 0 0', 'is out of range'],
+  [4, '?index=a', 'is missing or empty; put the folder'],
+  [4, '/dl?levels=2', 'has a parameter "levels"'],
   [5, '{"path":', 'is no JSON'],
   [5, '[]', 'is no JSON object'],
   [5, '{"path":"/x","delay":1}', 'has a key "delay"'],
@@ -92,7 +103,7 @@ test.each([
   expect(error).toBeInstanceOf(SettingsError);
   expect(error.lines.length).toBe(1);
   expect(error.lines[0]).toContain(said);
-  expect(error.lines[0]).toMatch(/wrong\.toml:8\d:[12] (?:proxy_)?plugins\.wrong/);
+  expect(error.lines[0]).toMatch(/wrong\.toml:9\d:[12] (?:proxy_)?plugins\.wrong/);
 });
 
 test('what holds secrets is not repeated', async () => {

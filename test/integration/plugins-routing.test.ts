@@ -147,7 +147,7 @@ test.each([
   await expect(startGatewayOf(made, fileWithPlugins(1, `[plugins.p]\ncategory = "traffic_splitting"\n${settings}\n`))).rejects.toThrow(said);
 });
 
-test.each(['traffic_splitting', 'rewrite', 'stats'])('the example of the page of %s runs', async (name) => {
+test.each(['traffic-splitting', 'rewrite', 'stats'])('the example of the page of %s runs', async (name) => {
   const page = readFileSync(new URL(`../../docs/plugins/${name}.md`, import.meta.url), 'utf8');
   const example = /```toml\n([^]*?)```/.exec(page)![1]!.replace(/(?:0\.0\.0\.0|127\.0\.0\.1):8080/, '127.0.0.1:0');
   const origin = await startOrigin();
