@@ -5,6 +5,7 @@ import { cachePlugin } from './cache/cache.ts';
 import { compressionPlugin } from './compression/compression.ts';
 import { corsPlugin } from './cors.ts';
 import { directoryPlugin } from './directory/directory.ts';
+import { forwardAuthPlugin } from './forward-auth/forward-auth.ts';
 import { ipRestrictionPlugin } from './ip-restriction.ts';
 import { jwtPlugin } from './jwt/jwt.ts';
 import { keyAuthPlugin } from './key-auth.ts';
@@ -27,6 +28,7 @@ export const plugins: readonly PluginDefinition[] = [
   compressionPlugin,
   corsPlugin,
   directoryPlugin,
+  forwardAuthPlugin,
   ipRestrictionPlugin,
   jwtPlugin,
   keyAuthPlugin,

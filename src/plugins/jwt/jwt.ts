@@ -1,4 +1,5 @@
-import { duration, list, scalar, text, textLike, toggle } from '../../schema/kind.ts';
+import { duration, list, text, textLike, toggle } from '../../schema/kind.ts';
+import { httpUrl } from '../../schema/http-url.ts';
 import { type PublicKey, publicKey as publicKeyKind } from '../../schema/public-key.ts';
 import { setting, type Table, type Values } from '../../schema/setting.ts';
 import { Wrong } from '../../schema/wrong.ts';
@@ -29,8 +30,8 @@ const settings = {
     fallback: null,
     fallbackText: 'none',
   }),
-  jwksUrl: setting<string | null>({
-    kind: scalar('URL', 'address such as https://id.example.com/.well-known/jwks.json', jwksUrl),
+  jwksUrl: setting<URL | null>({
+    kind: httpUrl('https://id.example.com/.well-known/jwks.json'),
     group: 'Whose tokens',
     help: 'where the keys are that check tokens',
     fallback: null,
@@ -107,7 +108,7 @@ export const jwtPlugin = definePlugin({
     const jose = await loadJose();
     const demands = { algorithms, issuers: values.issuer, audiences: values.audience, leewayMs: values.leeway };
     const secret = values.secret === null ? null : Buffer.from(values.secret, 'utf8');
-    const jwks = values.jwksUrl === null ? null : new Jwks(values.jwksUrl, values.jwksTtl, jose, context.clock, context.log);
+    const jwks = values.jwksUrl === null ? null : new Jwks(values.jwksUrl.href, values.jwksTtl, jose, context.clock, context.log);
     const verifier = new Verifier(jose, secret ?? jwks ?? values.publicKey!.key, demands, context.clock);
     // The answer is to be signed.
     const signed = slot<true>(`jwt_signed ${context.name}`);
@@ -238,11 +239,4 @@ function sign(response: PluginResponse, jose: Jose, secret: Buffer, algorithm: s
 function asJson(response: PluginResponse): void {
   response.setHeader('Content-Type', 'application/json');
   response.setHeader('Cache-Control', 'no-store');
-}
-
-function jwksUrl(given: string): string {
-  const url = URL.canParse(given) ? new URL(given) : null;
-  if (url === null || !/^https?:$/.test(url.protocol)) throw new Wrong('is no address', 'write it as https://id.example.com/.well-known/jwks.json');
-  if (url.username !== '' || url.password !== '') throw new Wrong('has a user in it', 'leave the user out');
-  return url.href;
 }
