@@ -36,7 +36,8 @@ export const requestIdPlugin = definePlugin({
       request(exchange) {
         const given = exchange.request.header(headerName);
         const id = given !== undefined && TAKEN.test(given) ? given : make();
-        if (id !== given) exchange.request.setHeader(headerName, id);
+        if (given === undefined) exchange.request.addHeader(headerName, id);
+        else if (id !== given) exchange.request.setHeader(headerName, id);
         exchange.set(requestId, id);
       },
       response(exchange) {
