@@ -82,8 +82,11 @@ function checkReferences(item: Item, tree: Tree, report: Report): ReadonlySet<st
 /** Names that a plugin's settings hold. */
 function checkPlugin({ name, definition, values }: PluginItem, tree: Tree, report: Report): void {
   for (const [key, { refersTo }] of Object.entries<Setting<unknown>>(definition.settings)) {
-    const named: unknown = values[key];
-    if (refersTo === undefined || typeof named !== 'string' || tree.named.get(refersTo)!.has(named)) continue;
+    if (refersTo === undefined) continue;
+    const value: unknown = values[key];
+    const names: readonly unknown[] = value instanceof Map ? [...value.values()] : [value];
+    const named = names.find((one) => typeof one === 'string' && !tree.named.get(refersTo)!.has(one));
+    if (typeof named !== 'string') continue;
     const item = itemOf(tree, 'plugins', name);
     const entry = item.entries.get(tomlName(key));
     report.error(

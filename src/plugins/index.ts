@@ -11,6 +11,7 @@ import { jwtPlugin } from './jwt/jwt.ts';
 import { keyAuthPlugin } from './key-auth.ts';
 import { limitPlugin } from './limit/limit.ts';
 import { mockPlugin } from './mock.ts';
+import { modelRouterPlugin } from './model-router/model-router.ts';
 import { pingPlugin } from './ping.ts';
 import { queuePlugin } from './queue/queue.ts';
 import { redirectPlugin } from './redirect.ts';
@@ -34,6 +35,7 @@ export const plugins: readonly PluginDefinition[] = [
   keyAuthPlugin,
   limitPlugin,
   mockPlugin,
+  modelRouterPlugin,
   pingPlugin,
   queuePlugin,
   redirectPlugin,
