@@ -307,8 +307,9 @@ export class PluginRun implements PluginExchange, ReplySink {
     if (this.#links !== null) for (const link of this.#links) link.close();
     const { log, plugins } = this.#chain;
     for (const place of log) {
-      if (place < this.#first) continue;
       const hosted = plugins[place]!;
+      // Of those before, a request made once more has met only who is asked on the way to the upstream.
+      if (place < this.#first && (hosted.plugin.request !== undefined || hosted.plugin.upstream === undefined)) continue;
       try {
         hosted.plugin.log!(this);
       } catch (error) {

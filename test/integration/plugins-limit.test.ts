@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { expect, test } from 'vitest';
 import { loadGateway } from '../../src/config/gateway.ts';
 import { SettingsError } from '../../src/config/settings-error.ts';
@@ -163,6 +164,50 @@ test('at the step proxy_upstream, only what goes to the upstream counts', async 
   );
   for (let i = 0; i < 3; i++) expect((await ask(gateway.port(), { path: '/ping' })).status).toBe(200);
   expect([(await ask(gateway.port())).status, (await ask(gateway.port())).status]).toEqual([200, 429]);
+});
+
+test('an upgraded connection counts as long as it lasts', async () => {
+  const origin = await startOrigin();
+  const held: Duplex[] = [];
+  origin.server.on('upgrade', (_request, socket) => {
+    held.push(socket);
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+  });
+  const gateway = await startGatewayOf(made, fileWithPlugins(origin.port, '[plugins.p]\ncategory = "limit"\ntype = "inflight"\nmax = 1\n'));
+  const port = gateway.port();
+  const socket = await rawClient({ port });
+  socket.send(
+    'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
+  );
+  await socket.until(({ text }) => text.startsWith('HTTP/1.1 101'));
+  expect((await ask(port)).status).toBe(429);
+  socket.reset();
+  await until('room', async () => (await ask(port)).status === 200);
+  held[0]!.destroy();
+});
+
+test('what a cache asks again in the background holds no place for ever', async () => {
+  const origin = await startOrigin((_request, response) => {
+    response.setHeader('Cache-Control', 'max-age=10, stale-while-revalidate=600');
+    response.end('kept');
+  });
+  const time = pushed();
+  const gateway = await startGatewayOf(
+    made,
+    fileWithPlugins(
+      origin.port,
+      '[plugins.p]\ncategory = "limit"\nstep = "proxy_upstream"\ntype = "inflight"\nmax = 1\n[plugins.cache]\ncategory = "cache"\n',
+    ),
+    { clock: time.clock },
+  );
+  for (let asked = 1; asked <= 4; asked++) {
+    expect((await ask(gateway.port())).text).toBe('kept');
+    await until(`request ${asked} at the origin`, () => origin.requests.length >= asked);
+    // Until what came of it is kept.
+    await until('a fresh answer', async () => Number((await ask(gateway.port())).headers['age'] ?? 0) < 10);
+    time.push(20_000);
+  }
+  expect((await ask(gateway.port(), { path: '/other' })).status).toBe(200);
 });
 
 test('counts outlive a reload that leaves the plugin alone, and a giant key is a key', async () => {
