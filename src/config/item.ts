@@ -77,7 +77,10 @@ export class ItemReader<T extends Table> {
         continue;
       }
       try {
-        values[name] = found === twin ? fromSecretFile(setting, found, readText) : fromToml(readable, found);
+        const value = found === twin ? fromSecretFile(setting, found, readText) : fromToml(readable, found);
+        if (Array.isArray(value) && value.length === 0 && !('fallback' in setting))
+          throw new Wrong('names nothing', setting.hint ?? 'give at least one value');
+        values[name] = value;
       } catch (error) {
         if (!(error instanceof Wrong)) throw error;
         for (const wrong of [error, ...error.others]) {
