@@ -1,4 +1,5 @@
 import type { PluginDefinition } from '../proxy/plugin.ts';
+import { acceptEncodingPlugin } from './accept-encoding.ts';
 import { appPasswordPlugin } from './app-password.ts';
 import { basicAuthPlugin } from './basic-auth/basic-auth.ts';
 import { cachePlugin } from './cache/cache.ts';
@@ -19,10 +20,12 @@ import { requestIdPlugin } from './request-id.ts';
 import { responseHeadersPlugin } from './response-headers.ts';
 import { rewritePlugin } from './rewrite.ts';
 import { statsPlugin } from './stats.ts';
+import { subFilterPlugin } from './sub-filter/sub-filter.ts';
 import { trafficSplittingPlugin } from './traffic-splitting.ts';
 
 /** All plugins that come with Windlass. */
 export const plugins: readonly PluginDefinition[] = [
+  acceptEncodingPlugin,
   appPasswordPlugin,
   basicAuthPlugin,
   cachePlugin,
@@ -43,5 +46,6 @@ export const plugins: readonly PluginDefinition[] = [
   responseHeadersPlugin,
   rewritePlugin,
   statsPlugin,
+  subFilterPlugin,
   trafficSplittingPlugin,
 ] as unknown as readonly PluginDefinition[];

@@ -79,3 +79,16 @@ describe('a pattern', () => {
     expect(pattern.find(text.slice(0, 16 * 1024) + last)).toBe(null);
   });
 });
+
+test.each(['^a', 'a(b)', '(?:ab)+', 'a.*?b', '\\ba'])('%s is looked for from a place on, whichever engine looks', (source) => {
+  const pattern = compilePattern(source);
+  const text = 'ab ab cab a-b';
+  const all = [...text.matchAll(new RegExp(source, 'g'))].map(({ index, 0: whole }) => [index, index + whole.length]);
+  const found: number[][] = [];
+  for (let at = 0, one = pattern.find(text, at); one !== null; one = pattern.find(text, at)) {
+    found.push([one.start, one.end]);
+    at = one.end;
+  }
+  expect(found).toEqual(all);
+  expect(pattern.find(text, text.length)).toBeNull();
+});

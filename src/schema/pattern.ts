@@ -21,8 +21,8 @@ export interface Pattern {
   test(text: string): boolean;
   /** Characters of the longest text that find() may be asked about. Whoever has a longer one must do without its groups. */
   readonly findMax: number;
-  /** The first match. */
-  find(text: string): Found | null;
+  /** The first match that begins at `from` or behind it. What stands before `from` still counts for `^` and `\b`. */
+  find(text: string, from?: number): Found | null;
 }
 
 /**
@@ -74,9 +74,9 @@ class Linear implements Pattern {
     return this.#compiled.test(text);
   }
 
-  find(text: string): Found | null {
+  find(text: string, from = 0): Found | null {
     const matcher = this.#compiled.matcher(text);
-    if (!matcher.find()) return null;
+    if (!matcher.find(from)) return null;
     const groups: string[] = [];
     for (let i = 0; i <= this.groupCount; i++) groups.push(matcher.group(i) ?? '');
     return { start: matcher.start(), end: matcher.end(), groups };
@@ -90,8 +90,11 @@ class Native implements Pattern {
   readonly names: ReadonlyMap<string, number>;
   readonly groupCount: number;
   readonly #native: RegExp;
+  /** The same, for those who look behind the beginning. */
+  readonly #further: RegExp;
 
   constructor(source: string, compiled: RE2JS, native: RegExp) {
+    this.#further = new RegExp(native.source, `${native.flags}g`);
     this.source = source;
     this.names = new Map(Object.entries(compiled.namedGroups()));
     this.groupCount = compiled.groupCount();
@@ -102,8 +105,9 @@ class Native implements Pattern {
     return this.#native.test(text);
   }
 
-  find(text: string): Found | null {
-    const match = this.#native.exec(text);
+  find(text: string, from = 0): Found | null {
+    this.#further.lastIndex = from;
+    const match = from === 0 ? this.#native.exec(text) : this.#further.exec(text);
     if (match === null) return null;
     const groups: string[] = [];
     for (let i = 0; i <= this.groupCount; i++) groups.push(match[i] ?? '');
