@@ -16,12 +16,14 @@ import { modelRouterPlugin } from './model-router/model-router.ts';
 import { pingPlugin } from './ping.ts';
 import { queuePlugin } from './queue/queue.ts';
 import { redirectPlugin } from './redirect.ts';
+import { refererRestrictionPlugin } from './referer-restriction.ts';
 import { requestIdPlugin } from './request-id.ts';
 import { responseHeadersPlugin } from './response-headers.ts';
 import { rewritePlugin } from './rewrite.ts';
 import { statsPlugin } from './stats.ts';
 import { subFilterPlugin } from './sub-filter/sub-filter.ts';
 import { trafficSplittingPlugin } from './traffic-splitting.ts';
+import { uaRestrictionPlugin } from './ua-restriction.ts';
 
 /** All plugins that come with Windlass. */
 export const plugins: readonly PluginDefinition[] = [
@@ -42,10 +44,12 @@ export const plugins: readonly PluginDefinition[] = [
   pingPlugin,
   queuePlugin,
   redirectPlugin,
+  refererRestrictionPlugin,
   requestIdPlugin,
   responseHeadersPlugin,
   rewritePlugin,
   statsPlugin,
   subFilterPlugin,
   trafficSplittingPlugin,
+  uaRestrictionPlugin,
 ] as unknown as readonly PluginDefinition[];
