@@ -54,6 +54,8 @@ export async function run(invocation: Invocation): Promise<number> {
           applied: (next) => {
             keep();
             tellAddresses(gateway, next, log);
+            if (next.basic.logLevel !== basic.logLevel || next.basic.logFormat !== basic.logFormat)
+              log.warn({}, 'log_level and log_format of [basic] are other ones now: they take effect at the next start');
           },
           explain: (error) => startProblem(error, basic.adminAddr),
         },

@@ -94,8 +94,12 @@ class Gateway implements RunningGateway {
 
   async start(): Promise<void> {
     await this.#apply(this.#settings);
+    await this.#listenForOperators(this.#settings.basic.adminAddr);
+  }
+
+  async #listenForOperators(address: Address | null): Promise<void> {
     this.adminAddress = await this.#house.listenForOperators(
-      this.#settings.basic.adminAddr,
+      address,
       () => ({
         ok: true,
         detail: { state: 'serving', servers: this.#settings.servers.size, upstreams: this.#settings.upstreams.size, agents: this.#agents.size },
@@ -195,6 +199,8 @@ class Gateway implements RunningGateway {
         }
         opened.set(key, await this.#house.listen(spec, true));
       }
+      const { adminAddr } = settings.basic;
+      if (textOf(adminAddr) !== textOf(this.#settings.basic.adminAddr)) await this.#listenForOperators(adminAddr);
     } catch (error) {
       for (const listener of opened.values()) listener.server.stopListening();
       for (const listener of stopped) await this.#takeBack(listener);
@@ -249,6 +255,10 @@ function bufferedBytes(upstreams: Upstreams): number {
   let sum = 0;
   for (const group of upstreams.groups) for (const member of group.members.values()) sum += member.endpoint.bufferedBytes ?? 0;
   return sum;
+}
+
+function textOf(address: Address | null): string {
+  return address === null ? '' : formatAddress(address);
 }
 
 function boundOf({ name, addresses }: ServerSettings): Bound[] {

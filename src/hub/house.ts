@@ -101,12 +101,13 @@ export class House {
     return this.#listeners;
   }
 
-  /** Where operators ask. @throws the listen error */
+  /** Where operators ask from now on; null = nowhere. @throws the listen error, and then all is as it was */
   async listenForOperators(address: Address | null, readiness: () => Readiness, status?: () => object): Promise<Address | null> {
-    if (address === null) return null;
     const ready = (): Readiness => (this.draining ? { ok: false, detail: { state: 'draining' } } : readiness());
-    this.#admin = await listenForOperators(this.loop, address, this.metrics, ready, status);
-    return this.#admin.address;
+    const next = address === null ? null : await listenForOperators(this.loop, address, this.metrics, ready, status);
+    this.#admin?.close();
+    this.#admin = next;
+    return next?.address ?? null;
   }
 
   /** For a Site: an error that must not have been. */

@@ -199,6 +199,33 @@ addrs = ["127.0.0.1:${origin.port}"]
   await askOn('third');
 });
 
+test('[fault 16] operators are served at another address after a reload; when that is taken, all stays as it was', async () => {
+  const origin = await startOrigin();
+  const text = (value: string, admin: string): string => `[basic]
+admin_addr = "${admin}"
+[servers.main]
+addr = "127.0.0.1:0"
+locations = ["all"]
+[locations.all]
+upstream = "one"
+set_response_headers = ["X-Value: ${value}"]
+[upstreams.one]
+addrs = ["127.0.0.1:${origin.port}"]
+`;
+  const [first, second] = [await freePort(), await freePort()];
+  const gateway = await startGatewayOf(made, text('first', `127.0.0.1:${first}`));
+  await gateway.change(text('second', `127.0.0.1:${origin.port}`));
+  expect((await ask(gateway.port(), '/')).headers.get('x-value')).toBe('first');
+  expect((await ask(first, '/healthz')).status).toBe(200);
+  await gateway.change(text('third', `127.0.0.1:${second}`));
+  expect((await ask(gateway.port(), '/')).headers.get('x-value')).toBe('third');
+  expect((await ask(second, '/healthz')).status).toBe(200);
+  await expect(fetch(`http://127.0.0.1:${first}/healthz`)).rejects.toThrow();
+  await gateway.change(text('fourth', 'off'));
+  await expect(fetch(`http://127.0.0.1:${second}/healthz`)).rejects.toThrow();
+  expect(gateway.adminAddress).toBeNull();
+});
+
 test('servers come and go without a restart; what runs on one that goes is finished', async () => {
   let finish = (): void => {};
   const origin = await startOrigin((_request, response) => {
