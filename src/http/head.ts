@@ -261,6 +261,8 @@ export interface Peer {
   localAddress: string;
   /** May this peer tell us who its client is (trusted proxy)? */
   trusted: boolean;
+  /** Who said so, for whoever wants to know whether somebody else must be asked by now. */
+  judge: unknown;
   /** Number of the connection at its listener, from 1; 0 where there is none. */
   connection: number;
   /** When it was accepted, monotonic ms. */
@@ -285,6 +287,7 @@ export function makePeer(address: string, port: number, localPort: number, schem
     localAddress: '',
     scheme,
     trusted,
+    judge: null,
     connection: 0,
     openedMs: 0,
     requests: 0,

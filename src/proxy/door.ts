@@ -17,13 +17,24 @@ export class Door implements Handler {
   }
 
   open(head: RequestHead, reply: ReplySink, notes: Notes): RequestSink {
+    this.#judge(head.peer);
     return this.#proxy.open(this.site, head, reply, notes);
+  }
+
+  /** A connection outlives the configuration that it came under: whether its other end is believed is for the present one to say. */
+  #judge(peer: Peer): void {
+    const { site } = this;
+    if (peer.judge === site) return;
+    peer.judge = site;
+    peer.trusted = site.trusts(peer.address);
+    peer.forwardedFor = '\0';
   }
 
   /** For a server: answers what never became an exchange, and logs it. */
   readonly refuse = (failure: Failure, peer: Peer, head: RequestHead | null, reply: ReplySink, notes: Notes): RequestSink => {
     const { site } = this;
     notes.failure = failure;
+    this.#judge(peer);
     if (head !== null && peer.trusted) claimClient(head, site.trusts);
     const entry = site.journal?.begin(head, notes, peer) ?? null;
     rescue(failure, reply, { wish: head === null ? 'any' : wishOf(head), pages: site.pages, requestId: '', entry });

@@ -226,6 +226,31 @@ addrs = ["127.0.0.1:${origin.port}"]
   expect(gateway.adminAddress).toBeNull();
 });
 
+test('who is no trusted proxy any more is not believed, on connections that it has open either; and the other way round', async () => {
+  const origin = await startOrigin();
+  const text = (trusted: string): string => `[servers.main]
+addr = "127.0.0.1:0"
+locations = ["all"]
+trusted_proxies = "${trusted}"
+[locations.all]
+upstream = "one"
+[upstreams.one]
+addrs = ["127.0.0.1:${origin.port}"]
+`;
+  const gateway = await startGatewayOf(made, text('loopback'));
+  const client = await rawClient({ port: gateway.port() });
+  for (const [i, [trusted, seen]] of [
+    ['loopback', '192.0.2.6, 127.0.0.1'],
+    ['10.0.0.0/8', '127.0.0.1'],
+    ['loopback', '192.0.2.6, 127.0.0.1'],
+  ].entries()) {
+    await gateway.change(text(trusted!));
+    client.send('GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.6\r\n\r\n');
+    await client.until(() => client.text.split('HTTP/1.1 200').length === i + 2);
+    expect(origin.requests[i]!.headers['x-forwarded-for']).toBe(seen);
+  }
+});
+
 test('servers come and go without a restart; what runs on one that goes is finished', async () => {
   let finish = (): void => {};
   const origin = await startOrigin((_request, response) => {
