@@ -3,8 +3,10 @@ import { acceptEncodingPlugin } from './accept-encoding.ts';
 import { appPasswordPlugin } from './app-password.ts';
 import { basicAuthPlugin } from './basic-auth/basic-auth.ts';
 import { cachePlugin } from './cache/cache.ts';
+import { combinedAuthPlugin } from './combined-auth/combined-auth.ts';
 import { compressionPlugin } from './compression/compression.ts';
 import { corsPlugin } from './cors.ts';
+import { csrfPlugin } from './csrf/csrf.ts';
 import { directoryPlugin } from './directory/directory.ts';
 import { forwardAuthPlugin } from './forward-auth/forward-auth.ts';
 import { ipRestrictionPlugin } from './ip-restriction.ts';
@@ -31,8 +33,10 @@ export const plugins: readonly PluginDefinition[] = [
   appPasswordPlugin,
   basicAuthPlugin,
   cachePlugin,
+  combinedAuthPlugin,
   compressionPlugin,
   corsPlugin,
+  csrfPlugin,
   directoryPlugin,
   forwardAuthPlugin,
   ipRestrictionPlugin,
