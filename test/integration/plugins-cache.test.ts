@@ -424,11 +424,33 @@ test('what is kept survives a reload that leaves the cache alone', async () => {
   expect(said(await get())).toBe('answer 2 miss');
 });
 
-test('a place on disk and a bad pattern are refused', async () => {
+test("a place on disk, Pingap's, is memory here, and that is said; a bad pattern is refused", async () => {
+  const { get, gateway } = await cached(counting({ 'Cache-Control': 'max-age=60' }), 'directory = "/var/cache?levels=1:2&max_size=1mb"');
+  expect(gateway.log.at('warn')).toEqual([expect.stringContaining('answers are kept in memory')]);
+  await get();
+  expect(said(await get())).toBe('answer 1 hit');
   const origin = await startOrigin();
-  const file = (settings: string) => fileWithPlugins(origin.port, `[plugins.kept]\ncategory = "cache"\n${settings}\n`);
-  await expect(startGatewayOf(made, file('directory = "/var/cache"'))).rejects.toThrow('is on disk');
-  await expect(startGatewayOf(made, file('skip = "(a"'))).rejects.toThrow('is no pattern');
+  const file = fileWithPlugins(origin.port, '[plugins.kept]\ncategory = "cache"\nskip = "(a"\n');
+  await expect(startGatewayOf(made, file)).rejects.toThrow('is no pattern');
+});
+
+test('who may not pass a plugin before it gets nothing from the cache, and an upgrade goes past it', async () => {
+  const origin = await startOrigin(counting({ 'Cache-Control': 'max-age=60' }));
+  origin.server.on('upgrade', (_request, socket) =>
+    socket.end('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello'),
+  );
+  const sections = '[plugins.key]\ncategory = "key_auth"\nheader = "X-Key"\nkeys = ["k"]\n[plugins.kept]\ncategory = "cache"\n';
+  const gateway = await startGatewayOf(made, fileWithPlugins(origin.port, sections));
+  const get = (headers: http.OutgoingHttpHeaders) => ask(gateway.port(), { headers });
+  await get({ 'X-Key': 'k' });
+  expect(said(await get({ 'X-Key': 'k' }))).toBe('answer 1 hit');
+  expect((await get({})).status).toBe(401);
+  await gateway.change(`${fileWithPlugins(origin.port, sections)}\n# again\n`);
+  expect((await get({ 'X-Key': 'wrong' })).status).toBe(401);
+  expect(said(await get({ 'X-Key': 'k' }))).toBe('answer 1 hit');
+  const client = await rawClient({ port: gateway.port() });
+  client.send('GET / HTTP/1.1\r\nHost: a\r\nX-Key: k\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+  await client.until(() => client.text.endsWith('hello'));
 });
 
 test('the example of its page runs', async () => {

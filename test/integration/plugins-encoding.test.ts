@@ -134,7 +134,7 @@ test('accept_encoding without a list, or with names that are none, is refused', 
 });
 
 test.each(['sub_filter', 'accept_encoding'])('the example of the page of %s runs', async (name) => {
-  const text = readFileSync(new URL(`../../docs/plugins/${name}.md`, import.meta.url), 'utf8');
+  const text = readFileSync(new URL(`../../docs/plugins/${name.replace('_', '-')}.md`, import.meta.url), 'utf8');
   const [, example] = /^```toml\n([^]*?)^```$/m.exec(text)!;
   const origin = await startOrigin(page(HTML, 'http://internal:3000/x'));
   const gateway = await startGatewayOf(made, example!.replace('127.0.0.1:3000', `127.0.0.1:${origin.port}`).replace('0.0.0.0:8080', '127.0.0.1:0'));

@@ -73,10 +73,13 @@ class Cache implements Plugin {
   readonly #passes = new Map<string, number>();
   readonly #counts: Readonly<Record<Result, Counter>>;
   readonly #gauge: { value: number };
+  /** What of the gauge is ours: the one before us, of the same name, may still be answering. */
+  #told = 0;
 
-  constructor(settings: Values<typeof cacheTable>, { name, clock, metrics }: PluginContext) {
+  constructor(settings: Values<typeof cacheTable>, { name, clock, metrics, log }: PluginContext) {
+    if (settings.directory?.isOnDisk === true) log.warn({}, 'answers are kept in memory, not in the folder of directory; say max_size instead of it');
     this.#clock = clock;
-    this.#store = new Store(settings.maxSize ?? settings.directory ?? DEFAULT_BYTES);
+    this.#store = new Store(settings.maxSize ?? settings.directory?.bytes ?? DEFAULT_BYTES);
     this.#skip = settings.skip === null ? null : compilePattern(settings.skip);
     this.#policy = {
       defaultTtlMs: settings.checkCacheControl ? 0 : settings.defaultTtl,
@@ -105,7 +108,6 @@ class Cache implements Plugin {
     this.#gauge = metrics
       .shared('windlass_cache_bytes', () => metrics.gauges('windlass_cache_bytes', 'Memory of what a cache keeps, roughly.', ['plugin']))
       .with(name);
-    this.#gauge.value = 0;
   }
 
   request(exchange: PluginExchange): Reply | undefined | Promise<Reply | undefined> {
@@ -230,7 +232,7 @@ class Cache implements Plugin {
     else if (pending.does === 'bypass') this.#tell(response, 'bypass', 'fwd=bypass');
     else if (response.status >= 200 && response.status < 400) {
       for (const key of pending.keys) this.#store.drop(key);
-      this.#gauge.value = this.#store.bytes;
+      this.#measure();
     }
   }
 
@@ -311,7 +313,7 @@ class Cache implements Plugin {
       asked,
       entry,
     );
-    this.#gauge.value = this.#store.bytes;
+    this.#measure();
   }
 
   #tell(response: PluginResponse, result: Result, how: string): void {
@@ -340,7 +342,7 @@ class Cache implements Plugin {
     if (this.#purgers === null || !this.#purgers.has(exchange.client)) return { status: 403, headers: PLAIN, body: 'not allowed to purge\n' };
     const all = request.path === '/*';
     const count = all ? this.#store.clear() : keys.reduce((sum, key) => sum + this.#store.drop(key), 0);
-    this.#gauge.value = this.#store.bytes;
+    this.#measure();
     return all ? { status: 200, headers: PLAIN, body: `purged: ${count}, fail: 0\n` } : { status: 204 };
   }
 
@@ -358,7 +360,13 @@ class Cache implements Plugin {
 
   close(): void {
     this.#store.clear();
-    this.#gauge.value = 0;
+    this.#measure();
+  }
+
+  #measure(): void {
+    const { bytes } = this.#store;
+    this.#gauge.value += bytes - this.#told;
+    this.#told = bytes;
   }
 }
 

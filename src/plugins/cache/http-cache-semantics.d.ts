@@ -9,7 +9,5 @@ declare module 'http-cache-semantics' {
     storable(): boolean;
     /** s */
     maxAge(): number;
-    /** s */
-    age(): number;
   }
 }

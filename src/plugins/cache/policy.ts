@@ -45,7 +45,7 @@ export function lifetimeOf(asked: Fields, status: number, answered: Fields, opti
   const tells = directives.has('max-age') || directives.has('s-maxage') || answered['expires'] !== undefined;
   const mayGuess = !directives.has('no-cache') && !/no-cache/i.test(answered['pragma'] ?? '') && asked['cookie'] === undefined && GUESSED.has(status);
   const lifeMs = tells ? policy.maxAge() * 1000 : mayGuess ? options.defaultTtlMs : 0;
-  const ageMs = policy.age() * 1000;
+  const ageMs = secondsOf(answered['age'] ?? '') * 1000;
   const freshMs = Math.min(lifeMs, options.maxTtlMs ?? Infinity) - ageMs;
   const isStrict = directives.has('must-revalidate') || directives.has('proxy-revalidate') || directives.has('no-cache');
   const beyond = (directive: string, otherwise: number): number => {

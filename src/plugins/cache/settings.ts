@@ -2,7 +2,6 @@ import { bytes, cidrs, duration, list, scalar, text, textLike, toggle } from '..
 import { parseBytes } from '../../schema/bytes.ts';
 import type { Cidrs } from '../../schema/cidrs.ts';
 import { setting } from '../../schema/setting.ts';
-import { Wrong } from '../../schema/wrong.ts';
 import { LOCK_MS } from './limits.ts';
 
 /** Section of a cache. */
@@ -15,10 +14,10 @@ export const cacheTable = {
     fallbackText: 'what directory says, else 128MiB',
   }),
   maxFileSize: setting({ kind: bytes(), group: 'Size', help: 'largest body that is kept', fallback: 1_000_000 }),
-  directory: setting<number | null>({
-    kind: memory(),
-    group: 'Size',
-    help: "Pingap's: where answers are kept, with its max_size",
+  directory: setting<Place | null>({
+    kind: place(),
+    group: "Pingap's",
+    help: 'where answers are kept: in memory here, whatever it says; its max_size counts',
     fallback: null,
     fallbackText: 'memory',
   }),
@@ -89,12 +88,18 @@ export const cacheTable = {
   }),
 } as const;
 
-/** `memory://?max_size=100mb` is its size; null = it does not say. */
-function memory() {
-  return scalar('PLACE', 'memory:// with max_size, or nothing', (given): number | null => {
-    const [, query] = /^memory(?::\/\/[^?]*(?:\?(.*))?)?$/.exec(given) ?? [];
-    if (!given.startsWith('memory')) throw new Wrong('is on disk, where nothing is kept', 'leave it out: the cache is in memory, of max_size');
-    const size = new URLSearchParams(query ?? '').get('max_size');
-    return size === null ? null : parseBytes(size);
+/** What Pingap says of where answers are kept. */
+export interface Place {
+  /** Its max_size; null = it does not say. */
+  readonly bytes: number | null;
+  readonly isOnDisk: boolean;
+}
+
+/** `memory://?max_size=100mb`, or a folder with such parameters. */
+function place() {
+  return scalar('PLACE', 'memory://?max_size=100MB, or a folder', (given): Place => {
+    const mark = given.indexOf('?');
+    const size = mark < 0 ? null : new URLSearchParams(given.slice(mark + 1)).get('max_size');
+    return { bytes: size === null ? null : parseBytes(size), isOnDisk: !/^memory(?:$|:|\?)/.test(given) };
   });
 }

@@ -53,7 +53,7 @@ export const compressionPlugin = definePlugin({
       fallback: 64 * 1024 * 1024,
     }),
   },
-  create({ gzipLevel, brLevel, zstdLevel, minLength, mode, compressSecrets, decompression, maxDecompressed }, { name: ownName }) {
+  create({ gzipLevel, brLevel, zstdLevel, minLength, mode, compressSecrets, decompression, maxDecompressed }, { name: ownName, log }) {
     // What the client takes, as it stood when this plugin saw the request: others may change it for the upstream.
     const accepts = slot<string>(`compression ${ownName}`);
     const isPlain = gzipLevel === null && brLevel === null && zstdLevel === null;
@@ -64,13 +64,10 @@ export const compressionPlugin = definePlugin({
     ]);
     const known = codingsOf();
     const offered = known.filter(({ name }) => levels.get(name)! > 0);
-    if (offered.length === 0 && !decompression) {
-      const isZstdOnly = levels.get('zstd')! > 0;
-      throw new Wrong(
-        isZstdOnly ? 'offers zstd only, which this Node does not have' : 'offers nothing: all its levels are 0',
-        isZstdOnly ? 'set br_level or gzip_level too, or use Node 22.15 or later' : 'set gzip_level, br_level or zstd_level',
-      );
-    }
+    if (![...levels.values()].some((of) => of > 0) && !decompression)
+      throw new Wrong('offers nothing: all its levels are 0', 'set gzip_level, br_level or zstd_level');
+    if (zstdLevel !== null && zstdLevel > 0 && !known.some(({ name }) => name === 'zstd'))
+      log.warn({}, 'this Node has no zstd, which comes with 22.15; answers are packed with the other codings only');
     const chooser = new Chooser(offered);
     const fits = mode === 'upstream' ? isDocument : isCompressible;
 
