@@ -75,3 +75,9 @@ test('[threat 60] aliases that multiply are refused', () => {
     );
   expect(() => importSlime('slime.yaml', () => lines.join('\n'))).toThrow(SettingsError);
 });
+
+test('a password or secret of digits stays the text that it is', () => {
+  const text = 'appPassword: 007\nhub:\n  run:\n    secret: 0123456789012345678901234567890123456789\nport: 8080\n';
+  const { toml } = importSlime('FILE', () => text);
+  expect(parse(toml)).toMatchObject({ hub: { app_password: '007', secret: '0123456789012345678901234567890123456789', port: 8080 } });
+});

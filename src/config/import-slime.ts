@@ -14,8 +14,11 @@ import { SettingsError } from './settings-error.ts';
 /** A configuration of slime: flat, or with `hub` and `agent` tables. @throws SettingsError when it cannot be read at all */
 export function importSlime(path: string, readText: ReadText): Imported {
   let data: unknown;
+  let written: unknown;
   try {
-    data = parse(readText(path, configLimits.secretFileBytes), { maxAliasCount: 0 });
+    const text = readText(path, configLimits.secretFileBytes);
+    data = parse(text, { maxAliasCount: 0 });
+    written = parse(text, { maxAliasCount: 0, schema: 'failsafe' });
   } catch (error) {
     // A YAML error quotes the file, which may hold secrets.
     const { linePos, message } = error as Error & { linePos?: readonly { readonly line: number; readonly col: number }[] };
@@ -25,7 +28,7 @@ export function importSlime(path: string, readText: ReadText): Imported {
   if (!isTable(data)) throw new SettingsError([`${path} holds no settings; slime's are lines such as appPassword: TEXT`]);
   const notes: string[] = [];
   const file: Record<string, Record<string, unknown>> = {};
-  take(data, null, file, notes);
+  take(data, written, null, file, notes);
   return { toml: stringify(file), notes, usable: notes.length === 0 };
 }
 
@@ -34,14 +37,24 @@ const SECTIONS: ReadonlyMap<string, Table> = new Map<string, Table>([
   ['agent', agentTable],
 ]);
 
-function take(data: Readonly<Record<string, unknown>>, within: string | null, file: Record<string, Record<string, unknown>>, notes: string[]): void {
+/** `written`: the same with every value as the text that stands there. A password of digits is no number. */
+function take(
+  data: Readonly<Record<string, unknown>>,
+  written: unknown,
+  within: string | null,
+  file: Record<string, Record<string, unknown>>,
+  notes: string[],
+): void {
   for (const [key, value] of Object.entries(data)) {
     if (value === null || value === '') continue;
     // `hub: ADDRESS` is the agent's key; `hub:` with lines below it is the section.
     if (within === null && SECTIONS.has(key) && isTable(value)) {
       // slime's own commands are one level deeper: hub.run, hub.register, agent.run.
       const { run, register, ...rest } = value;
-      for (const part of [rest, run, register]) if (isTable(part)) take(part, key, file, notes);
+      const texts = textOf(written, key);
+      take(rest, texts, key, file, notes);
+      if (isTable(run)) take(run, textOf(texts, 'run'), key, file, notes);
+      if (isTable(register)) take(register, textOf(texts, 'register'), key, file, notes);
       continue;
     }
     const sections = within === null ? [...SECTIONS.keys()] : [within];
@@ -51,8 +64,15 @@ function take(data: Readonly<Record<string, unknown>>, within: string | null, fi
       const found = [...knownKeys(SECTIONS.get(section)!)].find(([spelling]) => spelling.replaceAll('_', '') === wanted);
       if (found === undefined) continue;
       isKnown = true;
-      (file[section] ??= {})[tomlName(found[1])] = isTable(value) ? JSON.stringify(value) : value;
+      const isSecret = SECTIONS.get(section)![found[1]]?.secret !== undefined;
+      const text = textOf(written, key);
+      const meant = isSecret && typeof text === 'string' ? text : value;
+      (file[section] ??= {})[tomlName(found[1])] = isTable(meant) ? JSON.stringify(meant) : meant;
     }
     if (!isKnown) notes.push(`${within === null ? '' : `${within}.`}${key} is not known and was left out`);
   }
+}
+
+function textOf(written: unknown, key: string): unknown {
+  return isTable(written) ? written[key] : undefined;
 }
