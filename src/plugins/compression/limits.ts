@@ -11,3 +11,5 @@ export const ZSTD_WINDOW_BITS = 20;
 export const SPELLINGS = 200;
 /** Longer ones are read anew each time. */
 export const SPELLING_CHARS = 200;
+/** Memory of a chunk on its way to the thread: what one read brings. */
+export const MEMORY_BYTES = 64 * 1024;

@@ -3,7 +3,7 @@ import { Failure } from '../../http/failure.ts';
 import type { HeaderList } from '../../http/head.ts';
 import type { BodyTransformer, TransformOut } from '../../proxy/plugin.ts';
 import type { ZlibStream } from './codings.ts';
-import { BOMB_FREE_BYTES, BOMB_RATIO } from './limits.ts';
+import { BOMB_FREE_BYTES, BOMB_RATIO, MEMORY_BYTES } from './limits.ts';
 
 /** How a body is taken through zlib. */
 export interface ZlibBodyOptions {
@@ -27,6 +27,8 @@ export class ZlibBody implements BodyTransformer {
   #bytesIn = 0;
   #bytesOut = 0;
   #isEnding = false;
+  /** Where large chunks wait for the thread. */
+  #memory: Buffer | null = null;
 
   constructor(stream: ZlibStream, options: ZlibBodyOptions) {
     this.#stream = stream;
@@ -36,8 +38,16 @@ export class ZlibBody implements BodyTransformer {
   write(chunk: Uint8Array, out: TransformOut): boolean {
     if (this.#out === null) this.#listen(out);
     this.#bytesIn += chunk.length;
-    // The chunk is borrowed, and the thread reads it later.
-    return this.#stream.write(Buffer.from(chunk), this.#options.flushes ? this.#taken : undefined);
+    return this.#stream.write(this.#copyOf(chunk), this.#options.flushes ? this.#taken : undefined);
+  }
+
+  /** The chunk is borrowed, and the thread reads it later. Large ones come one at a time, and share their memory. */
+  #copyOf(chunk: Uint8Array): Buffer {
+    const { length } = chunk;
+    if (length < MEMORY_BYTES / 4 || length > MEMORY_BYTES || this.#stream.writableLength > 0) return Buffer.from(chunk);
+    this.#memory ??= Buffer.allocUnsafeSlow(MEMORY_BYTES);
+    this.#memory.set(chunk);
+    return this.#memory.subarray(0, length);
   }
 
   /** A chunk is in. When it was the last for now, what can be read of it goes out. */
