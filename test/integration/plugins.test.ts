@@ -281,3 +281,68 @@ test('when the answer is replaced because a plugin failed on it, the upstream ne
   expect((await ask(gateway.port())).status).toBe(500);
   await gone;
 });
+
+test('an answer may be given in the place of one that comes: what comes is dropped, and its connection is used again', async () => {
+  const origin = await startOrigin((_request, response) => {
+    response.writeHead(503, { 'Content-Length': '300000', 'X-Theirs': 'yes' });
+    response.end('x'.repeat(300_000));
+  });
+  const replaces = plugin(`{ response(e) { e.response.replace({ status: 200, headers: ['X-Ours', 'yes'], body: 'instead' }); } }`);
+  const gateway = await startGatewayOf(made, fileFor(origin.port, { outer: MARK('o'), replaces }));
+  for (let i = 0; i < 3; i++) {
+    const { status, text, headers } = await ask(gateway.port());
+    expect([status, text, headers.get('x-ours'), headers.get('x-theirs'), headers.get('x-order')]).toEqual([200, 'instead', 'yes', null, 'o']);
+    expect(headers.get('content-length')).toBe('7');
+  }
+  expect(origin.connections).toBe(1);
+  // Also where there is no answer at all.
+  await origin.close();
+  expect((await ask(gateway.port())).text).toBe('instead');
+});
+
+test('a request may be made once more in the background, from behind the plugin that asks for it', async () => {
+  const origin = await startOrigin();
+  const repeats = plugin(`(() => { const mine = slot('mine'); return {
+    request(e) { if (e.request.header('x-again') === undefined) e.repeat((again) => { again.request.setHeader('x-again', 'yes'); again.set(mine, true); }); },
+    response(e) { if (e.get(mine)) context.log.info({}, 'again ' + e.response.header('x-order')); else e.response.setHeader('x-mine', 'no'); },
+    log(e) { if (e.get(mine)) context.log.info({}, 'over ' + e.response.status); },
+  }; })()`);
+  const gateway = await startGatewayOf(made, fileFor(origin.port, { outer: MARK('o'), repeats, inner: MARK('i') }));
+  const { headers } = await ask(gateway.port());
+  expect([headers.get('x-mine'), headers.get('x-order')]).toEqual(['no', 'io']);
+  await until('the end in the background', () => gateway.log.at('info').includes('over 200'));
+  // What the plugin before it did with the request is in it; what that does with answers is not.
+  expect(gateway.log.at('info')).toContain('again i');
+  expect(origin.requests.map((seen) => seen.headers['x-order']).toSorted()).toEqual(['oi', 'oi']);
+  expect(await metric(gateway, 'windlass_requests_in_flight')).toBe(0);
+});
+
+test('an answer that a plugin wants is read to its end when the client has left, before its head or behind it', async () => {
+  for (const when of ['before', 'behind']) {
+    let finish = (): void => {};
+    const origin = await startOrigin((_request, response) => {
+      response.setHeader('Content-Length', '400000');
+      const early = when === 'behind' ? 100_000 : 0;
+      if (early > 0) response.write('y'.repeat(early));
+      finish = () => response.end('z'.repeat(400_000 - early));
+    });
+    const wants = plugin(`{
+      request(e) { e.outliveClient(() => true); },
+      response(e) { let n = 0; e.response.transform({ write(chunk, out) { n += chunk.length; out.write(chunk); }, end(out) { context.log.info({}, 'read ' + n); out.end(); } }, 400000); },
+      log() { context.log.info({}, 'logged'); },
+    }`);
+    const gateway = await startGatewayOf(made, fileFor(origin.port, { wants }));
+    const client = await rawClient({ port: gateway.port() });
+    client.pause();
+    client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await until('the request', () => origin.requests.length === 1);
+    await turns(20);
+    client.reset();
+    await turns(20);
+    expect([when, origin.only.aborted, gateway.log.at('info').includes('logged')]).toEqual([when, false, false]);
+    finish();
+    await until('the end', () => gateway.log.at('info').includes('logged'));
+    expect(gateway.log.at('info')).toContain('read 400000');
+    expect(await metric(gateway, 'windlass_requests_in_flight')).toBe(0);
+  }
+});
