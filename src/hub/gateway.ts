@@ -7,6 +7,7 @@ import { type UpstreamPlan, Upstreams } from '../upstream/upstreams.ts';
 import { formatAddress, type Address } from '../schema/address.ts';
 import type { GatewaySettings } from '../config/gateway.ts';
 import type { ServerSettings } from '../config/sections/server.ts';
+import { SettingsError } from '../config/settings-error.ts';
 import { Slices } from '../config/slices.ts';
 import { GatewayAgents } from './gateway-agents.ts';
 import { gatewayStatus } from './gateway-status.ts';
@@ -69,6 +70,7 @@ class Gateway implements RunningGateway {
   #listeners = new Map<string, Listener>();
   #settings: GatewaySettings;
   #applying: Promise<void> = Promise.resolve();
+  #isEnding = false;
   adminAddress: Address | null = null;
 
   constructor(settings: GatewaySettings, deps: Deps) {
@@ -149,6 +151,8 @@ class Gateway implements RunningGateway {
       });
       // 2. All new sockets, or none. Who connects waits until it is known what is served there.
       await this.#open(settings, (bound) => sites.listenerOf(bound.server, bound.address, agents.takeOver), opened);
+      // What takes long to make may come too late.
+      if (this.#isEnding) throw new SettingsError(['a configuration came too late: the process is stopping']);
     } catch (error) {
       for (const listener of opened.values()) listener.server.destroy();
       for (const listener of opened.values()) void house.drop(listener);
@@ -243,10 +247,12 @@ class Gateway implements RunningGateway {
   }
 
   close(): Promise<void> {
+    this.#isEnding = true;
     return this.#house.close();
   }
 
   destroy(): void {
+    this.#isEnding = true;
     this.#house.destroy();
   }
 }

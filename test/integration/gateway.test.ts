@@ -251,6 +251,24 @@ addrs = ["127.0.0.1:${origin.port}"]
   }
 });
 
+test('a configuration that is ready when the gateway is stopping opens nothing', async () => {
+  const origin = await startOrigin();
+  const port = await freePort();
+  const text = (more: string): string => `[servers.main]
+addr = "127.0.0.1:0"
+locations = ["all"]
+[locations.all]
+upstream = "one"
+[upstreams.one]
+addrs = ["127.0.0.1:${origin.port}"]
+${more}`;
+  const gateway = await startGatewayOf(made, text(''));
+  const changing = gateway.change(text(`[servers.late]\naddr = "127.0.0.1:${port}"\nlocations = ["all"]\n`));
+  await Promise.all([gateway.close(), changing]);
+  expect(gateway.log.at('error')).toContain('a configuration came too late: the process is stopping');
+  await expect(fetch(`http://127.0.0.1:${port}/`)).rejects.toThrow();
+});
+
 test('servers come and go without a restart; what runs on one that goes is finished', async () => {
   let finish = (): void => {};
   const origin = await startOrigin((_request, response) => {
