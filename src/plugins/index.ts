@@ -4,6 +4,7 @@ import { appPasswordPlugin } from './app-password.ts';
 import { basicAuthPlugin } from './basic-auth/basic-auth.ts';
 import { cachePlugin } from './cache/cache.ts';
 import { combinedAuthPlugin } from './combined-auth/combined-auth.ts';
+import { clientKeysPlugin } from './client-keys/client-keys.ts';
 import { compressionPlugin } from './compression/compression.ts';
 import { corsPlugin } from './cors.ts';
 import { csrfPlugin } from './csrf/csrf.ts';
@@ -34,6 +35,7 @@ export const plugins: readonly PluginDefinition[] = [
   basicAuthPlugin,
   cachePlugin,
   combinedAuthPlugin,
+  clientKeysPlugin,
   compressionPlugin,
   corsPlugin,
   csrfPlugin,

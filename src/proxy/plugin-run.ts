@@ -362,8 +362,8 @@ export class PluginRun implements PluginExchange, ReplySink {
     return this.#exchange.upstream?.name ?? '';
   }
 
-  label(label: QueueLabel): void {
-    this.#exchange.label = labelled(this.#exchange.label, label);
+  label(label: QueueLabel): Required<QueueLabel> {
+    return (this.#exchange.label = labelled(this.#exchange.label, label));
   }
 
   get notes(): PluginNotes {

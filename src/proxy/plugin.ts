@@ -150,8 +150,8 @@ export interface PluginExchange {
   useUpstream(name: string): boolean;
   /** Name of the upstream that it goes to; '' = none yet. */
   readonly upstream: string;
-  /** Where it waits among others, in phase request: by class, in fair shares between keys, by age. */
-  label(label: QueueLabel): void;
+  /** Where it waits among others, in phase request: by class, in fair shares between keys, by age. @returns what holds now */
+  label(label: QueueLabel): Required<QueueLabel>;
   /** Says something in the access log: `{+NAME}`. Up to phase log. */
   note(name: string, value: string | number): void;
   /** Times (monotonic ms) and numbers, filled on the way. */

@@ -2,7 +2,7 @@
 import { choice, duration, integer, text, toggle } from '../../schema/kind.ts';
 import { setting } from '../../schema/setting.ts';
 import { Wrong } from '../../schema/wrong.ts';
-import { definePlugin, type Plugin, type PluginExchange } from '../../proxy/plugin.ts';
+import { definePlugin, type Plugin, type PluginExchange, type QueueLabel } from '../../proxy/plugin.ts';
 import { ownCopy, shortKey } from '../limit/key-table.ts';
 import { keyOf, type KeyOf, TAGS, type Tag } from '../limit/key.ts';
 import { urgencyOf } from './urgency.ts';
@@ -42,7 +42,13 @@ export const queuePlugin = definePlugin({
       fallback: null,
       fallbackText: 'as many as the upstream lets wait',
     }),
-    class: setting({ kind: integer(0, 7), group: ORDER, help: 'lower is served first; requests without this plugin are of class 3', fallback: 3 }),
+    class: setting<number | null>({
+      kind: integer(0, 7),
+      group: ORDER,
+      help: 'lower is served first; requests without this plugin are of class 3',
+      fallback: null,
+      fallbackText: 'as a plugin before it has said, else 3',
+    }),
     priority: setting({
       kind: toggle(),
       group: ORDER,
@@ -67,19 +73,16 @@ export const queuePlugin = definePlugin({
     if (trust && !priority) throw new Wrong('has trust = true and priority = false', 'leave one of the two out');
     const find = finder(tag, key);
     const most = maxWaiting ?? Number.POSITIVE_INFINITY;
+    /** What is said whoever the client is; the rest stays as it is. */
+    const others: QueueLabel = { ageMs: age, ...(rank === null ? {} : { rank }), ...(maxWaiting === null ? {} : { most }) };
     const request = (exchange: PluginExchange): void => {
-      let asked = rank;
-      if (priority) {
-        const field = exchange.request.header('priority');
-        const urgency = field === undefined ? null : urgencyOf(field);
-        if (urgency !== null && (trust || urgency > rank)) asked = urgency;
-      }
-      if (find === null) {
-        exchange.label(maxWaiting === null ? { rank: asked, ageMs: age } : { rank: asked, ageMs: age, most });
-        return;
-      }
       // Names keep the clients of several plugins apart. Who cannot be told from others shares with them.
-      exchange.label({ key: ownCopy(`${name} ${shortKey(find(exchange))}`), shown: false, rank: asked, weight, ageMs: age, most });
+      const now = exchange.label(
+        find === null ? others : { ...others, key: ownCopy(`${name} ${shortKey(find(exchange))}`), shown: false, weight, most },
+      );
+      const field = priority ? exchange.request.header('priority') : undefined;
+      const urgency = field === undefined ? null : urgencyOf(field);
+      if (urgency !== null && (trust || urgency > now.rank)) exchange.label({ rank: urgency });
     };
     const plugin: Plugin = { request };
     if (!tellWait) return plugin;
