@@ -265,6 +265,9 @@ export class PluginRun implements PluginExchange, ReplySink {
     if (replaced === null) return;
     if (replaced.length > 0 && !view.bodiless) this.#body.write(replaced);
     this.#isReplaced = true;
+    this.#body.end();
+    // What came in the same read has passed by then, and its connection is good; nobody waits for more.
+    setImmediate(() => this.#exchange.dismiss(new Failure('client_gone', 'another answer was given in its place')));
   }
 
   /** A response phase failed before the head was out: what the client gets must not be what the plugin was there to change. */
@@ -287,14 +290,11 @@ export class PluginRun implements PluginExchange, ReplySink {
   }
 
   end(trailers?: HeaderList): void {
-    if (!this.#isBroken) this.#body.end(this.#isReplaced ? undefined : trailers);
+    if (!this.#isBroken && !this.#isReplaced) this.#body.end(trailers);
   }
 
   abort(failure: Failure): void {
-    if (this.#isBroken) return;
-    // What was said instead is complete, whatever becomes of the rest.
-    if (this.#isReplaced) this.#body.end();
-    else this.#body.abort(failure);
+    if (!this.#isBroken && !this.#isReplaced) this.#body.abort(failure);
   }
 
   settled(): void {}

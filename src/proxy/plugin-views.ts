@@ -162,6 +162,7 @@ export class ResponseView extends Fields<ResponseHead> implements PluginResponse
   instead(head: ResponseHead): void {
     this.replacement = null;
     this.head = head;
+    for (const transformer of this.transformers) transformer.close?.();
     this.transformers.length = 0;
   }
 

@@ -282,22 +282,41 @@ test('when the answer is replaced because a plugin failed on it, the upstream ne
   await gone;
 });
 
-test('an answer may be given in the place of one that comes: what comes is dropped, and its connection is used again', async () => {
-  const origin = await startOrigin((_request, response) => {
-    response.writeHead(503, { 'Content-Length': '300000', 'X-Theirs': 'yes' });
-    response.end('x'.repeat(300_000));
+test('an answer may be given in the place of one that comes: the client waits for no more of that', async () => {
+  const origin = await startOrigin((request, response) => {
+    response.writeHead(503, { 'X-Theirs': 'yes' });
+    if (request.url === '/endless') response.write('there is no end to this');
+    else response.end('small');
   });
   const replaces = plugin(`{ response(e) { e.response.replace({ status: 200, headers: ['X-Ours', 'yes'], body: 'instead' }); } }`);
-  const gateway = await startGatewayOf(made, fileFor(origin.port, { outer: MARK('o'), replaces }));
+  const gateway = await startGatewayOf(
+    made,
+    fileFor(origin.port, {
+      outer: MARK('o'),
+      replaces,
+      inner: plugin(
+        `{ response(e) { e.response.transform({ write() {}, end(out) { out.end(); }, close() { context.log.info({}, 'closed'); } }); } }`,
+      ),
+    }),
+  );
   for (let i = 0; i < 3; i++) {
     const { status, text, headers } = await ask(gateway.port());
     expect([status, text, headers.get('x-ours'), headers.get('x-theirs'), headers.get('x-order')]).toEqual([200, 'instead', 'yes', null, 'o']);
     expect(headers.get('content-length')).toBe('7');
   }
+  // What was small has been read, and its connection is used again.
   expect(origin.connections).toBe(1);
+  expect(gateway.log.at('info').filter((line) => line === 'closed').length).toBe(3);
+  const client = await rawClient({ port: gateway.port() });
+  for (let i = 0; i < 2; i++) {
+    client.send('GET /endless HTTP/1.1\r\nHost: a\r\n\r\n');
+    expect((await client.answer()).body.toString()).toBe('instead');
+  }
+  await until('the upstream to be left', () => origin.requests.length === 5 && origin.running === 0);
   // Also where there is no answer at all.
   await origin.close();
   expect((await ask(gateway.port())).text).toBe('instead');
+  expect(await metric(gateway, 'windlass_requests_in_flight')).toBe(0);
 });
 
 test('a request may be made once more in the background, from behind the plugin that asks for it', async () => {
