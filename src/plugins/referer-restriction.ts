@@ -28,7 +28,12 @@ export const refererRestrictionPlugin = definePlugin({
   summary: 'lets requests in, or keeps them out, by the site that they come from (Referer)',
   steps: ['request'],
   settings: {
-    refererList: setting<readonly Site[]>({ kind: list(site), group: 'Sites', help: 'sites that are meant' }),
+    refererList: setting<readonly Site[]>({
+      kind: list(site),
+      group: 'Sites',
+      help: 'sites that are meant',
+      hint: 'write referer_list = ["example.com"]',
+    }),
     type: setting<'allow' | 'deny'>({
       kind: choice(['allow', 'deny']),
       group: 'Sites',

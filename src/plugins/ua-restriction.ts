@@ -13,7 +13,12 @@ export const uaRestrictionPlugin = definePlugin({
   summary: 'lets requests in, or keeps them out, by the program that sends them (User-Agent)',
   steps: ['request'],
   settings: {
-    uaList: setting<readonly Pattern[]>({ kind: list(pattern, /\n/, 'several in a list'), group: 'Programs', help: 'programs that are meant' }),
+    uaList: setting<readonly Pattern[]>({
+      kind: list(pattern, /\n/, 'several in a list'),
+      group: 'Programs',
+      help: 'programs that are meant',
+      hint: "write ua_list = ['^curl/']",
+    }),
     type: setting<'allow' | 'deny'>({
       kind: choice(['allow', 'deny']),
       group: 'Programs',

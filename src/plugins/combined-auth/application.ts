@@ -26,18 +26,24 @@ export const applications: Kind<readonly Application[]> = {
   many: true,
   choices: [],
   json: {
-    type: 'array',
-    items: {
-      type: 'object',
-      additionalProperties: false,
-      required: ['app_id', 'secret'],
-      properties: {
-        app_id: { type: 'string' },
-        secret: { type: 'string' },
-        deviation: { type: ['integer', 'string'] },
-        ip_list: { type: ['array', 'string'], items: { type: 'string' } },
+    anyOf: [
+      {
+        type: 'array',
+        items: {
+          type: 'object',
+          additionalProperties: false,
+          required: ['app_id', 'secret'],
+          properties: {
+            app_id: { type: 'string' },
+            secret: { type: 'string' },
+            deviation: { type: ['integer', 'string'] },
+            ip_list: { type: ['array', 'string'], items: { type: 'string' } },
+          },
+        },
       },
-    },
+      // Empty: not set.
+      { enum: [''] },
+    ],
   },
   parse: (lines) => lines.map((line) => applicationOf(jsonOf(line))),
   fromToml: (value) => (Array.isArray(value) ? value : [value]).map(applicationOf),

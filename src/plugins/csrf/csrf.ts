@@ -20,6 +20,7 @@ export const csrfPlugin = definePlugin({
       kind: textLike(/^\/[\x21-\x7e]*$/, 'PATH', 'path', 'begin it with /'),
       group: 'Token',
       help: 'a GET of it brings a token, as cookie and as header',
+      hint: 'write token_path = "/csrf-token"',
     }),
     key: setting({ kind: text('SECRET', 'text'), group: 'Token', help: 'signs tokens', secret: 'line' }),
     name: setting({

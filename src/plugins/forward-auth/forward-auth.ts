@@ -17,6 +17,7 @@ export const forwardAuthPlugin = definePlugin({
       kind: httpUrl('http://127.0.0.1:9000/verify'),
       group: 'The service',
       help: 'who is asked, with GET; 2xx means yes, anything else is what the client gets',
+      hint: 'write auth_url = "http://127.0.0.1:9000/verify"',
     }),
     requestHeaders: setting<readonly string[]>({
       kind: list(textLike(/^[A-Za-z][\w-]{0,63}$/, 'NAME', 'name of a header', 'write it as Cookie')),
