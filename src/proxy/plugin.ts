@@ -242,7 +242,7 @@ export interface PluginResponse extends PluginFields {
   readonly length: number | null;
   /** Is it without a body whatever its head says (HEAD, 204, 304), or no message any more (101)? Then transformers are not called. */
   readonly bodiless: boolean;
-  /** Answers with this instead, in phase response: what comes from the upstream is read and dropped. */
+  /** Answers with this instead, in phase response: what the upstream sends is dropped. */
   replace(reply: WholeReply): void;
   /** Takes the body through this, in phase response; its length is unknown from now on unless told. */
   transform(transformer: BodyTransformer, length?: number): void;

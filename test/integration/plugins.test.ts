@@ -332,7 +332,7 @@ test('a request may be made once more in the background, from behind the plugin 
   await until('the end in the background', () => gateway.log.at('info').includes('over 200'));
   // What the plugin before it did with the request is in it; what that does with answers is not.
   expect(gateway.log.at('info')).toContain('again i');
-  expect(origin.requests.map((seen) => seen.headers['x-order']).toSorted()).toEqual(['oi', 'oi']);
+  expect(origin.requests.map((seen) => seen.headers['x-order'])).toEqual(['oi', 'oi']);
   expect(await metric(gateway, 'windlass_requests_in_flight')).toBe(0);
 });
 
