@@ -49,7 +49,7 @@ async function statusWith(gateway: TestGateway, key: string, header = 'Authoriza
   return (await ask(gateway.port(), { headers: { [header]: header === 'Authorization' ? `Bearer ${key}` : key } })).status;
 }
 
-test('[threat 19] who has a key passes and the upstream does not see it; who has none, or another, is told so', async () => {
+test('who has a key passes and the upstream does not see it; who has none, or another, is told so', async () => {
   const origin = await startOrigin();
   const keys = keysIn();
   const { id, key } = await keys.add();
@@ -124,7 +124,7 @@ test('a file that breaks while the gateway runs changes nothing but the log; at 
   await expect(startGatewayOf(tools, fileWithPlugins(origin.port, section(join(folder(), 'none'))))).rejects.toThrow('does not exist');
 });
 
-test('[threat 73] a key has its own rate, which a reload and other keys do not change', async () => {
+test('a key has its own rate, which a reload and other keys do not change', async () => {
   const origin = await startOrigin();
   const keys = keysIn();
   const { key, id } = await keys.add({ rate: { max: 2, intervalMs: 3_600_000 } });
@@ -142,7 +142,7 @@ test('[threat 73] a key has its own rate, which a reload and other keys do not c
   expect(await metric(gateway, `windlass_client_key_requests_total{plugin="keys",key="${id}",result="rate"}`)).toBe(2);
 });
 
-test('[threat 73] a key has so many requests at once, and a client that leaves makes room', async () => {
+test('a key has so many requests at once, and a client that leaves makes room', async () => {
   const { origin, arrived } = await startHolding(tools);
   const keys = keysIn();
   const { key } = await keys.add({ inflight: 1 });

@@ -14,13 +14,14 @@ const tools = kit();
 const { startAgentFor, startOrigin, folder } = tools;
 
 /** A gateway whose agents are asked at / through the plugin, and at /plain without it. */
-function fileWith(settings: string, upstream = ''): string {
+function fileWith(settings: string, upstream = '', server = ''): string {
   return `[agents]
 secret = "${SECRET}"
 [servers.main]
 addr = "127.0.0.1:0"
 accepts = ["native"]
 locations = ["plain", "all"]
+${server}
 [locations.plain]
 path = "/plain"
 upstream = "gpu"
@@ -50,9 +51,9 @@ interface Stage {
 }
 
 /** An agent of one slot, which is taken. */
-async function stage(settings: string, upstream = ''): Promise<Stage> {
+async function stage(settings: string, upstream = '', server = ''): Promise<Stage> {
   const { origin, arrived } = await startHolding(tools);
-  const gateway = await startGatewayOf(tools, fileWith(settings, upstream));
+  const gateway = await startGatewayOf(tools, fileWith(settings, upstream, server));
   const to = { port: gateway.port() };
   await startAgentFor(to, origin);
   await until('the agent', async () => (await statusOf(gateway)).agents.free === 1);
@@ -92,10 +93,25 @@ test('what a location captures tells clients apart, and requests of other locati
   expect(await serves(5)).toEqual(['/red/0', '/plain/0', '/blue/0', '/red/1', '/plain/1']);
 });
 
-test('by address, the clients of one machine are one', async () => {
+test('[threat 73] by address, what a client says of its address makes it no other, and an IPv6 network is one client', async () => {
   const { queues, serves } = await stage('');
-  for (const target of ['/a', '/b', '/c']) await queues(target);
-  expect(await serves(3)).toEqual(['/a', '/b', '/c']);
+  for (const [target, said] of [
+    ['/a0', '192.0.2.1'],
+    ['/a1', '192.0.2.1'],
+    ['/b0', '192.0.2.2'],
+  ] as const)
+    await queues(target, `X-Forwarded-For: ${said}`, `Forwarded: for=${said}`, `X-Real-IP: ${said}`);
+  expect(await serves(3)).toEqual(['/a0', '/a1', '/b0']);
+  // The same from a proxy that is believed.
+  const behind = await stage('', '', 'trusted_proxies = ["loopback"]');
+  for (const [target, said] of [
+    ['/a0', '2001:db8:1:2::1'],
+    ['/a1', '2001:db8:1:2::1'],
+    ['/a2', '2001:db8:1:2:ffff::9'],
+    ['/b0', '2001:db8:1:3::1'],
+  ] as const)
+    await behind.queues(target, `X-Forwarded-For: ${said}`);
+  expect(await behind.serves(4)).toEqual(['/a0', '/b0', '/a1', '/a2']);
 });
 
 test("a client's own urgency may lower its request and not raise it, unless it is trusted", async () => {
@@ -123,7 +139,7 @@ test('a class of its own goes before the others, and who waits long goes up', as
   expect(await ageing.serves(2)).toEqual(['/old', '/plain/young']);
 });
 
-test('[threat 73] one client may have so many waiting and no more, the others are not touched by it, and a place that is left is free again', async () => {
+test('one client may have so many waiting and no more, the others are not touched by it, and a place that is left is free again', async () => {
   const { queues, gateway } = await stage('tag = "header"\nkey = "X-User"\nmax_waiting = 2');
   await queues('/a0', 'X-User: a');
   const leaves = await queues('/a1', 'X-User: a');
