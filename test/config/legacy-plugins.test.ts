@@ -3,7 +3,7 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
-import { loadGateway } from '../../src/config/gateway.ts';
+import { loadGateway, readGateway } from '../../src/config/gateway.ts';
 import { importPingap } from '../../src/config/import-pingap.ts';
 import { SettingsError } from '../../src/config/settings-error.ts';
 
@@ -30,6 +30,11 @@ test.each([APRIL, TODAY])('every plugin of a file of Pingap loads: %s', async (p
   const { settings, warnings } = await loadGateway(path, {});
   expect(warnings).toEqual(warned(path));
   expect(settings.plugins.size).toBe(settings.locations.get('all')!.settings.plugins.length);
+});
+
+test.each([APRIL, TODAY])('every plugin of a file of Pingap can be made: %s', async (path) => {
+  const { report } = await readGateway(path, {}, path, true);
+  expect(report.errors().filter((line) => !line.includes('has no folder at'))).toEqual([]);
 });
 
 test('the texts of April 2024 mean what they meant', async () => {
