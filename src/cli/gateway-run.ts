@@ -54,8 +54,8 @@ export async function run(invocation: Invocation): Promise<number> {
           applied: (next) => {
             keep();
             tellAddresses(gateway, next, log);
-            if (next.basic.logLevel !== basic.logLevel || next.basic.logFormat !== basic.logFormat)
-              log.warn({}, 'log_level and log_format of [basic] are other ones now: they take effect at the next start');
+            log.level = next.basic.logLevel;
+            if (next.basic.logFormat !== basic.logFormat) log.warn({}, 'log_format of [basic] is another one now: it takes effect at the next start');
           },
           explain: (error) => startProblem(error, basic.adminAddr),
         },
@@ -67,6 +67,8 @@ export async function run(invocation: Invocation): Promise<number> {
     basic,
     log,
     world,
+    // What its file says cannot be done.
+    2,
   );
 }
 
@@ -98,7 +100,7 @@ function running(gateway: RunningGateway, reload: { now(): Promise<void>; close(
     },
     reload: () => {
       gateway.reopenLogs();
-      void reload.now();
+      return reload.now();
     },
   };
 }

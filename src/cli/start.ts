@@ -1,4 +1,4 @@
-import { createLog, type Log } from '../observe/log.ts';
+import { createLog, type Log, type RootLog } from '../observe/log.ts';
 import type { CommonSettings } from '../config/settings.ts';
 import { formatAddress, type Address } from '../schema/address.ts';
 import type { Table } from '../schema/setting.ts';
@@ -13,11 +13,11 @@ export interface Running {
   /** Ends at once. */
   destroy(): void;
   /** Reads again what may have changed, opens log files anew (SIGHUP). */
-  reload?(): void;
+  reload?(): Promise<void> | void;
 }
 
 /** The log that the settings ask for, on standard error. */
-export function logFor(settings: Pick<CommonSettings, 'logLevel' | 'logFormat'>, world: World): Log {
+export function logFor(settings: Pick<CommonSettings, 'logLevel' | 'logFormat'>, world: World): RootLog {
   return createLog({ level: settings.logLevel, format: settings.logFormat, stream: world.stderr });
 }
 
@@ -45,6 +45,8 @@ export async function runUntilSignal(
   settings: CommonSettings & { readonly drainDelayMs?: number },
   log: Log,
   world: World,
+  /** Exit code when it cannot be started as it is told to (a port in use). */
+  startCode = 1,
 ): Promise<number> {
   // From before the start, so that a signal that comes early is not lost (nor kills us with half a start behind us).
   let stop = (): void => {};
@@ -88,8 +90,7 @@ export async function runUntilSignal(
     world.onSignal('SIGHUP', () => {
       if (running === null) return;
       systemd.reloading();
-      running.reload?.();
-      systemd.reloaded();
+      void Promise.resolve(running.reload?.()).finally(() => systemd.reloaded());
     }),
     world.onCrash(onCrash),
   ];
@@ -104,8 +105,9 @@ export async function runUntilSignal(
     const line = startProblem(error, settings.adminAddr);
     if (line === null) throw error;
     log.error({}, line);
+    const hasRun = running !== null;
     running?.destroy();
-    return 1;
+    return hasRun ? 1 : startCode;
   } finally {
     for (const off of offs) off();
     systemd.close();

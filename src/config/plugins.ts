@@ -67,7 +67,9 @@ async function definitionOf(
     try {
       return await foreignPlugin(module, place.file.folder, readText);
     } catch (error) {
-      report.error(place, `${item.subject}.${key}`, `${quoted(module)} cannot be loaded: ${(error as Error).message.split('\n')[0]}`);
+      // A bare name is a package's.
+      const hint = /^[^./].*\.[cm]?js$/.test(module) ? `; a file is named by its path: ./${module}` : '';
+      report.error(place, `${item.subject}.${key}`, `${quoted(module)} cannot be loaded: ${(error as Error).message.split('\n')[0]}${hint}`);
       return null;
     }
   }

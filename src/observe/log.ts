@@ -13,6 +13,11 @@ export interface Log {
   child(fields: Fields): Log;
 }
 
+/** A log whose least important lines may change while it runs, for itself and all its children. */
+export interface RootLog extends Log {
+  level: LogLevel;
+}
+
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
@@ -35,14 +40,14 @@ export interface LogOptions {
 }
 
 /** A log with secrets removed and control characters escaped (they never reach a terminal raw). */
-export function createLog(options: LogOptions = {}): Log {
+export function createLog(options: LogOptions = {}): RootLog {
   const stream = options.stream === undefined || options.stream === process.stderr ? standardError() : options.stream;
-  const level = options.level ?? 'info';
+  const threshold: Threshold = { level: options.level ?? 'info' };
   const wall = options.wall ?? Date.now;
   const pretty = options.format === 'pretty' || (options.format !== 'json' && stream.isTTY === true);
-  if (!pretty) return new JsonLog(jsonLogger(level, wall, stream));
+  if (!pretty) return new JsonLog(jsonLogger(wall, stream), threshold);
   const color = options.color ?? (stream.isTTY === true && picocolors.isColorSupported);
-  return new PrettyLog(RANK[level], wall, stream, picocolors.createColors(color), {});
+  return new PrettyLog(threshold, wall, stream, picocolors.createColors(color), {});
 }
 
 /** Says nothing: for tests and for callers that want silence. */
@@ -66,10 +71,19 @@ function standardError(): LogStream {
 type Level = Exclude<LogLevel, 'silent'>;
 const RANK: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3, silent: 4 };
 
-function jsonLogger(level: LogLevel, wall: () => number, stream: LogStream): Logger {
+/** Shared by a log and its children. */
+interface Threshold {
+  level: LogLevel;
+}
+
+function isWanted(level: Level, threshold: Threshold): boolean {
+  return RANK[level] >= RANK[threshold.level];
+}
+
+function jsonLogger(wall: () => number, stream: LogStream): Logger {
   return pino(
     {
-      level,
+      level: 'debug',
       base: null,
       timestamp: () => `,"time":"${isoTime(wall())}"`,
       formatters: { level: (label) => ({ level: label }) },
@@ -78,49 +92,67 @@ function jsonLogger(level: LogLevel, wall: () => number, stream: LogStream): Log
   );
 }
 
-class JsonLog implements Log {
+class JsonLog implements RootLog {
   readonly #logger: Logger;
+  readonly #threshold: Threshold;
 
-  constructor(logger: Logger) {
+  constructor(logger: Logger, threshold: Threshold) {
     this.#logger = logger;
+    this.#threshold = threshold;
+  }
+
+  get level(): LogLevel {
+    return this.#threshold.level;
+  }
+
+  set level(level: LogLevel) {
+    this.#threshold.level = level;
   }
 
   debug(fields: Fields, message: string): void {
-    if (this.#logger.isLevelEnabled('debug')) this.#logger.debug(redactedFields(fields), redactedText(message));
+    if (isWanted('debug', this.#threshold)) this.#logger.debug(redactedFields(fields), redactedText(message));
   }
 
   info(fields: Fields, message: string): void {
-    if (this.#logger.isLevelEnabled('info')) this.#logger.info(redactedFields(fields), redactedText(message));
+    if (isWanted('info', this.#threshold)) this.#logger.info(redactedFields(fields), redactedText(message));
   }
 
   warn(fields: Fields, message: string): void {
-    if (this.#logger.isLevelEnabled('warn')) this.#logger.warn(redactedFields(fields), redactedText(message));
+    if (isWanted('warn', this.#threshold)) this.#logger.warn(redactedFields(fields), redactedText(message));
   }
 
   error(fields: Fields, message: string): void {
-    if (this.#logger.isLevelEnabled('error')) this.#logger.error(redactedFields(fields), redactedText(message));
+    if (isWanted('error', this.#threshold)) this.#logger.error(redactedFields(fields), redactedText(message));
   }
 
   child(fields: Fields): Log {
-    return new JsonLog(this.#logger.child({ ...redactedFields(fields) }));
+    return new JsonLog(this.#logger.child({ ...redactedFields(fields) }), this.#threshold);
   }
 }
 
 type Colors = ReturnType<typeof picocolors.createColors>;
 
-class PrettyLog implements Log {
-  readonly #rank: number;
+class PrettyLog implements RootLog {
+  readonly #threshold: Threshold;
   readonly #wall: () => number;
   readonly #stream: LogStream;
   readonly #colors: Colors;
   readonly #bound: Fields;
 
-  constructor(rank: number, wall: () => number, stream: LogStream, colors: Colors, bound: Fields) {
-    this.#rank = rank;
+  constructor(threshold: Threshold, wall: () => number, stream: LogStream, colors: Colors, bound: Fields) {
+    this.#threshold = threshold;
     this.#wall = wall;
     this.#stream = stream;
     this.#colors = colors;
     this.#bound = bound;
+  }
+
+  get level(): LogLevel {
+    return this.#threshold.level;
+  }
+
+  set level(level: LogLevel) {
+    this.#threshold.level = level;
   }
 
   debug(fields: Fields, message: string): void {
@@ -140,11 +172,11 @@ class PrettyLog implements Log {
   }
 
   child(fields: Fields): Log {
-    return new PrettyLog(this.#rank, this.#wall, this.#stream, this.#colors, { ...this.#bound, ...fields });
+    return new PrettyLog(this.#threshold, this.#wall, this.#stream, this.#colors, { ...this.#bound, ...fields });
   }
 
   #say(level: Level, fields: Fields, message: string): void {
-    if (RANK[level] < this.#rank) return;
+    if (!isWanted(level, this.#threshold)) return;
     const c = this.#colors;
     const mark = { debug: c.gray('debug'), info: c.green('info '), warn: c.yellow('warn '), error: c.red('error') }[level];
     let line = `${c.dim(localTime(this.#wall()))} ${mark} ${printable(redactedText(message))}`;

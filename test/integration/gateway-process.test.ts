@@ -208,3 +208,24 @@ test('with --use-last-good the file that was broken is watched', { timeout: 30_0
   await says(second, 'the new configuration serves');
   expect(await body(port)).toBe('two');
 });
+
+test('a port that is taken ends the start with exit code 2; the level of the log changes with the file', { timeout: 30_000 }, async () => {
+  const origin = await tools.startOrigin((_request, response) => response.end('one'));
+  const file = join(tools.folder(), 'windlass.toml');
+  writeFileSync(file, configFor(origin.port).replace('127.0.0.1:0', `127.0.0.1:${origin.port}`));
+  const refused = start(file);
+  expect(((await once(refused.child, 'exit')) as [number])[0]).toBe(2);
+  expect(refused.err).toContain('is in use by another program');
+  writeFileSync(file, configFor(origin.port));
+  const gateway = start(file);
+  await gateway.port('a server listens');
+  replace(file, configFor(origin.port, '', 'log_level = "warn"'));
+  gateway.child.kill('SIGHUP');
+  await says(gateway, 'the new configuration serves');
+  replace(file, configFor(origin.port, '', 'log_level = "warn"\nname = "other"'));
+  gateway.child.kill('SIGHUP');
+  replace(file, 'broken = [');
+  gateway.child.kill('SIGHUP');
+  await says(gateway, 'is no valid TOML');
+  expect(gateway.err.split('the new configuration serves').length).toBe(2);
+});
