@@ -104,6 +104,33 @@ test('[threat 74] scheme, host, target, configured headers and Vary are in the k
   expect((await with_({ Host: 'a.example' })).headers['x-cache-status']).toBe('hit');
 });
 
+test('[threat 74] what the upstream is told of the client is in the key, whatever Host it gets', async () => {
+  const answer: Answerer = (request, response) => {
+    const { 'x-forwarded-proto': scheme, 'x-forwarded-host': host } = request.headers;
+    response.writeHead(200, { 'Cache-Control': 'max-age=60' });
+    response.end(`${String(scheme)}://${String(host)}/ at ${request.headers.host}`);
+  };
+  // A location for all hosts that sends one of its own.
+  const one = await cached(answer, '', 'proxy_set_headers = ["Host: inside"]');
+  for (const host of ['evil.example', 'good.example', 'evil.example'])
+    expect((await one.get('/', { headers: { Host: host } })).text).toBe(`http://${host}/ at inside`);
+  expect(one.origin.requests.length).toBe(2);
+  // A proxy in front, which ends TLS for some of its clients.
+  const origin = await startOrigin(answer);
+  const gateway = await startGatewayOf(
+    made,
+    fileWithPlugins(origin.port, '[plugins.kept]\ncategory = "cache"\npurge_ip_list = ["127.0.0.1"]\n').replace(
+      '[servers.main]',
+      '[servers.main]\ntrusted_proxies = ["127.0.0.1"]',
+    ),
+  );
+  const get = (scheme: string, method = 'GET') => ask(gateway.port(), { method, headers: { Host: 'a', 'X-Forwarded-Proto': scheme } });
+  for (const scheme of ['http', 'https', 'http', 'https']) expect((await get(scheme)).text).toBe(`${scheme}://a/ at a`);
+  expect(origin.requests.length).toBe(2);
+  expect((await get('http', 'PURGE')).status).toBe(204);
+  for (const scheme of ['http', 'https']) expect((await get(scheme)).headers['x-cache-status']).toBe('miss');
+});
+
 test('two locations that ask for the same path share nothing', async () => {
   const one = await startOrigin(counting({ 'Cache-Control': 'max-age=60', 'X-From': 'one' }));
   const two = await startOrigin(counting({ 'Cache-Control': 'max-age=60', 'X-From': 'two' }));

@@ -18,7 +18,7 @@ import {
 import { Collector } from './collector.ts';
 import { Entry, type Kept, type Label, type Selection } from './entry.ts';
 import { Flight } from './flight.ts';
-import { PASS_MS, PASSES } from './limits.ts';
+import { PASS_CHARS, PASS_MS, PASSES } from './limits.ts';
 import { lifetimeOf, namesOf, type PolicyOptions, wishOf } from './policy.ts';
 import { cacheTable } from './settings.ts';
 import { Store } from './store.ts';
@@ -116,7 +116,7 @@ class Cache implements Plugin {
     if (method !== 'GET' && method !== 'HEAD') return this.#other(exchange);
     if (request.length !== 0 || request.upgrade !== '' || (this.#skip !== null && this.#skip.test(request.target))) return this.#bypass(exchange);
     if (request.header('if-match') !== undefined || request.header('if-unmodified-since') !== undefined) return this.#bypass(exchange);
-    const key = this.#keyOf(exchange, request.scheme);
+    const key = this.#keyOf(exchange, request.header('x-forwarded-proto') ?? request.scheme);
     const entry = this.#store.find(key, request);
     const control = request.header('cache-control');
     const pragma = request.header('pragma');
@@ -153,11 +153,17 @@ class Cache implements Plugin {
 
   /**
    * Scheme, host and all: two sites behind one cache never share anything (threat 74), nor do two locations or upstreams, which may answer the same
-   * address each in its way. None of the parts can have a line break in it.
+   * address each in its way. Scheme and host are also what the upstream is told of the client's: an answer may redirect by them, or have links in it. None of
+   * the parts can have a line break in it.
    */
-  #keyOf(exchange: PluginExchange, scheme: 'http' | 'https'): string {
+  #keyOf(exchange: PluginExchange, scheme: string): string {
     const { request } = exchange;
-    let key = `${scheme}://${plainHost(request.host, scheme)}${request.target}\n${exchange.location}\n${exchange.upstream}\n${this.#namespace}`;
+    const { host } = request;
+    const told = request.header('x-forwarded-host');
+    const prefix = request.header('x-forwarded-prefix');
+    let key = `${scheme}://${plainHost(host, scheme)}${request.target}\n${exchange.location}\n${exchange.upstream}\n${this.#namespace}`;
+    if (told !== undefined && told !== host) key += `\nfor ${plainHost(told, scheme)}`;
+    if (prefix !== undefined) key += `\nunder ${prefix}`;
     for (let i = 0; i < this.#headers.length; i++) {
       const value = request.header(this.#headers[i]!);
       key += value === undefined ? '\n' : `\n=${value}`;
@@ -267,7 +273,7 @@ class Cache implements Plugin {
       this.#store.forget(stale);
       return stale;
     }
-    const entry = new Entry({ status: stale.status, fields, body: stale.body }, lifetime, now, 2 * key.length);
+    const entry = new Entry({ status: stale.status, fields, body: stale.body }, lifetime, now);
     this.#put(key, asked, entry);
     return entry;
   }
@@ -292,7 +298,7 @@ class Cache implements Plugin {
     const done = (body: Uint8Array | null): void => {
       if (body !== null) {
         this.#passes.delete(key);
-        this.#put(key, asked, new Entry({ status, fields, body }, lifetime, now, 2 * key.length));
+        this.#put(key, asked, new Entry({ status, fields, body }, lifetime, now));
       }
       flight?.land();
     };
@@ -353,6 +359,8 @@ class Cache implements Plugin {
 
   /** An answer was not to be kept: the next ones need not wait for each other. */
   #pass(key: string, now: number): void {
+    // Long ones would make the memory of this large, and come once.
+    if (key.length > PASS_CHARS) return;
     if (this.#passes.size >= PASSES) this.#passes.delete(this.#passes.keys().next().value!);
     this.#passes.delete(key);
     this.#passes.set(key, now + PASS_MS);
@@ -376,9 +384,9 @@ const PLAIN = ['Content-Type', 'text/plain; charset=utf-8', 'Cache-Control', 'no
 const FAILED: ReadonlySet<number> = new Set([500, 502, 503, 504]);
 
 /** One spelling for one host (threat 25). */
-function plainHost(host: string, scheme: 'http' | 'https'): string {
+function plainHost(host: string, scheme: string): string {
   let plain = host.toLowerCase();
-  const port = scheme === 'http' ? ':80' : ':443';
+  const port = scheme === 'https' ? ':443' : ':80';
   if (plain.endsWith(port)) plain = plain.slice(0, -port.length);
   return plain.endsWith('.') ? plain.slice(0, -1) : plain.replace('.:', ':');
 }

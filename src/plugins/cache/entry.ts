@@ -30,8 +30,8 @@ export class Entry {
   readonly body: Uint8Array;
   readonly etag: string;
   readonly lastModified: string;
-  /** What it costs. */
-  readonly bytes: number;
+  /** What it costs; the store adds what its key costs. */
+  bytes: number;
   /** Monotonic ms. */
   readonly freshUntilMs: number;
   readonly revalidateUntilMs: number;
@@ -51,7 +51,7 @@ export class Entry {
   #replyLabel: Label = 'hit';
 
   /** @throws RangeError for a field that is none */
-  constructor({ status, fields, body }: Kept, lifetime: Lifetime, nowMs: number, keyBytes: number) {
+  constructor({ status, fields, body }: Kept, lifetime: Lifetime, nowMs: number) {
     const valueOf = (wanted: string): string => fields.find(([name]) => name === wanted)?.[1] ?? '';
     this.status = status;
     this.fields = fields;
@@ -67,7 +67,7 @@ export class Entry {
     this.#lines304 = FieldLines.of(fields.filter(([name]) => IN_304.has(name)).flat());
     this.#reply = { status, lines: this.#lines, body };
     // The text of its fields is there three times: as pairs, as lines, and in the answer made ready.
-    this.bytes = body.length + 3 * this.#lines.text.length + keyBytes + ENTRY_BYTES;
+    this.bytes = body.length + 3 * this.#lines.text.length + ENTRY_BYTES;
   }
 
   ageMs(nowMs: number): number {

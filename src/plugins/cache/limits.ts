@@ -6,6 +6,8 @@ export const VARIANTS = 64;
 export const ENTRY_BYTES = 1024;
 /** Addresses that are remembered as not to be kept, so that nobody waits for an answer that is not for him. */
 export const PASSES = 10_000;
+/** Characters of the longest of them: 10 MiB together. */
+export const PASS_CHARS = 1_024;
 /** How long, ms. */
 export const PASS_MS = 10_000;
 /** Share of the cache's size that bodies on their way into it may take. */

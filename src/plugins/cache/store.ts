@@ -62,6 +62,7 @@ export class Store {
     const before = group?.entries.get(values);
     if (before !== undefined) this.#remove(before);
     else if (group !== undefined && group.entries.size >= VARIANTS) this.#remove(group.entries.values().next().value!);
+    entry.bytes += 2 * (key.length + values.length);
     if (entry.bytes > this.#maxBytes) return false;
     // Taking out the last entry of a group takes out the group.
     group = this.#groups.get(key) ?? { names, entries: new Map() };
