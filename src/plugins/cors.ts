@@ -1,4 +1,3 @@
-// HOT: request() and response() run per request.
 import { duration, list, scalar, toggle } from '../schema/kind.ts';
 import { compilePattern, type Pattern } from '../schema/pattern.ts';
 import { setting } from '../schema/setting.ts';

@@ -1,4 +1,3 @@
-// HOT: request() runs per request.
 import { domainToASCII } from 'node:url';
 import { choice, list, scalar, text } from '../schema/kind.ts';
 import { setting } from '../schema/setting.ts';

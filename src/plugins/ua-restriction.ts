@@ -1,4 +1,3 @@
-// HOT: request() runs per request.
 import { choice, list, scalar, text } from '../schema/kind.ts';
 import { compilePattern, type Pattern } from '../schema/pattern.ts';
 import { setting } from '../schema/setting.ts';

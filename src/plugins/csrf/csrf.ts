@@ -1,5 +1,3 @@
-// HOT: request() runs per request.
-import { secretCheck } from '../../std/secret.ts';
 import { duration, text, textLike } from '../../schema/kind.ts';
 import { setting } from '../../schema/setting.ts';
 import { Wrong } from '../../schema/wrong.ts';
@@ -55,7 +53,8 @@ export const csrfPlugin = definePlugin({
         if (request.upgrade === '') {
           const header = request.header(name);
           if (header === undefined) return missing;
-          if (!secretCheck(cookie)(header)) return wrong;
+          // Both come from the client: there is nothing of ours to be found out by comparing them.
+          if (header !== cookie) return wrong;
         }
         return tokens.isGood(cookie, clock.wall()) ? undefined : wrong;
       },

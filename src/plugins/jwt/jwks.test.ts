@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { kit } from '../../../test/kit/kit.ts';
 import { MovedTime } from '../../../test/kit/moved-time.ts';
 import { MemoryLog } from '../../../test/kit/tunnel.ts';
-import { until } from '../../../test/kit/until.ts';
+import { turns, until } from '../../../test/kit/until.ts';
 import { Jwks, KeysUnavailable } from './jwks.ts';
 import { JWKS_COOLDOWN_MS, JWKS_FIRST_COOLDOWN_MS } from './limits.ts';
 
@@ -38,8 +38,10 @@ async function start(first: { status?: number; keys?: object[]; body?: string })
   return { state, time, log, find };
 }
 
-test('keys are fetched once, however many ask for the first', async () => {
+test('keys are fetched when somebody needs them, and once, however many do', async () => {
   const { state, find } = await start({ keys: [await keyNamed('one')] });
+  await turns(20);
+  expect(state.asked).toBe(0);
   expect(await Promise.all(Array.from({ length: 20 }, () => find('one')))).toEqual(Array(20).fill('found'));
   expect(state.asked).toBe(1);
 });

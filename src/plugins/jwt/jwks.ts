@@ -9,7 +9,7 @@ type Finder = (header: JWSHeaderParameters, token: FlattenedJWSInput) => Promise
 /** There are no keys to check a token with. */
 export class KeysUnavailable extends Error {}
 
-/** The keys at an address: fetched at the start, anew when they are old or a token names one that is not among them, and kept when that fails. */
+/** The keys at an address: fetched with the first token (who only checks a file asks nobody), anew when they are old or a token names one that is not among them, and kept when that fails. */
 export class Jwks {
   readonly #url: string;
   readonly #ttlMs: number;
@@ -29,7 +29,6 @@ export class Jwks {
     this.#jose = jose;
     this.#clock = clock;
     this.#log = log;
-    void this.#load();
   }
 
   /** The key for a token. @throws KeysUnavailable, or jose's JWKSNoMatchingKey */
