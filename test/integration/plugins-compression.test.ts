@@ -195,6 +195,26 @@ test('[threat 56] a bomb is not unpacked: the answer breaks off', async () => {
   expect((await other.get(null)).body.length).toBe(bomb.length);
 });
 
+test("Pingap's plugins that need no section compress, in both places, and ask the upstream for one coding", async () => {
+  const origin = await startOrigin((_request, response) => {
+    response.writeHead(200, { ...PLAIN, 'Cache-Control': 'max-age=60' });
+    response.end(TEXT);
+  });
+  for (const plugins of [['pingap:compression'], ['pingap:acceptEncodingAdjustment', 'kept', 'pingap:compressionUpstream']]) {
+    const text = fileWithPlugins(origin.port, '[plugins.kept]\ncategory = "cache"\n').replace(
+      'plugins = ["kept"]',
+      `plugins = ${JSON.stringify(plugins)}`,
+    );
+    const gateway = await startGatewayOf(made, text);
+    for (let i = 0; i < 2; i++) {
+      const { headers, body } = await ask(gateway.port(), { headers: { 'Accept-Encoding': 'gzip, deflate, br' } });
+      expect([headers['content-encoding'], headers['x-cache-status']]).toEqual(['br', plugins.length === 1 ? undefined : i === 0 ? 'miss' : 'hit']);
+      expect(zlib.brotliDecompressSync(body).toString()).toBe(TEXT);
+    }
+    expect(origin.requests.at(-1)!.headers['accept-encoding']).toBe(plugins.length === 1 ? 'gzip, deflate, br' : 'br');
+  }
+});
+
 test('the example of its page runs', async () => {
   const page = readFileSync(new URL('../../docs/plugins/compression.md', import.meta.url), 'utf8');
   const [, example] = /^```toml\n([^]*?)^```$/m.exec(page)!;
