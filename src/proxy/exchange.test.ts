@@ -11,9 +11,12 @@ import type { Candidate, Upstream } from '../upstream/upstream.ts';
 import { Anteroom } from './anteroom.ts';
 import { Door } from './door.ts';
 import { ErrorPages } from './error-pages.ts';
+import type { Exchange } from './exchange.ts';
 import { Proxy } from './handle.ts';
 import { type Location, plainLocation } from './location.ts';
 import { ProxyMetrics } from './metrics.ts';
+import type { PluginExchange } from './plugin.ts';
+import { HostedPlugin, PluginChain } from './plugin-chain.ts';
 
 /** An endpoint whose sink keeps what it gets and can give it back, as a tunnel's does. */
 class FakeSink implements RequestSink {
@@ -364,4 +367,16 @@ test('a location may allow more attempts than two, or none after a while', () =>
   const late = askLate('GET');
   upstream.opened.at(-1)!.reply.abort(new Failure('connect_refused', 'no'));
   expect(late.heard.status).toBe(502);
+});
+
+test.each([
+  ['waits for a body that does not come', 408, (exchange: PluginExchange) => exchange.request.peek(20).then(() => {})],
+  ['waits for something else', 500, () => new Promise<void>(() => {})],
+])('when a plugin %s for too long, the answer is %i', (_what, status, request) => {
+  const plugin = new HostedPlugin('slow', { request }, { value: 0 }, () => {});
+  const { ask } = proxyFor(new FakeUpstream(), 0, 0, { plugins: new PluginChain([plugin]) });
+  const { sink, heard } = ask();
+  sink.write(BYTES.subarray(0, 5));
+  (sink as Exchange).expired();
+  expect(heard.status).toBe(status);
 });

@@ -487,7 +487,9 @@ export class Exchange implements RequestSink, Waiter, Timed {
       this.fail(late ? new Failure('deadline', waited, 1) : new Failure('queue_timeout', waited, 1));
     } else if (this.#paused) {
       const late = timeoutMs > 0 && nowMs >= this.notes.startMs + timeoutMs;
-      this.fail(late ? new Failure('deadline', `no answer within ${timeoutMs} ms`) : new Failure('internal', 'a plugin took too long'));
+      // Who sends the body so slowly that a plugin waits for it is to blame himself.
+      const slow = this.#peeks === null ? new Failure('internal', 'a plugin took too long') : new Failure('request_timeout', 'the body is too slow');
+      this.fail(late ? new Failure('deadline', `no answer within ${timeoutMs} ms`) : slow);
     } else if (this.#attempt !== null) {
       const failure = new Failure('deadline', `no answer within ${timeoutMs} ms`);
       this.#attempt.giveUp(failure);
