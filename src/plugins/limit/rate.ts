@@ -1,5 +1,5 @@
 // HOT: take() runs per request.
-import { EXACT } from './limits.ts';
+import { EXACT, PARTS } from './limits.ts';
 
 /** How much somebody has asked lately. */
 export interface Rate {
@@ -13,7 +13,7 @@ export interface Rate {
 
 /**
  * Never more than `max` requests in any interval, wherever it begins. Up to 128 the times of all of them are kept, and there is room again exactly an
- * interval after each; above, requests within a 128th of the interval are remembered at the time of their last, so that room comes back that much late.
+ * interval after each; above, requests within a 126th of the interval are remembered at the time of their last, so that room comes back that much late.
  */
 export class SlidingWindow implements Rate {
   readonly #max: number;
@@ -31,7 +31,7 @@ export class SlidingWindow implements Rate {
   constructor(max: number, intervalMs: number) {
     this.#max = max;
     this.#intervalMs = intervalMs;
-    this.#spanMs = max <= EXACT ? 0 : intervalMs / EXACT;
+    this.#spanMs = max <= EXACT ? 0 : intervalMs / PARTS;
     this.#counts = max <= EXACT ? null : new Uint32Array(2);
   }
 
