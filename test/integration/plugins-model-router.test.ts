@@ -65,6 +65,8 @@ test('a request goes to whoever has its model, its body unchanged', async () => 
     [`{"model":"qwen","image":"${'A'.repeat(300_000)}"}`, 'box'],
   ])
     expect((await post(body!)).text).toBe(`${to!} ${body!}`);
+  // As curl -d sends it.
+  expect((await post('{"model":"qwen"}', { 'Content-Type': 'application/x-www-form-urlencoded' })).text).toBe('box {"model":"qwen"}');
 });
 
 test('a model that nobody has is 404 as OpenAI says it, and what names no model is 400', async () => {
@@ -92,6 +94,8 @@ test('a model that nobody has is 404 as OpenAI says it, and what names no model 
     expect((JSON.parse(text) as { error: { type: string } }).error.type).toBe('invalid_request_error');
   }
   expect((await post('--x\r\n', { 'Content-Type': 'multipart/form-data; boundary=x' })).status).toBe(400);
+  expect((await post('model=qwen', { 'Content-Type': 'application/x-www-form-urlencoded' })).status).toBe(400);
+  expect((await post('{"model":"qwen"}', { 'Content-Encoding': 'gzip' })).status).toBe(400);
   for (const body of ['{"model":""}', '{"model":"a\\u0000b"}', `{"model":"${'x'.repeat(300)}"}`]) expect((await post(body)).status).toBe(404);
   // Without a body there is nothing to look into, and this location has no upstream of its own.
   expect((await ask(gateway.port(), { path: '/v1/files' })).status).toBe(404);

@@ -219,9 +219,9 @@ class Router {
   }
 }
 
-/** Forms have no JSON, and what is compressed cannot be looked into. */
+/** Forms with files have no JSON, and what is compressed cannot be looked into. (curl -d calls JSON a form of the other kind: that is looked into.) */
 function isOpaque(type = '', encoding = ''): boolean {
-  return (encoding !== '' && encoding.toLowerCase() !== 'identity') || /^(?:multipart\/|application\/x-www-form-urlencoded)/i.test(type);
+  return (encoding !== '' && encoding.toLowerCase() !== 'identity') || /^multipart\//i.test(type);
 }
 
 /** @throws when it has gone, which the configuration does not allow */
