@@ -5,6 +5,7 @@ import { Failure } from '../http/failure.ts';
 import type { FieldLines } from '../http/field-lines.ts';
 import { type HeaderList, NO_BODY, type RequestHead, ResponseHead, UNKNOWN_LENGTH } from '../http/head.ts';
 import { labelled } from '../upstream/label.ts';
+import { AUTHORIZATION } from '../http/names.ts';
 import type { Exchange } from './exchange.ts';
 import type { BodyOut, BodySource, PluginExchange, PluginNotes, QueueLabel, Reply, Slot, Verdict } from './plugin.ts';
 import type { PluginChain } from './plugin-chain.ts';
@@ -36,6 +37,7 @@ export class PluginRun implements PluginExchange, ReplySink {
   #isBroken = false;
   #isOver = false;
   #informed: PluginNotes | null = null;
+  hadAuthorization: boolean;
   /** Whose request phase runs or waits. */
   #at = 0;
   /** Who makes the request once more: those before it have nothing to do with it. -1: a client makes it. */
@@ -46,6 +48,7 @@ export class PluginRun implements PluginExchange, ReplySink {
 
   constructor(chain: PluginChain, exchange: Exchange, head: RequestHead, reply: ReplySink, first = -1) {
     this.#first = first;
+    this.hadAuthorization = head.has(AUTHORIZATION);
     this.#chain = chain;
     this.#exchange = exchange;
     this.#reply = reply;
@@ -131,6 +134,7 @@ export class PluginRun implements PluginExchange, ReplySink {
   /** The same request once more, for nobody. */
   again(exchange: Exchange, head: RequestHead, reply: ReplySink): PluginRun {
     const run = new PluginRun(this.#chain, exchange, head, reply, this.#at);
+    run.hadAuthorization = this.hadAuthorization;
     if (this.#slots !== null) run.#slots = new Map(this.#slots);
     return run;
   }

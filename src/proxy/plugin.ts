@@ -139,6 +139,8 @@ export interface PluginExchange {
   readonly response: PluginResponse | null;
   /** Address of the client, behind trusted proxies. */
   readonly client: string;
+  /** Did the client send `Authorization`? It may be gone from the request: plugins take it out. */
+  readonly hadAuthorization: boolean;
   readonly location: string;
   /** What location patterns captured, by name or number; '' when nothing. */
   capture(name: string): string;

@@ -461,6 +461,19 @@ test("a place on disk, Pingap's, is memory here, and that is said; a bad pattern
   await expect(startGatewayOf(made, file)).rejects.toThrow('is no pattern');
 });
 
+test('[threat 57] [threat 74] credentials that a plugin takes out of the request count all the same', async () => {
+  const origin = await startOrigin(counting({ 'Cache-Control': 'max-age=60', 'X-Long': 'x' }));
+  const people = '[plugins.people]\ncategory = "basic_auth"\nhide_credentials = true\nauthorizations = ["dTpw"]\n';
+  const sections = `${people}[plugins.kept]\ncategory = "cache"\nstale_while_revalidate = "1h"\n[plugins.small]\ncategory = "compression"\nmin_length = 1\n`;
+  const gateway = await startGatewayOf(made, fileWithPlugins(origin.port, sections));
+  const headers = { Authorization: 'Basic dTpw', 'Accept-Encoding': 'gzip' };
+  for (const text of ['answer 1', 'answer 2']) {
+    const answer = await ask(gateway.port(), { headers });
+    expect([answer.text, answer.headers['x-cache-status'], answer.headers['content-encoding']]).toEqual([text, 'miss', undefined]);
+  }
+  expect(origin.requests[0]!.headers.authorization).toBeUndefined();
+});
+
 test('who may not pass a plugin before it gets nothing from the cache, and an upgrade goes past it', async () => {
   const origin = await startOrigin(counting({ 'Cache-Control': 'max-age=60' }));
   origin.server.on('upgrade', (_request, socket) =>

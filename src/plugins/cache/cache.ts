@@ -19,7 +19,7 @@ import { Collector } from './collector.ts';
 import { Entry, type Kept, type Label, type Selection } from './entry.ts';
 import { Flight } from './flight.ts';
 import { PASS_CHARS, PASS_MS, PASSES } from './limits.ts';
-import { lifetimeOf, namesOf, type PolicyOptions, wishOf } from './policy.ts';
+import { type Lifetime, lifetimeOf, namesOf, type PolicyOptions, wishOf } from './policy.ts';
 import { cacheTable } from './settings.ts';
 import { Store } from './store.ts';
 
@@ -47,6 +47,8 @@ interface Fetch {
   readonly key: string;
   /** As the request was when it came by here. */
   readonly asked: Readonly<Record<string, string>>;
+  /** Whatever a plugin before this one made of it. */
+  readonly hadAuthorization: boolean;
   readonly wants: Selection;
   /** What there is already, too old to be given out. */
   readonly stale: Entry | null;
@@ -201,7 +203,16 @@ class Cache implements Plugin {
       ifModifiedSince: request.header('if-modified-since'),
     };
     const verifies = stale !== null && stale.isVerifiable;
-    exchange.set(this.#pending, { does: 'fetch', key, asked: recordOf(request.headers()), wants, stale, verifies, flight });
+    exchange.set(this.#pending, {
+      does: 'fetch',
+      key,
+      asked: recordOf(request.headers()),
+      hadAuthorization: exchange.hadAuthorization,
+      wants,
+      stale,
+      verifies,
+      flight,
+    });
     if (stale === null) return;
     // It is the whole that is asked for now: a part of it is made here.
     request.removeHeader('range');
@@ -262,27 +273,31 @@ class Cache implements Plugin {
   }
 
   /** What is kept is still good (RFC 9111 4.3.4). @returns it as it is now */
-  #verified({ key, asked }: Fetch, stale: Entry, response: PluginResponse, now: number): Entry {
+  #verified(fetch: Fetch, stale: Entry, response: PluginResponse, now: number): Entry {
     const told = recordOf(response.headers());
     const isOther = told['etag'] !== undefined && stale.etag !== '' && opaque(told['etag']) !== opaque(stale.etag);
     const fields = merged(stale.fields, response.headers());
     const record = recordOf(fields);
     if (told['age'] !== undefined) record['age'] = told['age'];
-    const lifetime = isOther ? null : lifetimeOf(asked, stale.status, record, this.#policy);
+    const lifetime = isOther ? null : this.#lifetimeOf(fetch, stale.status, record);
     if (lifetime === null) {
       this.#store.forget(stale);
       return stale;
     }
     const entry = new Entry({ status: stale.status, fields, body: stale.body }, lifetime, now);
-    this.#put(key, asked, entry);
+    this.#put(fetch.key, fetch.asked, entry);
     return entry;
+  }
+
+  #lifetimeOf({ asked, hadAuthorization }: Fetch, status: number, answered: Readonly<Record<string, string>>): Lifetime | null {
+    return lifetimeOf(hadAuthorization ? { ...asked, authorization: 'shown' } : asked, status, answered, this.#policy);
   }
 
   #keep(fetch: Fetch, response: PluginResponse, now: number): void {
     const { key, asked, stale, flight } = fetch;
     const { status, length } = response;
     const result = stale === null ? 'miss' : 'expired';
-    const lifetime = lifetimeOf(asked, status, recordOf(response.headers()), this.#policy);
+    const lifetime = this.#lifetimeOf(fetch, status, recordOf(response.headers()));
     if (lifetime === null || (length !== null && length > this.#maxBodyBytes)) {
       // A failure says nothing about what was kept.
       if (status < 500) {

@@ -73,7 +73,7 @@ export const compressionPlugin = definePlugin({
 
     const compress = (exchange: PluginExchange, response: PluginResponse): void => {
       if (!fits(response.header('content-type') ?? '') || (response.length !== null && response.length < minLength)) return;
-      if (!compressSecrets && (response.header('set-cookie') !== undefined || exchange.request.header('authorization') !== undefined)) return;
+      if (!compressSecrets && (response.header('set-cookie') !== undefined || exchange.hadAuthorization)) return;
       addVary(response);
       const coding = chooser.choose(exchange.get(accepts));
       if (coding === null) return;
