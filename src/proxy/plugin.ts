@@ -139,8 +139,11 @@ export interface PluginExchange {
   readonly response: PluginResponse | null;
   /** Address of the client, behind trusted proxies. */
   readonly client: string;
-  /** Did the client send `Authorization`? It may be gone from the request: plugins take it out. */
-  readonly hadAuthorization: boolean;
+  /**
+   * Did the client send `Authorization`? It may be gone from the request: plugins take it out. One that tells the upstream by another field who the client
+   * is sets it, so that caches do not give the answer to others.
+   */
+  hadAuthorization: boolean;
   readonly location: string;
   /** What location patterns captured, by name or number; '' when nothing. */
   capture(name: string): string;

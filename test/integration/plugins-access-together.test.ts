@@ -141,6 +141,32 @@ test('a guard stands before a cache: what is kept is only for those whom it lets
   expect(origin.requests.length).toBe(1);
 });
 
+test.each([
+  ['max-age=60', 2],
+  ['public, max-age=60', 1],
+])(
+  '[threat 74] an answer to one whom a guard names to the upstream is not kept for others, unless it says that it may be: %s',
+  async (control, asked) => {
+    const origin = await made.startOrigin((request, response) => {
+      response.setHeader('Cache-Control', control);
+      response.end(`for ${request.headers['x-user'] as string}`);
+    });
+    const service = await made.startOrigin((request, response) => response.writeHead(204, { 'X-User': request.headers['x-name'] }).end());
+    const other = await new SignJWT({ sub: 'bob' }).setProtectedHeader({ alg: 'HS256' }).sign(Buffer.from(SECRET));
+    const FORWARD = `[plugins.service]\ncategory = "forward_auth"\nadd_headers = ["X-User"]\nauth_url = "http://127.0.0.1:${service.port}/"\n`;
+    for (const [guard, ann, bob] of [
+      [JWT, { Cookie: `jwt=${TOKEN}` }, { Cookie: `jwt=${other}` }],
+      [FORWARD, { 'X-Name': 'ann' }, { 'X-Name': 'bob' }],
+    ] as const) {
+      origin.requests.length = 0;
+      const gateway = await startGatewayOf(made, fileWithPlugins(origin.port, `${guard}[plugins.kept]\ncategory = "cache"\n`));
+      expect((await ask(gateway.port(), { headers: ann })).text).toBe('for ann');
+      expect((await ask(gateway.port(), { headers: bob })).text).toBe(asked === 2 ? 'for bob' : 'for ann');
+      expect(origin.requests.length).toBe(asked);
+    }
+  },
+);
+
 test('[threat 62] no guard leaves a secret in a log, whatever comes', async () => {
   const path = join(made.folder(), 'access.log');
   const origin = await made.startOrigin();

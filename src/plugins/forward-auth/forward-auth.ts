@@ -55,7 +55,9 @@ export const forwardAuthPlugin = definePlugin({
       if (answer.status < 200 || answer.status > 299) return relayed(answer);
       for (const name of trusted) {
         const value = answer.header(name);
-        if (value !== undefined) exchange.request.setHeader(name, value);
+        if (value === undefined) continue;
+        exchange.request.setHeader(name, value);
+        exchange.hadAuthorization = true;
       }
       return undefined;
     };

@@ -119,7 +119,9 @@ export const jwtPlugin = definePlugin({
       for (const { claim, header } of claimHeaders) {
         const value = claimText(claims, claim);
         if (value === null) return invalid('Token has a claim that cannot be passed on');
-        if (value !== undefined) request.setHeader(header, value);
+        if (value === undefined) continue;
+        request.setHeader(header, value);
+        exchange.hadAuthorization = true;
       }
       exchange.set(jwtClaims, claims);
       if (hideCredentials) place.hide(request);
