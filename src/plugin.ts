@@ -21,6 +21,7 @@ export {
   type Verdict,
   type WholeReply,
 } from './proxy/plugin.ts';
+export { Failure, type FailureCode } from './http/failure.ts';
 export { bytes, choice, cidrs, duration, integer, list, orOff, path, scalar, secrets, text, textLike, toggle, type Kind } from './schema/kind.ts';
 export { compilePattern, type Found, type Pattern } from './schema/pattern.ts';
 export { setting, type Setting, type Table, type Values } from './schema/setting.ts';

@@ -93,6 +93,20 @@ test('a file beside the configuration needs no package, and nothing installed', 
   expect(await get(await gateway.port('a server listens'), '/hello')).toBe('Hello, world\n');
 });
 
+test('a plugin of somebody else fails a request as we do, with a code', { timeout: 60_000 }, async () => {
+  const folder = tools.folder();
+  writeFileSync(
+    join(folder, 'sunday.mjs'),
+    `import { definePlugin, Failure } from 'windlass/plugin';
+export default definePlugin({ name: 'sunday', summary: 'x', settings: {}, create: () => ({ request: () => new Failure('forbidden', 'not on Sundays') }) });`,
+  );
+  const file = join(folder, 'windlass.toml');
+  writeFileSync(file, fileFor(1, 'module = "./sunday.mjs"'));
+  const answer = await fetch(`http://127.0.0.1:${await start(file).port('a server listens')}/`);
+  expect(answer.status).toBe(403);
+  expect(await answer.json()).toMatchObject({ status: 403, code: 'forbidden', detail: 'not on Sundays' });
+});
+
 test.each([
   ['module = "plugin-hello"\ngreting = "x"', 'did you mean greeting?'],
   ['module = "plugin-hello"\nslow = "soon"', 'plugins.hello.slow'],
