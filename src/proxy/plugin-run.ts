@@ -101,7 +101,10 @@ export class PluginRun implements PluginExchange, ReplySink {
     const hosted = this.#chain.plugins[place]!;
     verdict.then(
       (reply) => {
-        if (this.#exchange.isOver) return;
+        if (this.#exchange.isOver) {
+          this.#unwanted(reply);
+          return;
+        }
         if (reply === undefined) {
           if (this.#steps(step + 1, go) === 'go') go();
           return;
@@ -116,6 +119,14 @@ export class PluginRun implements PluginExchange, ReplySink {
         this.#exchange.fail(new Failure('internal', `plugin ${hosted.name} failed`));
       },
     );
+  }
+
+  /** An answer that comes when nobody waits for it any more may hold something open, such as a file. */
+  #unwanted(reply: Verdict): void {
+    if (reply === undefined || reply instanceof Failure || bytesOf(reply.body) !== null) return;
+    this.#dropSource();
+    this.#source = (reply.body as BodySource | null | undefined) ?? null;
+    this.#dropSource();
   }
 
   /** The head of a request that waits for a plugin is a copy from now on. */
@@ -156,14 +167,16 @@ export class PluginRun implements PluginExchange, ReplySink {
 
   /** Answers with a plugin's own reply. */
   answer({ status, headers = [], lines, body = null }: Reply): void {
-    if (!Number.isInteger(status) || status < 200 || status > 599) throw new RangeError(`not a status: ${String(status)}`);
     const bytes = bytesOf(body);
     const source = body === null || bytes !== null ? null : (body as BodySource);
+    // From here on it is given up whatever happens.
+    this.#dropSource();
+    this.#source = source;
+    if (!Number.isInteger(status) || status < 200 || status > 599) throw new RangeError(`not a status: ${String(status)}`);
     const length =
       bytes !== null ? bytes.length : source === null ? (status === 204 || status === 304 ? NO_BODY : 0) : (source.length ?? UNKNOWN_LENGTH);
     const isHead = this.request.method === 'HEAD';
     this.head(headOf(status, headers, lines, length));
-    this.#source = source;
     if (this.#isBroken || isHead) this.#dropSource();
     if (this.#isBroken) return;
     if (source === null || isHead) {

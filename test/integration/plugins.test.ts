@@ -76,6 +76,36 @@ test('a phase may wait for something: the body waits with it, and nothing is los
   expect(origin.requests[0]!.bytes).toBe(body.length);
 });
 
+test('an answer that comes when the client has left is given up, with what it holds open, as is one that is no answer', async () => {
+  const origin = await startOrigin();
+  const told: string[] = [];
+  let go = (): void => {};
+  const held = new Promise<void>((resolve) => (go = resolve));
+  Object.assign(globalThis, { lateAnswer: { held, told } });
+  made.later(() => Reflect.deleteProperty(globalThis, 'lateAnswer'));
+  const late = plugin(`{
+    async request(e) {
+      const { held, told } = globalThis.lateAnswer;
+      const body = { length: 1, start() {}, drained() {}, abort() { told.push('given up'); } };
+      if (e.request.method === 'PUT') return { status: 200, headers: ['no name', ''], body };
+      told.push('asked');
+      await held;
+      return { status: 200, body };
+    },
+    log() { globalThis.lateAnswer.told.push('over'); },
+  }`);
+  const gateway = await startGatewayOf(made, fileFor(origin.port, { late }));
+  const client = await rawClient({ port: gateway.port() });
+  client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+  await until('the plugin to be asked', () => told.includes('asked'));
+  client.reset();
+  await until('the exchange to be over', () => told.includes('over'));
+  go();
+  await until('the answer to be given up', () => told.includes('given up'));
+  expect((await ask(gateway.port(), { method: 'PUT' })).status).toBe(500);
+  await until('what was no answer to be given up', () => told.filter((one) => one === 'given up').length === 2);
+});
+
 test('a phase may look at the beginning of the body, which goes on unchanged', async () => {
   const origin = await startOrigin();
   const peeks = plugin(`{ async request(e) { const seen = await e.request.peek(5); e.request.setHeader('x-seen', Buffer.from(seen).toString()); } }`);
