@@ -160,6 +160,21 @@ test('a key has so many requests at once, and a client that leaves makes room', 
   expect((await second.answer()).status).toBe(200);
 });
 
+test('a plugin that stands twice in a list counts a request once, and its end once', async () => {
+  const { origin, arrived } = await startHolding(tools);
+  const keys = keysIn();
+  const { key } = await keys.add({ inflight: 1 });
+  const twice = fileWithPlugins(origin.port, section(keys.store)).replace('["keys"]', '["keys", "keys"]');
+  const gateway = await startGatewayOf(tools, twice);
+  for (const n of [0, 1]) {
+    const client = await asks(tools, { port: gateway.port() }, '/', [`Authorization: Bearer ${key}`]);
+    const { response } = await arrived(n);
+    expect(await statusWith(gateway, key)).toBe(429);
+    response.end('ok');
+    expect((await client.answer()).status).toBe(200);
+  }
+});
+
 test('where requests wait for a slot, keys have their shares, classes and bounds, and operators see whose they are', async () => {
   const { origin, arrived } = await startHolding(tools);
   const keys = keysIn();

@@ -99,6 +99,8 @@ export const clientKeysPlugin = definePlugin({
       log(exchange) {
         const one = exchange.get(held);
         if (one === undefined) return;
+        // One that stands twice hears of the end twice.
+        exchange.set<Held | undefined>(held, undefined);
         one.state.running--;
         bytes.with(name, one.id).value += exchange.notes.replyBytes;
       },
