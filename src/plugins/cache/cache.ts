@@ -144,7 +144,8 @@ class Cache implements Plugin {
     this.#counts[label].value++;
     const ifNoneMatch = request.header('if-none-match');
     const ifModifiedSince = request.header('if-modified-since');
-    const range = request.header('range');
+    // Only GET has parts (RFC 9110 14.2).
+    const range = request.method === 'GET' ? request.header('range') : undefined;
     if (ifNoneMatch === undefined && ifModifiedSince === undefined && range === undefined) return entry.whole(now, label);
     return entry.answer({ range, ifRange: request.header('if-range'), ifNoneMatch, ifModifiedSince }, now, label);
   }
