@@ -94,7 +94,8 @@ export class RequestView extends Fields<RequestHead> implements PluginRequest {
 
   parameter(name: string): string | undefined {
     const { query } = this;
-    return query === '' ? undefined : (new URLSearchParams(query).get(name) ?? undefined);
+    // With a question mark before it: it takes one away, and the next is of the first name.
+    return query === '' ? undefined : (new URLSearchParams(`?${query}`).get(name) ?? undefined);
   }
 
   get appPassword(): string {

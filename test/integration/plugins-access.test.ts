@@ -160,6 +160,8 @@ test('key_auth: giant cookies and broken escapes are no keys, and harm nobody', 
   expect((await ask(port, { headers: { Cookie: giant } })).status).toBe(401);
   const query = await behind('[plugins.auth]\ncategory = "key_auth"\nquery = "key"\nkeys = ["k"]\n');
   expect((await ask(query.port, { path: '/?key=%ff%fe%00&key=k&%' })).status).toBe(401);
+  // The second question mark is of the name: what is not taken out must not be read either.
+  expect((await ask(query.port, { path: '/??key=k' })).status).toBe(401);
   const nowhere = startGatewayOf(made, fileWithPlugins(1, '[plugins.auth]\ncategory = "key_auth"\nkeys = ["k"]\n'));
   await expect(nowhere).rejects.toThrow('looks nowhere for the key');
 });

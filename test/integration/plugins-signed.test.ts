@@ -111,6 +111,7 @@ test('combined_auth lets applications in that sign the time, from their addresse
     ['app_id=inside', null],
     ['', 'app_id is missing'],
     ['app_id=', 'app_id is missing'],
+    ['?app_id=inside', 'app_id is missing'],
     ['app_id=nobody', 'app_id is wrong'],
     ['app_id=__proto__', 'app_id is wrong'],
     [`app_id=elsewhere&ts=${ts}&digest=${digest('canary-2', ts)}`, 'address is not allowed'],

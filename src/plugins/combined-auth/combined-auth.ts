@@ -32,7 +32,7 @@ export const combinedAuthPlugin = definePlugin({
     ].map(refusal);
     return {
       request({ request, client }) {
-        const query = new URLSearchParams(request.query);
+        const query = new URLSearchParams(`?${request.query}`);
         const appId = query.get('app_id');
         if (appId === null || appId === '') return noApp;
         const application = known.get(appId);
