@@ -155,7 +155,8 @@ export class PluginRun implements PluginExchange, ReplySink {
   }
 
   outliveClient(isWanted: () => boolean): void {
-    this.#isWanted = isWanted;
+    // Half of a body is no request.
+    if (this.request.length === 0) this.#isWanted = isWanted;
   }
 
   /** The client has left: is the answer wanted all the same? Then nobody slows it down any more. */

@@ -163,7 +163,7 @@ export interface PluginExchange {
   readonly notes: PluginNotes;
   /**
    * Asked when the client leaves while its request is with an upstream: true = the answer is read to its end all the same, and passes the plugins.
-   * One question per exchange, said in phase request.
+   * One question per exchange, said in phase request. Requests with a body end with their client whatever it says.
    */
   outliveClient(isWanted: () => boolean): void;
   /**

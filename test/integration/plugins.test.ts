@@ -395,3 +395,13 @@ test('an answer that a plugin wants is read to its end when the client has left,
     expect(await metric(gateway, 'windlass_requests_in_flight')).toBe(0);
   }
 });
+
+test('a request with a body ends with its client, whatever a plugin wants', async () => {
+  const origin = await startOrigin((_request, response) => void response.write('begun'));
+  const gateway = await startGatewayOf(made, fileFor(origin.port, { wants: plugin(`{ request(e) { e.outliveClient(() => true); } }`) }));
+  const client = await rawClient({ port: gateway.port() });
+  client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf');
+  await client.until(() => client.text.includes('begun'));
+  client.reset();
+  await until('the end of it', async () => origin.only.aborted && (await metric(gateway, 'windlass_requests_in_flight')) === 0);
+});
