@@ -104,9 +104,10 @@ test('nobody passes while the service is down, or says what is no answer', async
       response.writeHead(200, { 'Content-Length': '10' });
       response.write('x', () => request.socket.destroy());
     } else if (how === 'switch') response.writeHead(101).end();
+    else if (how === 'upgrade') request.socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n');
     else response.writeHead(403).end('x'.repeat(300_000));
   });
-  for (how of ['cut', 'half', 'switch', 'giant']) expect([how, (await ask(port)).status]).toEqual([how, 502]);
+  for (how of ['cut', 'half', 'upgrade', 'switch', 'giant']) expect([how, (await ask(port)).status]).toEqual([how, 502]);
   await service.close();
   expect((await ask(port)).status).toBe(502);
   expect(origin.requests.length).toBe(0);

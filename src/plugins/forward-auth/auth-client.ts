@@ -53,6 +53,10 @@ export class AuthClient {
       request.on('error', (error: NodeJS.ErrnoException) =>
         reject(request.reusedSocket && !isAnswered && error.code === 'ECONNRESET' ? new StaleConnection() : error),
       );
+      // Neither an error nor an answer: it switched to another protocol, which nobody asked for.
+      request.on('close', () => {
+        if (!isAnswered) reject(new Error('it closed the connection without an answer'));
+      });
       request.on('response', (response) => {
         isAnswered = true;
         const chunks: Buffer[] = [];
