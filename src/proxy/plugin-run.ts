@@ -293,6 +293,14 @@ export class PluginRun implements PluginExchange, ReplySink {
     this.#isBroken = true;
     const exchange = this.#exchange;
     exchange.notes.failure = failure;
+    // They hold memory, or a thread of zlib's, and no body will come.
+    for (const transformer of this.response!.transformers) {
+      try {
+        transformer.close?.();
+      } catch (error) {
+        exchange.site.defect(error);
+      }
+    }
     const body = Buffer.from(
       `${JSON.stringify({ type: 'about:blank', title: 'Internal Server Error', status: 500, code: failure.code, detail: failure.detail })}\n`,
     );

@@ -312,6 +312,20 @@ test('when the answer is replaced because a plugin failed on it, the upstream ne
   await gone;
 });
 
+test('those who were to change the body of an answer on which a plugin failed are told that it is over', async () => {
+  const origin = await startOrigin();
+  const closed: string[] = [];
+  Object.assign(globalThis, { closedTransformers: closed });
+  made.later(() => Reflect.deleteProperty(globalThis, 'closedTransformers'));
+  const changes = plugin(
+    `{ response(e) { e.response.transform({ write() {}, end(out) { out.end(); }, close() { globalThis.closedTransformers.push('closed'); } }); } }`,
+  );
+  const broken = plugin(`{ response() { throw new Error('broken on purpose'); } }`);
+  const gateway = await startGatewayOf(made, fileFor(origin.port, { broken, changes }));
+  expect((await ask(gateway.port())).status).toBe(500);
+  expect(closed).toEqual(['closed']);
+});
+
 test('an answer may be given in the place of one that comes: the client waits for no more of that', async () => {
   const origin = await startOrigin((request, response) => {
     response.writeHead(503, { 'X-Theirs': 'yes' });
