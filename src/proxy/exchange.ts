@@ -422,7 +422,8 @@ export class Exchange implements RequestSink, Waiter, Timed {
     } else this.fail(failure);
   }
 
-  end(trailers?: HeaderList): void {
+  end(sent?: HeaderList): void {
+    const trailers = sent === undefined || this.run === null ? sent : this.run.request.withoutDecided(sent);
     if (this.#sink !== null) {
       this.#sink.end(trailers);
       return;

@@ -1,4 +1,4 @@
-import { type Head, NO_BODY, type RequestHead, type ResponseHead, STRIDE, UNKNOWN_LENGTH } from '../http/head.ts';
+import { type Head, type HeaderList, NO_BODY, type RequestHead, type ResponseHead, STRIDE, UNKNOWN_LENGTH } from '../http/head.ts';
 import { idOfName, SLIME_APP_PASSWORD } from '../http/names.ts';
 import type { BodyTransformer, PluginFields, PluginRequest, PluginResponse, Reply } from './plugin.ts';
 
@@ -44,11 +44,39 @@ class Fields<H extends Head> implements PluginFields {
 }
 
 export class RequestView extends Fields<RequestHead> implements PluginRequest {
+  /** Names that plugins have written or taken out, lower case; null = none. */
+  #decided: Set<string> | null = null;
   readonly #peek: (bytes: number) => Promise<Uint8Array>;
 
   constructor(head: RequestHead, peek: (bytes: number) => Promise<Uint8Array>) {
     super(head);
     this.#peek = peek;
+  }
+
+  override setHeader(name: string, value: string): void {
+    this.#decide(name);
+    super.setHeader(name, value);
+  }
+
+  override addHeader(name: string, value: string): void {
+    this.#decide(name);
+    super.addHeader(name, value);
+  }
+
+  override removeHeader(name: string): void {
+    this.#decide(name);
+    super.removeHeader(name);
+  }
+
+  #decide(name: string): void {
+    (this.#decided ??= new Set()).add(name.toLowerCase());
+  }
+
+  /** What plugins have said of a name, a trailer must not say otherwise: an upstream may merge the two. */
+  withoutDecided(trailers: HeaderList): HeaderList {
+    const decided = this.#decided;
+    if (decided === null) return trailers;
+    return trailers.filter((_, i) => !decided.has(trailers[i - (i % 2)]!.toLowerCase()));
   }
 
   get method(): string {

@@ -419,3 +419,16 @@ test('a request with a body ends with its client, whatever a plugin wants', asyn
   client.reset();
   await until('the end of it', async () => origin.only.aborted && (await metric(gateway, 'windlass_requests_in_flight')) === 0);
 });
+
+test('what a plugin has said of a header no trailer says otherwise', async () => {
+  const origin = await startOrigin();
+  const says = plugin(`{ request(e) { e.request.setHeader('X-User', 'alice'); e.request.removeHeader('X-Role'); } }`);
+  const gateway = await startGatewayOf(made, fileFor(origin.port, { says }));
+  const client = await rawClient({ port: gateway.port() });
+  client.send(
+    'POST / HTTP/1.1\r\nHost: a\r\nTrailer: X-User, X-Role, X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nx-user: mallory\r\nX-Role: admin\r\nX-Sum: 1\r\n\r\n',
+  );
+  await client.until(() => client.text.includes('200 OK'));
+  expect(origin.requests[0]!.headers['x-user']).toBe('alice');
+  expect(origin.requests[0]!.trailers).toEqual({ 'x-sum': '1' });
+});
