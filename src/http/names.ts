@@ -96,6 +96,7 @@ const KNOWN = [
   'if-match',
   'if-unmodified-since',
   'pragma',
+  'grpc-timeout',
 ] as const;
 
 export type KnownName = (typeof KNOWN)[number];
@@ -137,6 +138,8 @@ export const SLIME_BLOCK: number = idOf('slime-block');
 export const SLIME_AGENT_ID: number = idOf('slime-agent-id');
 export const SLIME_AGENT_TOKEN: number = idOf('slime-agent-token');
 export const SLIME_CONNECTION_ID: number = idOf('slime-connection-id');
+export const CONTENT_TYPE: number = idOf('content-type');
+export const GRPC_TIMEOUT: number = idOf('grpc-timeout');
 export const WINDLASS_TOKEN: number = idOf('windlass-token');
 export const WINDLASS_HUB: number = idOf('windlass-hub');
 export const USER_AGENT: number = idOf('user-agent');
