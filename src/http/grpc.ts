@@ -5,7 +5,7 @@ import { type Head, type HeaderList, ResponseHead, STRIDE } from './head.ts';
 import { CONTENT_TYPE, GRPC_TIMEOUT } from './names.ts';
 
 /** What a gRPC message begins its content type with; `application/grpc-web` is another protocol. */
-const TYPE = 'application/grpc';
+export const GRPC_TYPE = 'application/grpc';
 
 /** The status codes that we say ourselves. */
 export const GRPC_OK = 0;
@@ -21,19 +21,20 @@ export function isGrpc(head: Head): boolean {
   const f = (at - 1) * STRIDE;
   const from = head.fields[f + 2]!;
   const length = head.fields[f + 3]! - from;
-  if (length < TYPE.length) return false;
+  if (length < GRPC_TYPE.length) return false;
   const { bytes } = head;
   // The last letters first: most other types differ there.
-  for (let i = TYPE.length - 1; i >= 0; i--) {
+  for (let i = GRPC_TYPE.length - 1; i >= 0; i--) {
     const c = bytes[from + i]!;
-    if ((c >= 0x41 && c <= 0x5a ? c | 0x20 : c) !== TYPE.charCodeAt(i)) return false;
+    if ((c >= 0x41 && c <= 0x5a ? c | 0x20 : c) !== GRPC_TYPE.charCodeAt(i)) return false;
   }
-  return length === TYPE.length || isBehindType(bytes[from + TYPE.length]!);
+  return length === GRPC_TYPE.length || isBehindType(bytes[from + GRPC_TYPE.length]!);
 }
 
-function isGrpcType(value: string): boolean {
-  if (value.slice(0, TYPE.length).toLowerCase() !== TYPE) return false;
-  return value.length === TYPE.length || isBehindType(value.charCodeAt(TYPE.length));
+/** The same of the type alone. */
+export function isGrpcType(value: string): boolean {
+  if (value.slice(0, GRPC_TYPE.length).toLowerCase() !== GRPC_TYPE) return false;
+  return value.length === GRPC_TYPE.length || isBehindType(value.charCodeAt(GRPC_TYPE.length));
 }
 
 /** `+proto`, `;charset=x`, or the space that may stand before a parameter. */
@@ -66,19 +67,22 @@ export function grpcTimeoutText(ms: number): string {
 /** The trailers that tell a gRPC client of a failure; never OK. */
 export function grpcStatusFields({ grpcStatus, code, detail, retryAfterS }: Failure): HeaderList {
   const fields = grpcStatusOf(grpcStatus, detail === '' ? code : detail);
-  // Says when to try again to clients that have a retry policy.
-  if (retryAfterS > 0) fields.push('grpc-retry-pushback-ms', String(retryAfterS * 1000));
-  return fields;
+  return retryAfterS > 0 ? [...fields, ...pushbackOf(retryAfterS)] : fields;
+}
+
+/** Says when to try again to clients that have a retry policy: the Retry-After of gRPC. */
+export function pushbackOf(retryAfterS: number): HeaderList {
+  return ['grpc-retry-pushback-ms', String(retryAfterS * 1000)];
 }
 
 /** A status as trailers. */
-export function grpcStatusOf(status: number, message: string): string[] {
+export function grpcStatusOf(status: number, message: string): HeaderList {
   return message === '' ? ['grpc-status', String(status)] : ['grpc-status', String(status), 'grpc-message', encodeMessage(message)];
 }
 
 /** A failure as the whole answer to a gRPC request: a head with the status in it, and no body. */
 export function trailersOnly(failure: Failure): ResponseHead {
-  return ResponseHead.make(200, ['content-type', TYPE, ...grpcStatusFields(failure)], 0);
+  return ResponseHead.make(200, ['content-type', GRPC_TYPE, ...grpcStatusFields(failure)], 0);
 }
 
 /** Longest `grpc-message` that we send, characters: a head has other things to carry. */

@@ -130,6 +130,10 @@ export class Exchange implements RequestSink, Waiter, Timed {
     if (this.#sink !== null) this.#sink.writer = writer;
   }
 
+  get isGrpc(): boolean {
+    return this.#wish === 'grpc';
+  }
+
   /** Is it answered, or has its client left? */
   get isOver(): boolean {
     return this.#over;

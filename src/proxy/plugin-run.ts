@@ -3,10 +3,12 @@ import { Buffer } from 'node:buffer';
 import type { BodySink, ReplySink, Writer } from '../http/exchange.ts';
 import { Failure } from '../http/failure.ts';
 import type { FieldLines } from '../http/field-lines.ts';
+import { trailersOnly } from '../http/grpc.ts';
 import { type HeaderList, NO_BODY, type RequestHead, ResponseHead, UNKNOWN_LENGTH } from '../http/head.ts';
 import { labelled } from '../upstream/label.ts';
 import { AUTHORIZATION } from '../http/names.ts';
 import type { Exchange } from './exchange.ts';
+import { grpcReply } from './grpc-reply.ts';
 import type { BodyOut, BodySource, PluginExchange, PluginNotes, QueueLabel, Reply, Slot, Verdict } from './plugin.ts';
 import type { PluginChain } from './plugin-chain.ts';
 import { RequestView, ResponseView } from './plugin-views.ts';
@@ -123,9 +125,9 @@ export class PluginRun implements PluginExchange, ReplySink {
 
   /** An answer that comes when nobody waits for it any more may hold something open, such as a file. */
   #unwanted(reply: Verdict): void {
-    if (reply === undefined || reply instanceof Failure || bytesOf(reply.body) !== null) return;
+    if (reply === undefined || reply instanceof Failure) return;
     this.#dropSource();
-    this.#source = (reply.body as BodySource | null | undefined) ?? null;
+    this.#source = sourceOf(reply);
     this.#dropSource();
   }
 
@@ -167,13 +169,15 @@ export class PluginRun implements PluginExchange, ReplySink {
   }
 
   /** Answers with a plugin's own reply. */
-  answer({ status, headers = [], lines, body = null }: Reply): void {
-    const bytes = bytesOf(body);
-    const source = body === null || bytes !== null ? null : (body as BodySource);
+  answer(reply: Reply): void {
     // From here on it is given up whatever happens.
     this.#dropSource();
-    this.#source = source;
-    if (!Number.isInteger(status) || status < 200 || status > 599) throw new RangeError(`not a status: ${String(status)}`);
+    this.#source = sourceOf(reply);
+    if (!Number.isInteger(reply.status) || reply.status < 200 || reply.status > 599) throw new RangeError(`not a status: ${String(reply.status)}`);
+    const { status, headers = [], lines, body = null } = this.#exchange.isGrpc ? grpcReply(reply) : reply;
+    if (body === null) this.#dropSource();
+    const bytes = bytesOf(body);
+    const source = this.#source;
     const length =
       bytes !== null ? bytes.length : source === null ? (status === 204 || status === 304 ? NO_BODY : 0) : (source.length ?? UNKNOWN_LENGTH);
     const isHead = this.request.method === 'HEAD';
@@ -261,7 +265,7 @@ export class PluginRun implements PluginExchange, ReplySink {
         return;
       }
       if (view.replacement !== null) {
-        const { status, headers = [], lines, body = null } = view.replacement;
+        const { status, headers = [], lines, body = null } = this.#exchange.isGrpc ? grpcReply(view.replacement) : view.replacement;
         replaced = bytesOf(body) ?? NOTHING;
         view.instead(headOf(status, headers, lines, status === 204 || status === 304 ? NO_BODY : replaced.length));
       }
@@ -301,14 +305,19 @@ export class PluginRun implements PluginExchange, ReplySink {
         exchange.site.defect(error);
       }
     }
+    if (exchange.isGrpc) this.#reply.head(trailersOnly(failure));
+    else this.#breakWithPage(failure);
+    this.#reply.end();
+    // Not from inside its own call.
+    setImmediate(() => exchange.dismiss(failure));
+  }
+
+  #breakWithPage(failure: Failure): void {
     const body = Buffer.from(
       `${JSON.stringify({ type: 'about:blank', title: 'Internal Server Error', status: 500, code: failure.code, detail: failure.detail })}\n`,
     );
     this.#reply.head(ResponseHead.make(500, ['Content-Type', 'application/problem+json', 'Cache-Control', 'no-store'], body.length));
     this.#reply.write(body);
-    this.#reply.end();
-    // Not from inside its own call.
-    setImmediate(() => exchange.dismiss(failure));
   }
 
   write(chunk: Uint8Array): boolean {
@@ -401,6 +410,11 @@ const NOTHING = new Uint8Array(0);
 
 function bytesOf(body: Reply['body']): Uint8Array | null {
   return typeof body === 'string' ? Buffer.from(body, 'utf8') : body instanceof Uint8Array ? body : null;
+}
+
+/** The body that is not there all at once; null when it is, or when there is none. */
+function sourceOf({ body }: Reply): BodySource | null {
+  return body === undefined || typeof body === 'string' || body instanceof Uint8Array ? null : body;
 }
 
 function headOf(status: number, headers: HeaderList, lines: FieldLines | undefined, length: number): ResponseHead {

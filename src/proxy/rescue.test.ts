@@ -54,6 +54,35 @@ describe('the answer to a failure', () => {
   });
 });
 
+describe('[rule R3] the answer to a failure of a gRPC request', () => {
+  test.each(Object.keys(failures) as FailureCode[])('%s: HTTP 200, its gRPC status, no body, and the same Proxy-Status', (code) => {
+    const { status, fields, body } = answerTo(new Failure(code, 'größer als 100%'), 'grpc');
+    const [, grpc, error] = failures[code];
+    expect([status, body]).toEqual([200, '']);
+    expect(fields).toEqual({
+      'content-type': 'application/grpc',
+      'grpc-status': String(grpc),
+      'grpc-message': 'gr%C3%B6%C3%9Fer als 100%25',
+      date: expect.any(String),
+      'proxy-status': `edge-1; error=${error}; details="${code}"`,
+    });
+  });
+
+  test('a time to try again is a pushback', () => {
+    expect(answerTo(FAILURE, 'grpc').fields).toMatchObject({ 'grpc-status': '8', 'grpc-retry-pushback-ms': '7000' });
+  });
+
+  test('templates of the operator are for people', () => {
+    expect(answerTo(FAILURE, 'grpc', templates('{"a": 1}')).body).toBe('');
+  });
+
+  test('is wished for by the content type, whatever Accept says', () => {
+    const head = (type: string) => requestHead(`POST /a.B/C HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\nContent-Type: ${type}\r\n\r\n`);
+    expect(wishOf(head('application/grpc+proto'))).toBe('grpc');
+    expect(wishOf(head('application/grpc-web'))).toBe('html');
+  });
+});
+
 describe('which page does Accept ask for', () => {
   test.each<[string | null, Wish]>([
     [null, 'any'],

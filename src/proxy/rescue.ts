@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import type { ReplySink } from '../http/exchange.ts';
 import type { Failure } from '../http/failure.ts';
+import { isGrpc, trailersOnly } from '../http/grpc.ts';
 import { type RequestHead, ResponseHead, STRIDE } from '../http/head.ts';
 import { ACCEPT } from '../http/names.ts';
 import { REASONS } from '../http/write.ts';
@@ -18,15 +19,19 @@ export interface Asked {
   readonly extra?: string;
 }
 
-/** The page that a client would rather have; `any` when it does not say. */
-export type Wish = PageKind | 'any';
+/** The page that a client would rather have; `any` when it does not say. A gRPC client wants a status, and no page. */
+export type Wish = PageKind | 'any' | 'grpc';
 
 /**
  * The only place where a failure becomes an answer: a template of the operator's, or else `application/problem+json` (RFC 9457), or HTML for those who
- * like that better.
+ * like that better; to a gRPC request its status, as trailers without a body (rule R3).
  */
 export function rescue(failure: Failure, reply: ReplySink, asked: Asked): void {
   const { pages, wish } = asked;
+  if (wish === 'grpc') {
+    rescueGrpc(failure, reply, asked);
+    return;
+  }
   // 499 is for logs only.
   const status = failure.status === 499 ? 400 : failure.status;
   const title = REASONS[status] ?? 'Error';
@@ -47,7 +52,7 @@ export function rescue(failure: Failure, reply: ReplySink, asked: Asked): void {
     'Date',
     new Date().toUTCString(),
     'Proxy-Status',
-    `${pages.viaName}; error=${failure.proxyStatus}; details="${failure.code}"`,
+    proxyStatus(failure, pages),
   ];
   if (failure.retryAfterS > 0) fields.push('Retry-After', String(failure.retryAfterS));
   if (status === 405) fields.push('Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS');
@@ -60,11 +65,27 @@ export function rescue(failure: Failure, reply: ReplySink, asked: Asked): void {
   reply.end();
 }
 
+function rescueGrpc(failure: Failure, reply: ReplySink, { pages, entry, extra }: Asked): void {
+  const head = trailersOnly(failure);
+  head.add('date', new Date().toUTCString());
+  head.add('proxy-status', proxyStatus(failure, pages));
+  if (extra !== undefined) head.tail += extra;
+  entry?.answered(head);
+  reply.head(head);
+  reply.end();
+}
+
+/** RFC 9209. */
+function proxyStatus(failure: Failure, { viaName }: ErrorPages): string {
+  return `${viaName}; error=${failure.proxyStatus}; details="${failure.code}"`;
+}
+
 /**
  * Which page does `Accept` ask for (RFC 9110 12.5.1)? What browsers send begins with text/html, what programs send with application/json, or it does not
  * say html at all: then no string is made of it.
  */
 export function wishOf(head: RequestHead): Wish {
+  if (isGrpc(head)) return 'grpc';
   const at = head.first[ACCEPT]!;
   if (at === 0) return 'any';
   const f = (at - 1) * STRIDE;
