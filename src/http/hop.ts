@@ -9,6 +9,7 @@ import {
   PROXY_AUTHORIZATION,
   PROXY_CONNECTION,
   TE,
+  TOKEN,
   TRANSFER_ENCODING,
   UPGRADE,
 } from './names.ts';
@@ -60,7 +61,7 @@ export function removeHopByHop(head: Head): void {
 function readConnection(head: Head): void {
   // What nearly everybody sends.
   const f = (head.first[CONNECTION]! - 1) * STRIDE;
-  if (head.fields[f + 3]! - head.fields[f + 2]! === 10 && head.value(CONNECTION).toLowerCase() === 'keep-alive' && isOnly(head, f)) {
+  if (isKeepAlive(head, head.fields[f + 2]!, head.fields[f + 3]!) && isOnly(head, f)) {
     head.keepAlive = true;
     head.first[CONNECTION] = 0;
     head.fields[f + 4] = CONNECTION | REMOVED;
@@ -81,6 +82,15 @@ function readConnection(head: Head): void {
   if (/(^|,)\s*close\s*(,|$)/i.test(all(head, CONNECTION))) head.keepAlive = false;
   head.remove(CONNECTION);
 }
+
+/** Compared where it stands: to make a string of it costs more than all else that is done with a short head. */
+function isKeepAlive({ bytes }: Head, from: number, to: number): boolean {
+  if (to - from !== KEEP_ALIVE_OPTION.length) return false;
+  for (let i = 0; i < KEEP_ALIVE_OPTION.length; i++) if (TOKEN[bytes[from + i]!] !== KEEP_ALIVE_OPTION.charCodeAt(i)) return false;
+  return true;
+}
+
+const KEEP_ALIVE_OPTION = 'keep-alive';
 
 /** Does no other `Connection` follow the one at fields[f]? */
 function isOnly(head: Head, f: number): boolean {

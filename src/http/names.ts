@@ -181,16 +181,18 @@ function hashOf(bytes: Uint8Array, start: number, end: number): number {
 
 const SLOTS = 512;
 const byHash = new Uint8Array(SLOTS);
-const spelled: Buffer[] = [Buffer.alloc(0)];
+/** All names behind each other; that of an id from spelledAt[id] to spelledAt[id + 1]. */
+const spelled: Uint8Array = Buffer.from(KNOWN.join(''), 'latin1');
+const spelledAt = new Uint16Array(ID_COUNT + 1);
 const strings: string[] = [''];
 const byString = new Map<string, number>();
 
 for (let id = 1; id < ID_COUNT; id++) {
   const name = KNOWN[id - 1]!;
-  spelled.push(Buffer.from(name, 'latin1'));
+  spelledAt[id + 1] = spelledAt[id]! + name.length;
   strings.push(name);
   byString.set(name, id);
-  let slot = hashOf(spelled[id]!, 0, name.length) & (SLOTS - 1);
+  let slot = hashOf(spelled, spelledAt[id]!, spelledAt[id + 1]!) & (SLOTS - 1);
   while (byHash[slot] !== 0) slot = (slot + 1) & (SLOTS - 1);
   byHash[slot] = id;
 }
@@ -199,22 +201,63 @@ for (let id = 1; id < ID_COUNT; id++) {
 export function lookUp(bytes: Uint8Array, start: number, end: number): number {
   let slot = hashOf(bytes, start, end) & (SLOTS - 1);
   let id = byHash[slot]!;
-  outer: while (id !== 0) {
-    const name = spelled[id]!;
-    if (name.length === end - start) {
-      for (let i = 0; i < name.length; i++) {
-        if (name[i] !== TOKEN[bytes[start + i]!]) {
-          slot = (slot + 1) & (SLOTS - 1);
-          id = byHash[slot]!;
-          continue outer;
-        }
-      }
-      return id;
+  while (id !== 0) {
+    const from = spelledAt[id]!;
+    if (spelledAt[id + 1]! - from === end - start) {
+      let i = start;
+      while (i < end && TOKEN[bytes[i]!] === spelled[from + i - start]) i++;
+      if (i === end) return id;
     }
     slot = (slot + 1) & (SLOTS - 1);
     id = byHash[slot]!;
   }
   return 0;
+}
+
+/** Lower case, for every byte that a known name has. */
+const LOWER = 0x20202020;
+
+/** The same names by their first and last four bytes, which tell all of them apart that have as many. */
+const WORD_SLOTS = 1024;
+const byWords = new Uint8Array(WORD_SLOTS);
+const spelledWords = new DataView(spelled.buffer, spelled.byteOffset, spelled.length);
+
+function slotOf(first: number, last: number, length: number): number {
+  const mixed = Math.imul(first ^ Math.imul(last, 0x2545f491) ^ length, 0x9e3779b1 | 0);
+  return mixed >>> 22;
+}
+
+for (let id = 1; id < ID_COUNT; id++) {
+  const from = spelledAt[id]!;
+  const to = spelledAt[id + 1]!;
+  if (to - from < 4) continue;
+  let slot = slotOf(spelledWords.getInt32(from, true), spelledWords.getInt32(to - 4, true), to - from);
+  while (byWords[slot] !== 0) slot = (slot + 1) & (WORD_SLOTS - 1);
+  byWords[slot] = id;
+}
+
+/**
+ * As lookUp(), for a name of which every byte is a tchar: four bytes per step. With that one bit set, capitals become small, and no other tchar becomes
+ * a byte of a known name.
+ */
+export function lookUpToken(words: DataView, bytes: Uint8Array, start: number, end: number): number {
+  const length = end - start;
+  if (length < 4) return lookUp(bytes, start, end);
+  const first = words.getInt32(start, true) | LOWER;
+  const last = words.getInt32(end - 4, true) | LOWER;
+  let slot = slotOf(first, last, length);
+  for (;;) {
+    const id = byWords[slot]!;
+    if (id === 0) return 0;
+    const from = spelledAt[id]!;
+    const to = spelledAt[id + 1]!;
+    if (to - from === length && spelledWords.getInt32(from, true) === first && spelledWords.getInt32(to - 4, true) === last) {
+      let i = 4;
+      while (i < length - 4 && (words.getInt32(start + i, true) | LOWER) === spelledWords.getInt32(from + i, true)) i += 4;
+      if (i >= length - 4) return id;
+    }
+    slot = (slot + 1) & (WORD_SLOTS - 1);
+  }
 }
 
 /** The id of a name in lower case; 0 when it is none of ours. */

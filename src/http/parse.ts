@@ -4,7 +4,7 @@ import type { FailureCode } from './failure.ts';
 import { type Head, NO_BODY, REMOVED, type RequestHead, type ResponseHead, STRIDE, UNKNOWN_LENGTH } from './head.ts';
 import { removeHopByHop } from './hop.ts';
 import type { HttpLimits } from './limits.ts';
-import { CONTENT_LENGTH, EXPECT, HOST, lookUp, TCHAR, TOKEN, TRANSFER_ENCODING, VALUE } from './names.ts';
+import { CONTENT_LENGTH, EXPECT, HOST, lookUpToken, TCHAR, TOKEN, TRANSFER_ENCODING, VALUE } from './names.ts';
 import { resolveTarget } from './target.ts';
 
 const CR = 13;
@@ -118,7 +118,7 @@ export function parseResponse(head: ResponseHead, bytes: Buffer, start: number, 
 /** Fields up to and including the blank line. Two ids are handled on sight, since a second one of them is an attack. */
 function parseFields(head: Head, bytes: Buffer, from: number, end: number, limits: HttpLimits): number {
   let i = from;
-  const { fields, first } = head;
+  const { fields, first, words } = head;
   const cap = Math.min(limits.fieldCount, fields.length / STRIDE);
   const max = head.start + limits.headBytes;
   // Names and values are scanned four bytes per step: they are nearly all of a head.
@@ -143,8 +143,7 @@ function parseFields(head: Head, bytes: Buffer, from: number, end: number, limit
     const nameEnd = i++;
     while (i < end && (bytes[i] === SP || bytes[i] === TAB)) i++;
     const valueStart = i;
-    while (i < quads && (VALUE[bytes[i]!]! & VALUE[bytes[i + 1]!]! & VALUE[bytes[i + 2]!]! & VALUE[bytes[i + 3]!]!) !== 0) i += 4;
-    while (i < end && VALUE[bytes[i]!] !== 0) i++;
+    i = valueEndOf(words, bytes, i, end);
     if (i + 1 >= end) {
       if (i < end && bytes[i] !== CR) return refuse(head, 'bad_request', 'a control character or bare LF in a field value');
       break;
@@ -155,7 +154,7 @@ function parseFields(head: Head, bytes: Buffer, from: number, end: number, limit
     while (valueEnd > valueStart && (bytes[valueEnd - 1] === SP || bytes[valueEnd - 1] === TAB)) valueEnd--;
     i += 2;
     if (count === cap) return refuse(head, 'head_too_large', `more than ${cap} fields`);
-    let id = lookUp(bytes, nameStart, nameEnd);
+    let id = lookUpToken(words, bytes, nameStart, nameEnd);
     if (id !== 0) {
       if (first[id] === 0) first[id] = count + 1;
       else if (id === HOST || id === CONTENT_LENGTH || id === TRANSFER_ENCODING || id === EXPECT)
@@ -172,6 +171,29 @@ function parseFields(head: Head, bytes: Buffer, from: number, end: number, limit
   if (end > max) return refuse(head, 'head_too_large', `the head is longer than ${limits.headBytes} bytes`);
   return INCOMPLETE;
 }
+
+/** Where what may stand in a field value ends. Four bytes per step, since values are most of a head. */
+function valueEndOf(words: DataView, bytes: Buffer, from: number, end: number): number {
+  let i = from;
+  const quads = end - 3;
+  for (;;) {
+    while (i < quads) {
+      const word = words.getInt32(i, true);
+      // The high bit of each byte that is no printable ASCII: below 32 it borrows, 127 carries into it, above 127 it is set. Exact up to the first such byte.
+      const odd = ((word - 0x20202020) | (word + 0x01010101) | word) & HIGH_BITS;
+      if (odd === 0) i += 4;
+      else {
+        i += (31 - Math.clz32(odd & -odd)) >> 3;
+        break;
+      }
+    }
+    // What is left are tabs, text beyond ASCII, and the last bytes.
+    if (i >= end || VALUE[bytes[i]!] === 0) return i;
+    i++;
+  }
+}
+
+const HIGH_BITS = 0x80808080 | 0;
 
 /** What the fields of a request mean together. False: refused. */
 function finishRequest(head: RequestHead, special: boolean): boolean {
