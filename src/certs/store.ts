@@ -1,6 +1,6 @@
 import tls from 'node:tls';
 
-/** A certificate chain with its key, and the names that it is for. */
+/** A certificate chain with its key, and the names that it is for. Chain and key may change while it is in use: who asks next gets what is there then. */
 export interface NamedPair {
   /** PEM. */
   readonly cert: string;
@@ -13,35 +13,65 @@ export interface NamedPair {
   readonly notAfterMs: number;
 }
 
-/** Which certificate a client gets, by the name it asks for (SNI, RFC 6066 3): the exact one, then one for all names directly below, then the default. */
+/** Makes a certificate for whatever name is asked for. */
+export interface Minter {
+  /** As in a NamedPair; empty = for every name. */
+  readonly domains: readonly string[];
+  readonly isDefault: boolean;
+  /** Null: it can be no server's name. `name`: lower case; '' = the client has named none. */
+  leafFor(name: string): Pick<NamedPair, 'cert' | 'key'> | null;
+}
+
+/**
+ * Which certificate a client gets, by the name it asks for (SNI, RFC 6066 3): the exact one, then one for all names directly below, then one that is made
+ * for it, then the default.
+ */
 export class CertStore {
   readonly #options: tls.SecureContextOptions;
   readonly #byName = new Map<string, NamedPair>();
   /** Made when first asked for: a context costs a millisecond, and most of many names are asked for seldom. */
-  readonly #contexts = new Map<NamedPair, tls.SecureContext>();
-  readonly standard: NamedPair | null;
+  readonly #contexts = new WeakMap<Pair, { readonly cert: string; readonly context: tls.SecureContext }>();
+  readonly #minters: readonly Minter[];
+  readonly #standard: NamedPair | null;
 
-  /** The first of those that have a name gets it; without a default the first of all is it. */
-  constructor(pairs: readonly NamedPair[], options: tls.SecureContextOptions) {
+  /** The first of those that have a name gets it. */
+  constructor(pairs: readonly NamedPair[], options: tls.SecureContextOptions, minters: readonly Minter[] = []) {
     this.#options = options;
+    this.#minters = minters;
     for (const pair of pairs) for (const domain of pair.domains) if (!this.#byName.has(domain)) this.#byName.set(domain, pair);
-    this.standard = pairs.find(({ isDefault }) => isDefault) ?? null;
+    this.#standard = pairs.find(({ isDefault }) => isDefault) ?? null;
+  }
+
+  /** For clients that ask for a name that nobody has, or for none; null: there is none. */
+  get standard(): Pair | null {
+    return this.#standard ?? this.#minters.find(({ isDefault }) => isDefault)?.leafFor('') ?? null;
   }
 
   /** @returns null when no certificate is for this name: there is no handshake then */
   find(serverName: string): tls.SecureContext | null {
     const name = serverName.toLowerCase().replace(/\.$/, '');
     const dot = name.indexOf('.');
-    const pair = this.#byName.get(name) ?? (dot < 0 ? undefined : this.#byName.get(`*${name.slice(dot)}`)) ?? this.standard;
+    const wild = dot < 0 ? '' : `*${name.slice(dot)}`;
+    const pair = this.#byName.get(name) ?? this.#byName.get(wild) ?? this.#mint(name, wild) ?? this.standard;
     return pair === null ? null : this.#contextOf(pair);
   }
 
-  #contextOf(pair: NamedPair): tls.SecureContext {
-    let context = this.#contexts.get(pair);
-    if (context === undefined) {
-      context = tls.createSecureContext({ ...this.#options, cert: pair.cert, key: pair.key });
-      this.#contexts.set(pair, context);
+  #mint(name: string, wild: string): Pair | null {
+    for (const minter of this.#minters) {
+      const { domains } = minter;
+      if (name !== '' && (domains.length === 0 || domains.includes(name) || domains.includes(wild))) return minter.leafFor(name);
     }
+    return null;
+  }
+
+  #contextOf(pair: Pair): tls.SecureContext {
+    const known = this.#contexts.get(pair);
+    if (known?.cert === pair.cert) return known.context;
+    const { cert, key } = pair;
+    const context = tls.createSecureContext({ ...this.#options, cert, key });
+    this.#contexts.set(pair, { cert, context });
     return context;
   }
 }
+
+type Pair = Pick<NamedPair, 'cert' | 'key'>;
