@@ -1,5 +1,6 @@
 // HOT: one RequestHead and one ResponseHead are filled per exchange; both are scratch objects that are filled again by the next one.
 import { Buffer } from 'node:buffer';
+import type { ClientCertificate } from './client-certificate.ts';
 import type { FailureCode } from './failure.ts';
 import { CONTENT_LENGTH, ID_COUNT, idOfName, TOKEN, VALUE } from './names.ts';
 
@@ -283,6 +284,8 @@ export interface Peer {
   tlsCipher: string;
   /** What the TLS handshake took, ms. */
   handshakeMs: number;
+  /** The certificate that it has shown, checked; null = none. */
+  certificate: ClientCertificate | null;
   /** Scratch of http/forwarded.ts: the forwarding fields of the last request on this connection and the Host they are for. */
   forwardedFor: string;
   forwardedTail: string;
@@ -303,6 +306,7 @@ export function makePeer(address: string, port: number, localPort: number, schem
     tlsVersion: '',
     tlsCipher: '',
     handshakeMs: 0,
+    certificate: null,
     forwardedFor: '\0',
     forwardedTail: '',
   };
