@@ -25,7 +25,12 @@ export function connectFailure(error: Error | null): readonly [code: FailureCode
   }
 }
 
-/** What is wrong with a certificate, by OpenSSL's or Node's code. Names in it are left out: an answer may carry this text. */
+/** What is wrong with a certificate, as the end of a sentence, by OpenSSL's or Node's code. */
+export function certificateWords(code: string): string | undefined {
+  return CERTIFICATE.get(code);
+}
+
+/** What is wrong with a certificate. Names in it are left out: an answer may carry this text. */
 const CERTIFICATE: ReadonlyMap<string, string> = new Map([
   ['CERT_HAS_EXPIRED', 'has expired'],
   ['CERT_NOT_YET_VALID', 'is not valid yet'],

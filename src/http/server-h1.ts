@@ -45,8 +45,10 @@ export interface ServerCounts {
   connections: number;
   accepted: number;
   refusedConnections: number;
-  /** TLS handshakes that came to nothing. */
+  /** TLS handshakes that came to nothing; those among them for want of a good certificate of the client; and those that took up an earlier session. */
   failedHandshakes: number;
+  refusedCertificates: number;
+  resumedHandshakes: number;
   requests: number;
 }
 
@@ -59,7 +61,7 @@ export class ServerH1 {
   readonly #connections = new Set<ServerConnection>();
   /** Scratch: filled by the parser of whichever connection has a complete head. */
   head: RequestHead;
-  readonly counts: ServerCounts = { connections: 0, accepted: 0, refusedConnections: 0, failedHandshakes: 0, requests: 0 };
+  readonly counts: ServerCounts = { connections: 0, accepted: 0, refusedConnections: 0, failedHandshakes: 0, refusedCertificates: 0, resumedHandshakes: 0, requests: 0 };
   draining = false;
   /** New connections are closed at once, whatever their number. */
   full = false;
@@ -95,6 +97,7 @@ export class ServerH1 {
       refused: () => this.counts.refusedConnections++,
       accepted: (socket, secured) => this.#accepted(socket, secured),
       now: () => loop.clock.now(),
+      wall: () => loop.clock.wall(),
       proxyProtocol: proxyProtocol ?? null,
     });
     return this.#tls.listener;
@@ -103,9 +106,10 @@ export class ServerH1 {
   #counted(tls: ServerTls): ServerTls {
     return {
       ...tls,
-      failed: (reason, address) => {
+      failed: (reason, address, kind) => {
         this.counts.failedHandshakes++;
-        tls.failed(reason, address);
+        if (kind === 'certificate') this.counts.refusedCertificates++;
+        tls.failed(reason, address, kind);
       },
     };
   }
@@ -187,6 +191,8 @@ export class ServerH1 {
       peer.tlsVersion = secured.version;
       peer.tlsCipher = secured.cipher;
       peer.handshakeMs = secured.handshakeMs;
+      peer.certificate = secured.certificate;
+      if (secured.resumed) this.counts.resumedHandshakes++;
       if (secured.source !== null) this.introduce(peer, secured.source);
     }
     const connection = new ServerConnection(this, this.#options, peer);
