@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { expect, test } from 'vitest';
-import { Notes, type ReplySink } from '../http/exchange.ts';
+import { type Handler, Notes, type ReplySink } from '../http/exchange.ts';
 import { RequestHead, type ResponseHead } from '../http/head.ts';
 import { Registry } from '../observe/metrics.ts';
 import { basics, type Readiness } from './basics.ts';
@@ -48,6 +48,13 @@ class Caught implements ReplySink {
   }
 }
 
+/** gRPC's health service, which nothing here asks. */
+const nobody: Handler = {
+  open() {
+    throw new Error('nobody asked for it');
+  },
+};
+
 function ask(method: string, target: string, readiness: Readiness = { ok: true, detail: { agents: 2 } }): Caught {
   const metrics = new Registry();
   metrics.counter('windlass_things_total', 'Things.').value = 5;
@@ -55,7 +62,7 @@ function ask(method: string, target: string, readiness: Readiness = { ok: true, 
   request.method = method;
   request.newTarget = target;
   const reply = new Caught();
-  const body = basics({ ready: () => readiness, metrics }).open(request, reply, new Notes(0));
+  const body = basics({ ready: () => readiness, metrics, health: nobody }).open(request, reply, new Notes(0));
   expect(body.write(Buffer.from('a body nobody asked for'))).toBe(true);
   body.end();
   body.settled();
@@ -95,7 +102,7 @@ test('/status is JSON in printable ASCII, whatever names say, and only where the
   request.newTarget = '/status';
   const told = { name: '</script>\u001b[2J\u202e\u2028\u0085é', __proto__: { hidden: 1 } };
   const reply = new Caught();
-  basics({ ready: () => ({ ok: true, detail: {} }), metrics, status: () => told }).open(request, reply, new Notes(0));
+  basics({ ready: () => ({ ok: true, detail: {} }), metrics, status: () => told, health: nobody }).open(request, reply, new Notes(0));
   expect(reply.status).toBe(200);
   expect(reply.field('content-type')).toBe('application/json');
   expect(reply.body).toMatch(/^[\x20-\x7e]+\n$/);

@@ -1,5 +1,6 @@
 import type { Handler } from '../http/exchange.ts';
 import { METRICS_TYPE, type Registry } from '../observe/metrics.ts';
+import { GRPC_HEALTH } from './grpc-health.ts';
 import { answer, type Answer, discard, json, problem, text } from './answer.ts';
 
 /** Is the process able to do its work, and what does it say about that? */
@@ -14,12 +15,15 @@ export interface BasicsOptions {
   metrics: Registry;
   /** What `/status` says, as plain data without secrets; absent where there is no such page. */
   status?: () => object;
+  /** gRPC's health service. */
+  health: Handler;
 }
 
 /**
- * The listener for operators: `/healthz` and `/livez` (the process lives), `/readyz` (it can take work), `/metrics` (Prometheus), `/status` (JSON). Reads only.
+ * The listener for operators: `/healthz` and `/livez` (the process lives), `/readyz` (it can take work), `/metrics` (Prometheus), `/status` (JSON), and
+ * `grpc.health.v1`. Reads only.
  */
-export function basics({ ready, metrics, status }: BasicsOptions): Handler {
+export function basics({ ready, metrics, status, health }: BasicsOptions): Handler {
   const pages = new Map<string, (query: string) => Answer>([
     ['/healthz', () => text(200, 'ok\n')],
     ['/livez', () => text(200, 'ok\n')],
@@ -30,11 +34,12 @@ export function basics({ ready, metrics, status }: BasicsOptions): Handler {
   const names = [...pages.keys()];
   const list = `There is ${names.slice(0, -1).join(', ')} and ${names.at(-1)}.`;
   return {
-    open(request, reply) {
+    open(request, reply, notes) {
       const { method, target } = request;
       const question = target.indexOf('?');
       const path = question < 0 ? target : target.slice(0, question);
       const page = pages.get(path);
+      if (path.startsWith(GRPC_HEALTH)) return health.open(request, reply, notes);
       if (page === undefined) answer(reply, problem(404, 'not_found', list), method === 'HEAD');
       else if (method !== 'GET' && method !== 'HEAD') {
         answer(reply, problem(405, 'method_not_allowed', 'Only GET and HEAD are answered here.', ['Allow', 'GET, HEAD']));

@@ -7,10 +7,12 @@ import { CONTENT_TYPE, GRPC_TIMEOUT } from './names.ts';
 /** What a gRPC message begins its content type with; `application/grpc-web` is another protocol. */
 export const GRPC_TYPE = 'application/grpc';
 
-/** The status codes that we say ourselves. */
+/** Status codes, beside those of the failure table. */
 export const GRPC_OK = 0;
 export const GRPC_UNKNOWN = 2;
+export const GRPC_INVALID_ARGUMENT = 3;
 export const GRPC_NOT_FOUND = 5;
+export const GRPC_RESOURCE_EXHAUSTED = 8;
 export const GRPC_UNIMPLEMENTED = 12;
 export const GRPC_INTERNAL = 13;
 
@@ -82,7 +84,12 @@ export function grpcStatusOf(status: number, message: string): HeaderList {
 
 /** A failure as the whole answer to a gRPC request: a head with the status in it, and no body. */
 export function trailersOnly(failure: Failure): ResponseHead {
-  return ResponseHead.make(200, ['content-type', GRPC_TYPE, ...grpcStatusFields(failure)], 0);
+  return headOnly(grpcStatusFields(failure));
+}
+
+/** These fields, a status among them, as the whole answer. */
+export function headOnly(status: HeaderList): ResponseHead {
+  return ResponseHead.make(200, ['content-type', GRPC_TYPE, ...status], 0);
 }
 
 /** Longest `grpc-message` that we send, characters: a head has other things to carry. */
@@ -116,7 +123,7 @@ export function grpcOfHttpStatus(status: number): number {
     case 404:
       return GRPC_UNIMPLEMENTED;
     case 429:
-      return 8;
+      return GRPC_RESOURCE_EXHAUSTED;
     case 502:
     case 503:
       return 14;

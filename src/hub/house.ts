@@ -12,6 +12,7 @@ import { Proxy } from '../proxy/handle.ts';
 import { ProxyMetrics } from '../proxy/metrics.ts';
 import { type AdminListener, listenForOperators } from '../admin/listen.ts';
 import type { Readiness } from '../admin/basics.ts';
+import { GrpcHealth } from '../admin/grpc-health.ts';
 import { Listener, type ListenerSpec } from './listener.ts';
 import { Pressure } from './pressure.ts';
 import { Watchdog } from './watchdog.ts';
@@ -57,6 +58,11 @@ export class House {
   /** What else is to be done before the end: sessions told, pools closed. Set by the composition root. */
   leave: () => Promise<void> = () => Promise.resolve();
   cut: () => void = () => {};
+  /** Is there somebody for the requests of this upstream? Null: there is none of that name. Set by the composition root. */
+  serves: (upstream: string) => boolean | null = () => null;
+  #ready: () => Readiness = () => ({ ok: false, detail: {} });
+  /** gRPC's health service: the whole program, and each upstream by its name. */
+  readonly health: GrpcHealth;
   /** Logs whose last lines are to be written. */
   readonly accessLogs = new Set<Pick<LineSink, 'dropped' | 'close'>>();
 
@@ -66,6 +72,11 @@ export class House {
     this.log = options.log;
     this.queueRoom = { bytes: 0, maxBytes: options.queueBytes };
     this.proxyMetrics = new ProxyMetrics(this.metrics);
+    this.health = new GrpcHealth(this.loop, (service) => {
+      if (service === '') return this.#ready().ok;
+      const serves = this.serves(service);
+      return serves === true ? !this.draining : serves;
+    });
     this.#watchdog = new Watchdog(this.loop, this.log);
     this.pressure = new Pressure({
       loop: this.loop,
@@ -103,8 +114,8 @@ export class House {
 
   /** Where operators ask from now on; null = nowhere. @throws the listen error, and then all is as it was */
   async listenForOperators(address: Address | null, readiness: () => Readiness, status?: () => object): Promise<Address | null> {
-    const ready = (): Readiness => (this.draining ? { ok: false, detail: { state: 'draining' } } : readiness());
-    const next = address === null ? null : await listenForOperators(this.loop, address, this.metrics, ready, status);
+    this.#ready = (): Readiness => (this.draining ? { ok: false, detail: { state: 'draining' } } : readiness());
+    const next = address === null ? null : await listenForOperators(this.loop, address, this.metrics, this.#ready, status, this.health);
     this.#admin?.close();
     this.#admin = next;
     return next?.address ?? null;

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { healthRequest, servingStatus } from './grpc-message.ts';
+import { healthAnswer, healthRequest, requestedService, servingStatus } from './grpc-message.ts';
 
 test.each([
   ['', '0000000000'],
@@ -35,12 +35,30 @@ test.each<[string, number | null, string]>([
   expect(servingStatus(Buffer.from(hex, 'hex'))).toBe(status);
 });
 
+test.each(['', 'a', 'my.Service', 'größe', 'x'.repeat(300)])('a request for %j is read as it was written', (service) => {
+  expect(requestedService(healthRequest(service))).toBe(service);
+});
+
+test.each([
+  ['00000000030a0261', 'a name that is cut off'],
+  ['01000000030a0161', 'a compressed message'],
+  ['0000000003', 'a message that is not there'],
+  ['0000', 'less than a prefix'],
+])('%s is no request: %s', (hex) => {
+  expect(requestedService(Buffer.from(hex, 'hex'))).toBeNull();
+});
+
+test.each([0, 1, 2, 3])('the state %s is read as it was written', (status) => {
+  expect(servingStatus(healthAnswer(status))).toBe(status);
+});
+
 test('no bytes whatever make it fail or read on for ever', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 64 }), (message) => {
       const bytes = Buffer.concat([Buffer.from([0, 0, 0, 0, message.length]), message]);
       const status = servingStatus(bytes);
       expect(status === null || (Number.isInteger(status) && status >= 0)).toBe(true);
+      expect(requestedService(bytes) === null).toBe(status === null);
     }),
     { numRuns: 2000 },
   );

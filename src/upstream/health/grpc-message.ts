@@ -10,41 +10,69 @@ export function healthRequest(service: string): Buffer {
   return Buffer.concat([prefix, message]);
 }
 
+/** The name of the service in a HealthCheckRequest; '' = the server as a whole. Null: these bytes are none. */
+export function requestedService(bytes: Uint8Array): string | null {
+  let service = '';
+  const whole = eachField(bytes, (field, type, value, from) => {
+    if (field === 1 && type === 2) service = Buffer.from(bytes.subarray(from, from + value)).toString('utf8');
+  });
+  return whole ? service : null;
+}
+
+/** A HealthCheckResponse as it goes out. */
+export function healthAnswer(status: number): Buffer {
+  return Buffer.from([0, 0, 0, 0, 2, 0x08, status]);
+}
+
 /** The state in a HealthCheckResponse: 0 unknown, 1 serving, 2 not serving, 3 service unknown, or what later versions say. Null: these bytes are none. */
 export function servingStatus(bytes: Uint8Array): number | null {
-  if (bytes.length < 5 || bytes[0] !== 0) return null;
-  const { buffer, byteOffset } = bytes;
-  const message = bytes.subarray(5);
-  if (new DataView(buffer, byteOffset).getUint32(1) !== message.length) return null;
   let status = 0;
-  for (let at = 0; at < message.length;) {
-    const tag = readVarint(message, at);
-    if (tag === null) return null;
-    at = tag.next;
-    const value = WITH_VARINT.has(tag.value & 7) ? readVarint(message, at) : null;
-    switch (tag.value & 7) {
+  const whole = eachField(bytes, (field, type, value) => {
+    if (field === 1 && type === 0) status = value;
+  });
+  return whole ? status : null;
+}
+
+/**
+ * Visits the fields of the one message that these bytes are, its prefix included. `value`: the number itself, or the length of what stands at `from`.
+ * @returns false when they are no such message
+ */
+function eachField(bytes: Uint8Array, visit: (field: number, type: number, value: number, from: number) => void): boolean {
+  if (bytes.length < PREFIX_BYTES || bytes[0] !== 0) return false;
+  const { buffer, byteOffset, length } = bytes;
+  if (new DataView(buffer, byteOffset).getUint32(1) !== length - PREFIX_BYTES) return false;
+  for (let at = PREFIX_BYTES; at < length;) {
+    const tag = readVarint(bytes, at);
+    if (tag === null) return false;
+    const type = tag.value & 7;
+    const number = WITH_VARINT.has(type) ? readVarint(bytes, tag.next) : null;
+    const from = number?.next ?? tag.next;
+    switch (type) {
       case 0:
-        if (value === null) return null;
-        if (tag.value >> 3 === 1) status = value.value;
-        at = value.next;
+        if (number === null) return false;
+        at = from;
         break;
       case 1:
-        at += 8;
+        at = from + 8;
         break;
       case 2:
-        if (value === null) return null;
-        at = value.next + value.value;
+        if (number === null) return false;
+        at = from + number.value;
         break;
       case 5:
-        at += 4;
+        at = from + 4;
         break;
       default:
-        return null;
+        return false;
     }
-    if (at > message.length) return null;
+    if (at > length) return false;
+    visit(tag.value >> 3, type, number?.value ?? 0, from);
   }
-  return status;
+  return true;
 }
+
+/** In front of each message of gRPC: is it compressed, and its length. */
+const PREFIX_BYTES = 5;
 
 /** Wire types whose field goes on with a number: the value itself, or its length. */
 const WITH_VARINT: ReadonlySet<number> = new Set([0, 2]);
