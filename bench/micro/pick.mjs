@@ -20,7 +20,7 @@ function group(algo, n) {
   const defaults = Object.fromEntries(Object.entries(upstreamTable).map(([key, { fallback }]) => [key, fallback]));
   const settings = { ...defaults, name: 'up', algo: parseBalance(algo), addrs: [] };
   const one = new Group(settings, { loop: createLoop(), random: Math.random, connect: ({ id }) => ({ id, close: () => {}, open: () => {} }) });
-  const place = (i) => ({ id: `10.0.${i >> 8}.${i & 255}:80`, ip: '', port: 80, host: '', weight: 1 + (i % 3), priority: 0, backup: false });
+  const place = (i) => ({ id: `10.0.${i >> 8}.${i & 255}:80`, ip: '', port: 80, host: '', weight: 1 + (i % 3), priority: 0, backup: false, load: 0 });
   one.place(Array.from({ length: n }, (_, i) => place(i)));
   return one;
 }

@@ -19,7 +19,7 @@ class Inside implements Upstream {
 
   constructor(render: () => string) {
     const endpoint = { id: 'windlass', open: (head: RequestHead, reply: ReplySink) => answerSoon(head.method, reply, render) };
-    this.#candidate = { endpoint, replyFields: '', agentId: '', watch: null };
+    this.#candidate = { endpoint, replyFields: '', agentId: '', watch: null, loads: null };
   }
 
   pick(): Candidate {

@@ -3,7 +3,7 @@ import type { ReplySink, Writer } from '../http/exchange.ts';
 import type { Failure } from '../http/failure.ts';
 import type { HeaderList, ResponseHead } from '../http/head.ts';
 import { SLIME_AGENT_ID } from '../http/names.ts';
-import type { AttemptWatch, Candidate } from '../upstream/upstream.ts';
+import type { AttemptWatch, Candidate, LoadWatch } from '../upstream/upstream.ts';
 import type { Exchange } from './exchange.ts';
 import { serverTiming } from './server-timing.ts';
 
@@ -12,6 +12,7 @@ export class Attempt implements ReplySink {
   readonly #exchange: Exchange;
   readonly #candidate: Candidate;
   readonly #watch: AttemptWatch | null;
+  readonly #loads: LoadWatch | null;
   live = true;
   /** Why there is no whole answer; null when there is, or when that is nobody's fault over there. */
   #failure: Failure | null = null;
@@ -21,6 +22,7 @@ export class Attempt implements ReplySink {
     this.#exchange = exchange;
     this.#candidate = candidate;
     this.#watch = candidate.watch;
+    this.#loads = candidate.loads;
     if (this.#watch !== null) this.#watch.began();
   }
 
@@ -47,6 +49,7 @@ export class Attempt implements ReplySink {
     const exchange = this.#exchange;
     exchange.headSent = true;
     if (this.#watch !== null) this.#watch.answered(head.status);
+    if (this.#loads !== null) this.#loads.head(head);
     const { replyEdits } = exchange.location;
     if (replyEdits !== null) replyEdits.apply(head, exchange.captures, exchange.notes);
     const { replyFields } = this.#candidate;
@@ -66,7 +69,7 @@ export class Attempt implements ReplySink {
   end(trailers?: HeaderList): void {
     if (!this.live) return;
     this.live = false;
-    this.#exchange.reply.end(trailers);
+    this.#exchange.reply.end(trailers === undefined || this.#loads === null ? trailers : this.#loads.trailers(trailers));
     this.#exchange.attemptEnded();
   }
 

@@ -69,7 +69,7 @@ class FakeUpstream implements Upstream {
   slots = 1;
   /** Is a kept slot still there? */
   stillThere = true;
-  readonly candidate: Candidate = {
+  readonly candidate: Candidate & { loads: Candidate['loads'] } = {
     endpoint: {
       id: 'e',
       open: (head, reply) => {
@@ -88,6 +88,7 @@ class FakeUpstream implements Upstream {
       answered: (status) => this.told.push(status),
       ended: (failure) => this.told.push(failure?.code ?? 'ended'),
     },
+    loads: null,
   };
   /** What the candidate's watch was told. */
   readonly told: (string | number)[] = [];
@@ -321,6 +322,18 @@ test('whoever watches an endpoint hears of each attempt once: that it began, how
   left.sink.abort(new Failure('client_gone', 'left'));
   upstream.opened[2]!.reply.settled();
   expect(upstream.told.splice(0)).toEqual(['began', 'ended']);
+});
+
+test('whoever asks how busy an endpoint is sees heads and trailers first, and what it takes out does not reach the client', () => {
+  const upstream = new FakeUpstream();
+  const { ask } = proxyFor(upstream);
+  upstream.candidate.loads = { head: (head) => head.removeName('x-load'), trailers: (trailers) => trailers.slice(2) };
+  const { heard } = ask();
+  const { reply } = upstream.opened[0]!;
+  reply.head(ResponseHead.make(200, ['x-load', '1', 'x-other', '2'], -2));
+  reply.end(['x-load', '1', 'x-other', '2']);
+  expect(heard.fields).toEqual(['x-other', '2', 'slime-agent-id', 'e']);
+  expect(heard.trailers).toEqual(['x-other', '2']);
 });
 
 test('a body larger than the location takes is 413: at once when its length is told, else when it has grown beyond; the upstream hears no end', () => {

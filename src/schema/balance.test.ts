@@ -7,6 +7,7 @@ test('each way to choose is read, and written as it was', () => {
     'round_robin',
     'least_conn',
     'random_two',
+    'spare_capacity',
     'hash:ip',
     'hash:url',
     'hash:path',

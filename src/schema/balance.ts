@@ -4,7 +4,7 @@ import { Wrong } from './wrong.ts';
 
 /** How one is chosen among those that can take a request. */
 export type Balance =
-  | { readonly by: 'round_robin' | 'least_conn' | 'random_two' }
+  | { readonly by: 'round_robin' | 'least_conn' | 'random_two' | 'spare_capacity' }
   /** The same key goes to the same place: consistent hashing. */
   | { readonly by: 'hash'; readonly key: HashKey };
 
@@ -16,7 +16,7 @@ export function balance(): Kind<Balance> {
   return scalar('ALGO', `one of ${FORMS.join(', ')}`, parseBalance, { format: formatBalance });
 }
 
-const PLAIN = ['round_robin', 'least_conn', 'random_two'] as const;
+const PLAIN = ['round_robin', 'least_conn', 'random_two', 'spare_capacity'] as const;
 const WHOLE = ['ip', 'url', 'path'] as const;
 const NAMED = ['header', 'cookie', 'query'] as const;
 const FORMS: readonly string[] = [...PLAIN, ...WHOLE.map((of) => `hash:${of}`), ...NAMED.map((of) => `hash:${of}:NAME`)];

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { formatUpstreamAddress, parseUpstreamAddress, upstreamAddresses } from './upstream-address.ts';
 
 const kind = upstreamAddresses();
-const plain = { weight: 1, priority: 0, backup: false };
+const plain = { weight: 1, priority: 0, backup: false, load: 0 };
 
 test.each([
   ['10.0.0.1:8080', { host: '10.0.0.1', port: 8080, ...plain }],
@@ -56,9 +56,11 @@ test.each([
 });
 
 test('in a file: texts, tables, both, or one text with commas', () => {
-  expect(kind.fromToml(['10.0.0.1:80 2', { addr: '10.0.0.2:80', weight: 3, priority: 1 }, { addr: '10.0.0.3', backup: true }], '')).toEqual([
+  expect(
+    kind.fromToml(['10.0.0.1:80 2', { addr: '10.0.0.2:80', weight: 3, priority: 1, load: 0.25 }, { addr: '10.0.0.3', backup: true }], ''),
+  ).toEqual([
     { host: '10.0.0.1', port: 80, ...plain, weight: 2 },
-    { host: '10.0.0.2', port: 80, weight: 3, priority: 1, backup: false },
+    { host: '10.0.0.2', port: 80, weight: 3, priority: 1, backup: false, load: 0.25 },
     { host: '10.0.0.3', port: 0, ...plain, backup: true },
   ]);
   expect(kind.fromToml('10.0.0.1:80, 10.0.0.2:81', '').map(({ port }) => port)).toEqual([80, 81]);
@@ -67,11 +69,15 @@ test('in a file: texts, tables, both, or one text with commas', () => {
 
 test.each([
   [[{ addr: 'a:80', wieght: 1 }], 'did you mean weight?', 'wieght'],
-  [[{ addr: 'a:80', color: 1 }], 'addr, weight, priority and backup', 'color'],
+  [[{ addr: 'a:80', color: 1 }], 'addr, weight, priority, backup and load', 'color'],
   [[{ weight: 1 }], 'addr = "host:port"', null],
   [[{ addr: 'a:80', weight: 0 }], 'from 1 to 65535', 'a:80'],
   [[{ addr: 'a:80', priority: -1 }], 'from 0 to 1000', 'a:80'],
   [[{ addr: 'a:80', backup: 'yes' }], 'backup = true', 'a:80'],
+  [[{ addr: 'a:80', load: 1.01 }], 'from 0 to 1', 'a:80'],
+  [[{ addr: 'a:80', load: -0.1 }], 'from 0 to 1', 'a:80'],
+  [[{ addr: 'a:80', load: Number.NaN }], 'from 0 to 1', 'a:80'],
+  [[{ addr: 'a:80', load: true }], 'from 0 to 1', 'a:80'],
   [['a:80', 'b:x'], 'from 1 to 65535', 'b:x'],
   [[5], 'text in quotes', null],
 ])('%j is refused, and the guilty one is named', (value, fix, part) => {
@@ -94,7 +100,7 @@ test('what is written is read back', () => {
   );
   fc.assert(
     fc.property(host, fc.integer({ min: 0, max: 65_535 }), fc.integer({ min: 1, max: 65_535 }), (name, port, weight) => {
-      const address = { host: name, port, weight, priority: 0, backup: false };
+      const address = { host: name, port, weight, priority: 0, backup: false, load: 0 };
       expect(parseUpstreamAddress(formatUpstreamAddress(address))).toEqual(address);
     }),
   );

@@ -17,6 +17,8 @@ export interface UpstreamAddress {
   readonly priority: number;
   /** Only when no other is usable, whatever its priority. */
   readonly backup: boolean;
+  /** How busy it is taken to be until it says so itself, 0 to 1: for algo = "spare_capacity". */
+  readonly load: number;
 }
 
 const WEIGHT_MAX = 65_535;
@@ -27,7 +29,7 @@ export function parseUpstreamAddress(text: string): UpstreamAddress {
   const [place, weight, ...more] = text.trim().split(/\s+/);
   if (place === undefined || place === '') throw new Wrong('is empty', 'write it as host:port, or host:port weight');
   if (more.length > 0) throw new Wrong('has more than an address and a weight', 'write it as host:port weight, such as 10.0.0.1:80 5');
-  return { ...placeOf(place), weight: weight === undefined ? 1 : weightOf(weight), priority: 0, backup: false };
+  return { ...placeOf(place), weight: weight === undefined ? 1 : weightOf(weight), priority: 0, backup: false, load: 0 };
 }
 
 /** As parseUpstreamAddress() reads it; what only a table can say is left out. */
@@ -36,10 +38,10 @@ export function formatUpstreamAddress({ host, port, weight }: UpstreamAddress): 
   return `${place}${port === 0 ? '' : `:${port}`}${weight === 1 ? '' : ` ${weight}`}`;
 }
 
-/** Addresses, each as text or as a table `{ addr, weight, priority, backup }`. */
+/** Addresses, each as text or as a table `{ addr, weight, priority, backup, load }`. */
 export function upstreamAddresses(): Kind<readonly UpstreamAddress[]> {
   const texts = list(
-    scalar('ADDRESS', 'host:port, or host:port weight; or { addr, weight, priority, backup }', parseUpstreamAddress, {
+    scalar('ADDRESS', 'host:port, or host:port weight; or { addr, weight, priority, backup, load }', parseUpstreamAddress, {
       format: formatUpstreamAddress,
     }),
   );
@@ -60,6 +62,7 @@ const TABLE_JSON = {
     weight: { type: ['integer', 'string'], minimum: 1, maximum: WEIGHT_MAX },
     priority: { type: ['integer', 'string'], minimum: 0, maximum: PRIORITY_MAX },
     backup: { type: ['boolean', 'string'] },
+    load: { type: ['number', 'string'], minimum: 0, maximum: 1 },
   },
   required: ['addr'],
   additionalProperties: false,
@@ -73,9 +76,9 @@ function fromTable(table: Readonly<Record<string, unknown>>): UpstreamAddress {
   for (const key of Object.keys(table)) {
     if (Object.hasOwn(TABLE_JSON.properties, key)) continue;
     const near = nearest(key, Object.keys(TABLE_JSON.properties));
-    throw new Wrong('has an unknown key', near === null ? 'an address has addr, weight, priority and backup' : `did you mean ${near}?`, key);
+    throw new Wrong('has an unknown key', near === null ? 'an address has addr, weight, priority, backup and load' : `did you mean ${near}?`, key);
   }
-  const { addr, weight, priority, backup } = table;
+  const { addr, weight, priority, backup, load } = table;
   if (typeof addr !== 'string') throw new Wrong('has an address without addr', 'write { addr = "host:port" }');
   const base = partOf(addr, () => parseUpstreamAddress(addr));
   return {
@@ -83,6 +86,7 @@ function fromTable(table: Readonly<Record<string, unknown>>): UpstreamAddress {
     weight: weight === undefined ? base.weight : partOf(addr, () => weightOf(digits(weight))),
     priority: priority === undefined ? 0 : partOf(addr, () => priorityOf(digits(priority))),
     backup: backup === undefined ? false : partOf(addr, () => truthOf(backup)),
+    load: load === undefined ? 0 : partOf(addr, () => loadOf(digits(load))),
   };
 }
 
@@ -126,6 +130,12 @@ function weightOf(text: string): number {
 function priorityOf(text: string): number {
   if (!/^\d{1,4}$/.test(text) || Number(text) > PRIORITY_MAX) throw new Wrong('has no valid priority', `give a number from 0 to ${PRIORITY_MAX}`);
   return Number(text);
+}
+
+function loadOf(text: string): number {
+  const load = /^(?:\d{1,3}(?:\.\d{1,20})?|\d(?:\.\d{1,20})?e-\d{1,3})$/.test(text) ? Number(text) : Number.NaN;
+  if (!(load <= 1)) throw new Wrong('has no valid load', 'give the part of its capacity that is in use, from 0 to 1, such as 0.5');
+  return load;
 }
 
 function digits(value: unknown): string {

@@ -103,13 +103,13 @@ export class Addressed {
     const { settings, names } = this.#parts!;
     const places: Place[] = [];
     let unresolved = '';
-    for (const { host, port, weight, priority, backup } of settings.addrs) {
+    for (const { host, port, weight, priority, backup, load } of settings.addrs) {
       const name = names.get(host);
       const ips = name === undefined ? [host] : name.ips.filter((ip) => this.#may(host, ip));
       if (ips.length === 0) unresolved = host;
       for (const ip of ips) {
         const real = port === 0 ? (settings.sni === null ? 80 : 443) : port;
-        places.push({ id: formatAddress({ host: ip, port: real }), ip, port: real, host, weight, priority, backup });
+        places.push({ id: formatAddress({ host: ip, port: real }), ip, port: real, host, weight, priority, backup, load });
       }
     }
     this.group.unresolved = unresolved;

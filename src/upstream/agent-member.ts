@@ -7,6 +7,7 @@ import { hashOf } from './balance/hash-key.ts';
 import type { FairClass } from './fair-class.ts';
 import type { Lane } from './lane.ts';
 import { rankOf, type WaitingLine } from './queue.ts';
+import type { ReportedLoad } from './reported-load.ts';
 import type { Candidate } from './upstream.ts';
 
 /** What a line has had of an agent, in the agent's virtual time. */
@@ -27,6 +28,8 @@ export class AgentMember implements Candidate, Choice, SessionOwner {
   readonly facts: ReadonlySet<string>;
   /** The agent counts its slots by itself. */
   readonly watch = null;
+  /** Kept by the pool, while there is an upstream that balances by it. */
+  loads: ReportedLoad | null = null;
   readonly lanes: Lane[] = [];
   /** By lane: position in its list of those with a free slot, -1 when not in it. */
   readonly listed: number[] = [];
@@ -61,6 +64,10 @@ export class AgentMember implements Candidate, Choice, SessionOwner {
 
   get usable(): boolean {
     return this.free > 0;
+  }
+
+  get load(): number {
+    return this.loads === null ? 0 : this.loads.now;
   }
 
   get share(): number {

@@ -203,6 +203,21 @@ test('round_robin gives everybody his turn by slots, random_two never a full one
   for (let i = 0; i < 50; i++) expect(two.pick(get())!.agentId).not.toBe('a');
 });
 
+test('spare_capacity goes by what the services behind the agents report, and by their slots, while an upstream asks for it', () => {
+  const agents = pool(10, Math.random);
+  agents.join(new FakeSession('a', 2));
+  const plain = select(agents, '*', 'least_conn');
+  expect(plain.pick(get())!.loads).toBeNull();
+  const spare = select(agents, '*', 'spare_capacity');
+  agents.join(new FakeSession('b', 1));
+  expect(spare.pick(get())!.agentId).toBe('a');
+  spare.pick(get())!.loads!.trailers(['endpoint-load-metrics', 'JSON {"cpu_utilization": 0.8}']);
+  expect(spare.pick(get())!.agentId).toBe('b');
+  expect(spare.pick(get(), 'b')!.agentId).toBe('a');
+  spare.close();
+  expect(plain.pick(get())!.loads).toBeNull();
+});
+
 const KEYS = Array.from({ length: 200 }, (_, i) => `user-${i}`);
 const key = (of: string): RequestHead => get('/', { 'X-User': of });
 

@@ -73,6 +73,8 @@ export class AgentSelection implements Upstream {
   readonly keepsHeads = false;
   waiting = 0;
   isClosed = false;
+  /** Does it choose by how busy agents say that they are? */
+  readonly asksLoad: boolean;
   /** Time from dispatch to the end of the answer, smoothed, ms. */
   #serviceMs = 0;
   /** What is asked of its agents, when that is the same for all requests. */
@@ -94,6 +96,7 @@ export class AgentSelection implements Upstream {
     this.name = options.name;
     this.queueRoom = { bytes: 0, maxBytes: options.queueBytes, fullStatus: options.fullStatus };
     this.onAbort = options.onAbort;
+    this.asksLoad = options.balance.by === 'spare_capacity';
     const { selector, balance } = options;
     const fixed = isFixed(selector);
     this.#facts = fixed ? bind(selector, null) : null;
@@ -166,6 +169,11 @@ export class AgentSelection implements Upstream {
   served(serviceMs: number): void {
     this.#serviceMs += this.#serviceMs === 0 ? serviceMs : (serviceMs - this.#serviceMs) * SERVICE_WEIGHT;
     this.#pool.served(serviceMs);
+  }
+
+  /** Is anybody connected who takes its requests, or some of them where each request asks for agents of its own? */
+  get hasWorkers(): boolean {
+    return this.#pool.hasWorkers(this.#facts ?? []);
   }
 
   /** Nobody will ask it anything new. What waits is served, and requests that began before are as well. */

@@ -14,6 +14,7 @@ import { Lane } from './lane.ts';
 import { KNOWN_FOR_MS, LANES, RETURN_MS, SERVICE_WEIGHT } from './limits.ts';
 import { PLAIN, USUAL_CLASS } from './label.ts';
 import { goesFirst, type Waiter, type WaitingLine } from './queue.ts';
+import { ReportedLoad } from './reported-load.ts';
 import { Roster } from './roster.ts';
 import { labelFact } from './selector.ts';
 import type { Candidate, Captures, Upstream } from './upstream.ts';
@@ -65,6 +66,8 @@ export class AgentPool implements Upstream {
   /** Lanes that stay: those of requests that ask for nothing beside their upstream's agents, nearly all of them. */
   #plainLanes = 0;
   #selections = 0;
+  /** How many of them ask how busy agents say that they are. */
+  #askLoad = 0;
   /** How many agents name each path in their tokens. */
   readonly #scopedPaths = new Map<string, number>();
   /** @internal Who is known. */
@@ -110,12 +113,14 @@ export class AgentPool implements Upstream {
 
   /** Some of the agents as an upstream. Close it when nobody asks it any more. */
   select(options: AgentSelectionOptions): AgentSelection {
+    if (options.balance.by === 'spare_capacity' && this.#askLoad++ === 0) for (const member of this.#members.values()) this.#countLoad(member);
     return new AgentSelection(this, this.#selections++, options);
   }
 
   /** @internal */
   retire(selection: AgentSelection): void {
     if (selection.plain !== null) this.#plainLanes--;
+    if (selection.asksLoad && --this.#askLoad === 0) for (const member of this.#members.values()) member.loads = null;
     this.#dropLanes((lane) => lane.selection === selection);
   }
 
@@ -135,6 +140,13 @@ export class AgentPool implements Upstream {
   /** Is an agent connected of which all of this is true? */
   hasAny(facts: readonly string[]): boolean {
     for (const member of this.#members.values()) if (facts.every((fact) => member.facts.has(fact))) return true;
+    return false;
+  }
+
+  /** Is an agent connected of which all of this is true, and which takes work, has some, or may have given its slots to another of its hubs? */
+  hasWorkers(facts: readonly string[]): boolean {
+    for (const { session, facts: own } of this.#members.values())
+      if ((session.free > 0 || session.inFlight > 0 || session.shared === true) && facts.every((fact) => own.has(fact))) return true;
     return false;
   }
 
@@ -231,12 +243,17 @@ export class AgentPool implements Upstream {
     }
     const member = new AgentMember(this, session, this.roster.joined(session));
     this.#members.set(session, member);
+    if (this.#askLoad > 0) this.#countLoad(member);
     session.owner = member;
     for (const path of session.agent.scopePaths) this.#scopedPaths.set(path, (this.#scopedPaths.get(path) ?? 0) + 1);
     for (const lane of this.#lanes.values()) if (lane.admits(member)) member.enter(lane);
     if (session.agent.scopePaths.length > 0) this.#sortAnew();
     this.#options.joined?.(session, twin);
     this.changed(member);
+  }
+
+  #countLoad(member: AgentMember): void {
+    member.loads = new ReportedLoad(this.#clock, 0);
   }
 
   /** @internal */

@@ -38,6 +38,12 @@ export class Ejection {
     return true;
   }
 
+  /** It was down for certain, and is up again: what happened before counts no more. */
+  forget(): void {
+    this.#again = 0;
+    this.#return();
+  }
+
   /** Something came back from it. */
   succeeded(): void {
     if (this.ejected) return;

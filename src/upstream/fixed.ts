@@ -12,7 +12,7 @@ export class FixedUpstream implements Upstream {
   #next = 0;
 
   constructor(endpoints: readonly Direct[]) {
-    this.#candidates = endpoints.map((endpoint) => ({ endpoint, replyFields: '', agentId: '', watch: null }));
+    this.#candidates = endpoints.map((endpoint) => ({ endpoint, replyFields: '', agentId: '', watch: null, loads: null }));
     this.keepsHeads = endpoints.length > 1;
   }
 

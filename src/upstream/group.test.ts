@@ -31,7 +31,7 @@ function fails(member: Member, times: number, why: Failure = REFUSED): void {
 }
 
 describe('tiers', () => {
-  const addr = (n: number, priority: number, backup = false) => ({ host: `10.0.0.${n}`, port: 80, weight: 1, priority, backup });
+  const addr = (n: number, priority: number, backup = false) => ({ host: `10.0.0.${n}`, port: 80, weight: 1, priority, backup, load: 0 });
 
   test('a later tier is asked only while nobody of the earlier ones is usable, and no longer', () => {
     const { group, all } = groupOf({ addrs: [addr(1, 10), addr(2, 10), addr(3, 20), addr(4, 0, true)] });
@@ -59,6 +59,17 @@ describe('tiers', () => {
     const { group: alone } = groupOf({ addrs: [addr(1, 0)] });
     expect(alone.pick(HEAD, '10.0.0.1:80')).toBeNull();
   });
+});
+
+test('a health check that sees an address come back ends its ejection', () => {
+  const { group, all } = groupOf({ addrs: ['10.0.0.1:80', '10.0.0.2:80'], ejectFailures: 1, ejectTime: 60_000 });
+  fails(all[0]!, 1);
+  expect(picks(group, 2)).toBe('22');
+  all[0]!.healthy('active', true);
+  expect(picks(group, 2)).toBe('22');
+  all[0]!.healthy('active', false);
+  all[0]!.healthy('active', true);
+  expect(sorted(picks(group, 2))).toBe('12');
 });
 
 describe('when nobody is usable', () => {
@@ -120,7 +131,7 @@ describe('passive health', () => {
 
   test('a whole tier that is out by it gives way to the next one, and comes back when that is out too', () => {
     const { group, all } = groupOf({
-      addrs: ['10.0.0.1:80', '10.0.0.2:80', { host: '10.0.0.3', port: 80, weight: 1, priority: 0, backup: true }],
+      addrs: ['10.0.0.1:80', '10.0.0.2:80', { host: '10.0.0.3', port: 80, weight: 1, priority: 0, backup: true, load: 0 }],
     });
     fails(all[0]!, 5);
     fails(all[1]!, 5);
@@ -278,12 +289,25 @@ describe('a group that changes', () => {
 
   test('an address that two names lead to is one member', () => {
     const { group } = groupOf({});
-    const place = { id: '10.0.0.1:80', ip: '10.0.0.1', port: 80, weight: 1, priority: 0, backup: false };
+    const place = { id: '10.0.0.1:80', ip: '10.0.0.1', port: 80, weight: 1, priority: 0, backup: false, load: 0 };
     group.place([
       { ...place, host: 'a', weight: 3 },
       { ...place, host: 'b' },
     ]);
     expect([...group.members.values()].map(({ at }) => [at.host, at.weight])).toEqual([['a', 3]]);
+  });
+
+  test('with a load, it counts where the spare capacity decides, and until the address says something else', () => {
+    const addrs = [1, 2].map((n) => ({ host: `10.0.0.${n}`, port: 80, weight: 1, priority: 0, backup: false, load: n === 1 ? 0.75 : 0.25 }));
+    const { group, all } = groupOf({ addrs, algo: 'spare_capacity' });
+    expect(picks(group, 2)).toBe('22');
+    group.place(placesOf(upstreamSettings({ addrs: addrs.map((addr) => ({ ...addr, load: 1 - addr.load })) })));
+    expect(picks(group, 2)).toBe('11');
+    all[0]!.loads!.trailers(['endpoint-load-metrics', 'TEXT cpu_utilization=0.9']);
+    expect(picks(group, 2)).toBe('22');
+    group.update(upstreamSettings({ addrs, algo: 'round_robin' }));
+    expect(all[0]!.candidate.loads).toBeNull();
+    expect(sorted(picks(group, 2))).toBe('12');
   });
 
   test('switching the algorithm, the breaker and the ejection takes effect at once', () => {
@@ -325,7 +349,7 @@ test('whatever happens to its members, a group with a usable one always finds on
     fc.record({ do: fc.constant('probe' as const), at: fc.nat(5), result: fc.constantFrom(0, 1) }),
     fc.record({ do: fc.constant('pass' as const), at: fc.nat(5), result: fc.constantFrom(100, 5_000, 60_000) }),
   );
-  const algorithms = fc.constantFrom('round_robin', 'least_conn', 'random_two', 'hash:url');
+  const algorithms = fc.constantFrom('round_robin', 'least_conn', 'random_two', 'spare_capacity', 'hash:url');
   fc.assert(
     fc.property(
       algorithms,
@@ -334,7 +358,7 @@ test('whatever happens to its members, a group with a usable one always finds on
       (algo, tiers, steps) => {
         const { group, all, time } = groupOf({
           algo,
-          addrs: tiers.map(([priority, backup], i) => ({ host: `10.0.0.${i}`, port: 80, weight: 1 + (i % 3), priority, backup })),
+          addrs: tiers.map(([priority, backup], i) => ({ host: `10.0.0.${i}`, port: 80, weight: 1 + (i % 3), priority, backup, load: 0 })),
           circuitBreakMaxConsecutiveFailures: 3,
           circuitBreakHalfOpenConsecutiveSuccessThreshold: 2,
           ejectFailures: 2,

@@ -226,7 +226,7 @@ export class Group implements Upstream, MemberOwner {
 }
 
 function sameStanding(a: Place, b: Place): boolean {
-  return a.weight === b.weight && a.priority === b.priority && a.backup === b.backup && a.host === b.host;
+  return a.weight === b.weight && a.priority === b.priority && a.backup === b.backup && a.load === b.load && a.host === b.host;
 }
 
 function memberSettings(of: UpstreamSettings): MemberSettings {
@@ -244,5 +244,6 @@ function memberSettings(of: UpstreamSettings): MemberSettings {
     ejection: { failures: of.ejectFailures, ms: of.ejectTime },
     slowStartMs: of.slowStart,
     failureStatus,
+    asksLoad: of.algo.by === 'spare_capacity',
   };
 }

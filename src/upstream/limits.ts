@@ -46,6 +46,14 @@ export const AFFINITY_STEP_MS = 5;
 export const AFFINITY_SHARE = 0.5;
 /** Shortest time between two looks at who has waited long enough for a higher class, ms. */
 export const AGEING_STEP_MS = 100;
+/** How long an endpoint's report of its load counts, ms: longer than most calls last, and no longer than who was busy once may be left in peace. */
+export const LOAD_REPORT_MS = 30_000;
+/** Load at which an endpoint counts as full, whatever more it reports. */
+export const LOAD_FULL = 0.99;
+/** A larger figure is no load but something else (percent, bytes), and is not believed. */
+export const LOAD_MOST = 10;
+/** Longest report that is read, characters. */
+export const LOAD_REPORT_CHARACTERS = 4096;
 export const resolveLimits = {
   /** An answer holds at least and at most this long, ms, whatever name servers say; and when nobody says. */
   shortestMs: 5_000,

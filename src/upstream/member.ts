@@ -7,6 +7,7 @@ import { hashOf } from './balance/hash-key.ts';
 import { Breaker, type BreakerSettings } from './breaker.ts';
 import { Ejection, type EjectionSettings } from './ejection.ts';
 import { SLOW_START_STEP_MS } from './limits.ts';
+import { ReportedLoad } from './reported-load.ts';
 import { slowStart } from './slow-start.ts';
 import type { AttemptWatch, Candidate } from './upstream.ts';
 
@@ -28,6 +29,8 @@ export interface Place {
   readonly weight: number;
   readonly priority: number;
   readonly backup: boolean;
+  /** How busy it is taken to be until it says so itself, 0 to 1. */
+  readonly load: number;
 }
 
 export interface MemberSettings {
@@ -36,6 +39,8 @@ export interface MemberSettings {
   readonly slowStartMs: number;
   /** By status: 1 when it counts as a failure for the breaker. */
   readonly failureStatus: Uint8Array;
+  /** Does anybody ask how busy it is? */
+  readonly asksLoad: boolean;
 }
 
 /** Who wants to hear when a member's health has changed. */
@@ -55,6 +60,7 @@ export class Member implements Candidate, AttemptWatch, Timed {
   readonly replyFields = '';
   readonly agentId = '';
   readonly watch: AttemptWatch = this;
+  loads: ReportedLoad | null = null;
   /** What pick() gives out: the member itself, or its trial while the breaker is half open, so that only answers to trials decide. */
   candidate: Candidate = this;
 
@@ -99,10 +105,15 @@ export class Member implements Candidate, AttemptWatch, Timed {
     this.breaker = new Breaker(settings.breaker, loop.clock);
     this.ejection = new Ejection(settings.ejection, loop.clock);
     this.#trial = new Trial(this);
+    this.#countLoad();
   }
 
   get id(): string {
     return this.at.id;
+  }
+
+  get load(): number {
+    return this.loads === null ? 0 : this.loads.now;
   }
 
   /** Is it left out by what was seen in passing (ejection), whatever the health checks say? */
@@ -132,6 +143,7 @@ export class Member implements Candidate, AttemptWatch, Timed {
     if (by === 'active' ? this.active === is : this.#passive === is) return;
     if (by === 'active') this.active = is;
     else this.#passive = is;
+    if (is && by === 'active') this.ejection.forget();
     if (is) this.startSlowly();
     this.#turned();
   }
@@ -142,8 +154,15 @@ export class Member implements Candidate, AttemptWatch, Timed {
     this.#settings = settings;
     this.breaker.configure(settings.breaker);
     this.ejection.configure(settings.ejection);
+    this.#countLoad();
     this.#reckonShare(this.#loop.clock.now());
     this.#turned();
+  }
+
+  #countLoad(): void {
+    if (!this.#settings.asksLoad) this.loads = null;
+    else if (this.loads === null) this.loads = new ReportedLoad(this.#loop.clock, this.at.load);
+    else this.loads.give(this.at.load);
   }
 
   /** It is new beside others, or has come back: its share grows slowly. */
@@ -272,6 +291,10 @@ class Trial implements Candidate, AttemptWatch {
 
   get endpoint(): MemberEndpoint {
     return this.#member.endpoint;
+  }
+
+  get loads(): ReportedLoad | null {
+    return this.#member.loads;
   }
 
   began(): void {

@@ -334,6 +334,8 @@ export function upstreamFindings(of: Values<typeof upstreamTable>, given: Readon
     seen.add(place);
   }
   if (of.addrs.length > 0 && of.addrs.every(({ backup }) => backup)) warn('addrs', 'has nothing but backups', 'take backup away from one of them');
+  if (of.algo.by !== 'spare_capacity' && of.addrs.some(({ load }) => load > 0))
+    warn('addrs', 'has a load, which counts only with spare_capacity', 'write algo = "spare_capacity", or take load away');
   if (of.discovery === 'dns' && of.addrs.every(({ host }) => isIP(host) !== 0))
     warn('discovery', 'is dns, but addrs has no name to look up', 'take it away');
   if ((of.tlsCert === null) !== (of.tlsKey === null))

@@ -1,7 +1,7 @@
 import type { OnAbort } from '../http/client-h1.ts';
 import type { Endpoint } from '../http/exchange.ts';
 import type { Failure } from '../http/failure.ts';
-import type { RequestHead } from '../http/head.ts';
+import type { HeaderList, RequestHead, ResponseHead } from '../http/head.ts';
 import type { Waiter } from './queue.ts';
 
 /** A place that can take a request now. */
@@ -13,6 +13,15 @@ export interface Candidate {
   readonly agentId: string;
   /** Who counts what becomes of attempts there; null = nobody. */
   readonly watch: AttemptWatch | null;
+  /** Who wants to know how busy the endpoint says it is; null = nobody, and then its answers pass as they are. */
+  readonly loads: LoadWatch | null;
+}
+
+/** Reads the reports of load in answers, and takes them out: they are for whoever balances. */
+export interface LoadWatch {
+  head(head: ResponseHead): void;
+  /** @returns the trailers that go on */
+  trailers(trailers: HeaderList): HeaderList;
 }
 
 /** Told of every attempt at a place: what its health, its breaker and its load are reckoned from. */

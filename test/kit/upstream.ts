@@ -68,7 +68,7 @@ export function upstreamSettings(given: Given = {}): UpstreamSettings {
 
 /** The places that addresses without names lead to. */
 export function placesOf({ addrs }: UpstreamSettings): Place[] {
-  return addrs.map(({ host, port, weight, priority, backup }) => ({ id: `${host}:${port}`, ip: host, port, host, weight, priority, backup }));
+  return addrs.map(({ host, port, ...standing }) => ({ id: `${host}:${port}`, ip: host, port, host, ...standing }));
 }
 
 /** A group whose endpoints are NoEndpoints; `ms` and `random` are the test's. */

@@ -11,6 +11,7 @@ interface One extends Choice {
   usable: boolean;
   share: number;
   inFlight: number;
+  load: number;
 }
 
 function choices(shares: readonly number[]): One[] {
@@ -19,6 +20,7 @@ function choices(shares: readonly number[]): One[] {
     usable: true,
     share,
     inFlight: 0,
+    load: 0,
     current: 0,
     seed: hashOf(`10.0.0.${i}:80`),
   }));
@@ -51,7 +53,7 @@ function keyed(key: string): RequestHead {
   return asking(`X-Key: ${key}\r\n`);
 }
 
-const ALGORITHMS = ['round_robin', 'least_conn', 'random_two', 'hash:ip', 'hash:url', 'hash:header:x-key'];
+const ALGORITHMS = ['round_robin', 'least_conn', 'random_two', 'spare_capacity', 'hash:ip', 'hash:url', 'hash:header:x-key'];
 
 function make(algo: string, random: () => number = dice()): Balancer {
   return balancer(parseBalance(algo), random);
@@ -114,6 +116,39 @@ describe('least connections', () => {
     const got = [0, 0, 0];
     for (let i = 0; i < 8_000; i++) got[all.indexOf(least.pick(all, GET, undefined)!)]!++;
     expect(got.map((n) => Math.round(n / 1_000))).toEqual([1, 2, 5]);
+  });
+});
+
+describe('spare capacity', () => {
+  test('the one that a request would take the smallest part of is chosen', () => {
+    const all = choices([1, 1, 1]);
+    [all[0]!.load, all[1]!.load, all[2]!.load] = [0.5, 0.3, 0.99];
+    expect(make('spare_capacity').pick(all, GET, undefined)).toBe(all[1]);
+    // (1 + 1) ÷ 0.7 is more than 1 ÷ 0.5.
+    all[1]!.inFlight = 1;
+    expect(make('spare_capacity').pick(all, GET, undefined)).toBe(all[0]);
+    all[0]!.inFlight = 70;
+    all[1]!.inFlight = 98;
+    // 1 ÷ 0.01 is 100: less than 71 ÷ 0.5 and 99 ÷ 0.7.
+    expect(make('spare_capacity').pick(all, GET, undefined)).toBe(all[2]);
+  });
+
+  test('requests that run at once are spread in proportion to what is spare', () => {
+    const all = choices([1, 1, 1]);
+    [all[0]!.load, all[1]!.load, all[2]!.load] = [0.5, 0.75, 0.9];
+    const spare = make('spare_capacity');
+    for (let i = 0; i < 85; i++) spare.pick(all, GET, undefined)!.inFlight++;
+    // 0.5 to 0.25 to 0.1.
+    expect(all.map((one) => one.inFlight)).toEqual([50, 25, 10]);
+  });
+
+  test('among those that are alike it is at random', () => {
+    const all = choices([1, 1, 1]);
+    all[2]!.load = 0.5;
+    const spare = make('spare_capacity');
+    const got = [0, 0, 0];
+    for (let i = 0; i < 2_000; i++) got[all.indexOf(spare.pick(all, GET, undefined)!)]!++;
+    expect(got.map((n) => Math.round(n / 200))).toEqual([5, 5, 0]);
   });
 });
 

@@ -4,6 +4,7 @@ import { Hash } from './hash.ts';
 import { LeastConn } from './least-conn.ts';
 import { RandomTwo } from './random-two.ts';
 import { RoundRobin } from './round-robin.ts';
+import { SpareCapacity } from './spare-capacity.ts';
 
 /** Somebody who can be chosen. */
 export interface Choice {
@@ -16,6 +17,8 @@ export interface Choice {
   readonly inFlight: number;
   /** Scratch of the round robin, 0 at first. */
   current: number;
+  /** How busy it says it is, 0 to 0.99; 0 where nobody asks. */
+  readonly load: number;
   /** For consistent hashing: a hash of what it is known by. */
   readonly seed: number;
 }
@@ -34,6 +37,8 @@ export function balancer(balance: Balance, random: () => number): Balancer {
       return new LeastConn(random);
     case 'random_two':
       return new RandomTwo(random);
+    case 'spare_capacity':
+      return new SpareCapacity(random);
     case 'hash':
       return new Hash(balance.key);
   }
