@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { expect, test } from 'vitest';
 import { MovedTime } from '../../test/kit/moved-time.ts';
 import { Heard, requestHead } from '../../test/kit/tunnel.ts';
-import { Notes, type RequestSink } from '../http/exchange.ts';
+import type { RequestSink } from '../http/exchange.ts';
 import { Failure } from '../http/failure.ts';
 import { createLoop } from '../std/loop.ts';
 import { healthRequest } from '../upstream/health/grpc-message.ts';
@@ -22,7 +22,7 @@ class World {
   ask(method: string, question: Buffer, type = 'application/grpc'): { readonly heard: Heard; readonly body: RequestSink } {
     const heard = new Heard();
     const head = requestHead(`POST /grpc.health.v1.Health/${method} HTTP/1.1\r\nHost: a\r\nContent-Type: ${type}\r\nContent-Length: 5\r\n\r\n`);
-    const body = this.health.open(head, heard, new Notes(0));
+    const body = this.health.open(head, heard);
     expect(heard.heads, 'nobody answers while it is being asked').toBe(0);
     // In two pieces, as it may come.
     body.write(question.subarray(0, 3));
@@ -113,7 +113,6 @@ test('who watches and does not read is told no more until he does, and then how 
   const body = world.health.open(
     requestHead('POST /grpc.health.v1.Health/Watch HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc\r\nContent-Length: 5\r\n\r\n'),
     heard,
-    new Notes(0),
   );
   body.write(healthRequest(''));
   body.end();
