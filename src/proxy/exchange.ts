@@ -1,5 +1,4 @@
 // HOT: one Exchange per request.
-import { Buffer } from 'node:buffer';
 import type { Timed } from '../std/sweeper.ts';
 import type { Notes, ReplySink, RequestSink, Writer } from '../http/exchange.ts';
 import { Failure } from '../http/failure.ts';
@@ -16,6 +15,7 @@ import type { Anteroom } from './anteroom.ts';
 import type { Entry } from './journal.ts';
 import { PLUGIN_MS, REDISPATCHES } from './limits.ts';
 import type { Load, Location, Match } from './location.ts';
+import { HeldBody } from './held-body.ts';
 import type { PluginExchange, Reply } from './plugin.ts';
 import type { PluginRun } from './plugin-run.ts';
 import { rescue, type Wish, wishOf } from './rescue.ts';
@@ -30,11 +30,7 @@ interface Reclaimable {
 
 const NEVER = Number.POSITIVE_INFINITY;
 
-/** A plugin that wants to see so many bytes of the body. */
-interface Peek {
-  readonly bytes: number;
-  resolve(start: Uint8Array): void;
-}
+const NOTHING = new Uint8Array(0);
 
 /** One request and its answer inside the core: the sink of its body, and whatever it takes until somebody answers it. */
 export class Exchange implements RequestSink, Waiter, Timed {
@@ -70,11 +66,8 @@ export class Exchange implements RequestSink, Waiter, Timed {
   flow: Flow | null = null;
   before: Waiter | null = null;
   behind: Waiter | null = null;
-  #body: Uint8Array[] | null = null;
-  #bodyBytes = 0;
-  #complete = false;
+  #held: HeldBody | null = null;
   #trailers: HeaderList | undefined = undefined;
-  #blocked = false;
   #waitingSinceMs = 0;
   /** When its patience ends, monotonic ms; 0 = it has not waited. */
   #patienceDue = 0;
@@ -86,8 +79,6 @@ export class Exchange implements RequestSink, Waiter, Timed {
   load: Load | null = null;
   /** It waits for a plugin. */
   #paused = false;
-  /** Plugins that want to see the beginning of the body. */
-  #peeks: Peek[] | null = null;
   /** Bytes of its body that may still come, where the location bounds them and its length was not told. */
   #bodyLeft = NEVER;
   due = NEVER;
@@ -145,7 +136,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
     this.#hold(head);
     this.run!.moved(this.head!);
     this.#dueAt(Math.min(this.#timeoutDue(), this.#waitingSinceMs + PLUGIN_MS));
-    if (this.#peeks !== null) this.#readForPeeks(this.head!);
+    if (this.#held!.isPeeked) this.#readForPeeks(this.head!);
   }
 
   /** The plugins are done with it. */
@@ -153,7 +144,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
     this.#paused = false;
     this.due = this.#timeoutDue();
     const head = this.head!;
-    if (!this.#blocked) this.#proxy.enter(this, head);
+    if (!this.#isBlocked) this.#proxy.enter(this, head);
     else
       this.#look(() => {
         if (!this.#over) this.#proxy.enter(this, head);
@@ -162,35 +153,16 @@ export class Exchange implements RequestSink, Waiter, Timed {
 
   /** The first bytes of the body, at most so many; fewer when the body is shorter or memory bounds it. */
   peek(bytes: number): Promise<Uint8Array> {
-    if (this.#complete || this.run!.request.head.bodiless || this.#over) return Promise.resolve(this.#start(bytes));
-    return new Promise((resolve) => {
-      (this.#peeks ??= []).push({ bytes: Math.min(bytes, this.site.waitingBytes), resolve });
-      if (this.#paused) this.#readForPeeks(this.head!);
-    });
+    if (this.run!.request.head.bodiless || this.#over || this.#sink !== null) return Promise.resolve(NOTHING);
+    const start = this.#holding().peek(Math.min(bytes, this.site.waitingBytes));
+    if (this.#paused) this.#readForPeeks(this.head!);
+    return start;
   }
 
   #readForPeeks(head: RequestHead): void {
-    if (head.expectContinue) {
-      head.expectContinue = false;
-      this.reply.informational(ResponseHead.make(100, [], -1));
-    }
-    this.#tellPeeks(false);
-  }
-
-  /** `all`: no more is to be expected. */
-  #tellPeeks(all: boolean): void {
-    const peeks = this.#peeks!;
-    this.#peeks = null;
-    const later: Peek[] = [];
-    for (const peek of peeks) {
-      if (all || this.#complete || this.#blocked || this.#bodyBytes >= peek.bytes) peek.resolve(this.#start(peek.bytes));
-      else later.push(peek);
-    }
-    if (later.length > 0) this.#peeks = later;
-  }
-
-  #start(bytes: number): Uint8Array {
-    return Buffer.concat(this.#body ?? []).subarray(0, bytes);
+    if (!head.expectContinue) return;
+    head.expectContinue = false;
+    this.reply.informational(ResponseHead.make(100, [], -1));
   }
 
   /** Answers with what a plugin says. */
@@ -223,10 +195,8 @@ export class Exchange implements RequestSink, Waiter, Timed {
   useUpstream(name: string): boolean {
     const other = this.site.upstream(name);
     if (other === null) return false;
-    const bytes = this.#bodyBytes;
-    if (bytes > 0) this.#heldMore(-bytes);
     this.upstream = other;
-    if (bytes > 0) this.#heldMore(bytes);
+    this.#held?.moveTo(other.queueRoom);
     return true;
   }
 
@@ -276,7 +246,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
     this.#outside = null;
     this.#waited();
     const head = this.head!;
-    if (!this.#blocked) this.proceed(head);
+    if (!this.#isBlocked) this.proceed(head);
     else
       this.#look(() => {
         if (!this.#over) this.proceed(head);
@@ -286,7 +256,15 @@ export class Exchange implements RequestSink, Waiter, Timed {
   #hold(head: RequestHead): void {
     this.head = this.head === head ? head : this.#proxy.keep(head);
     this.#waitingSinceMs = this.site.loop.clock.now();
-    this.#body ??= [];
+    this.#holding();
+  }
+
+  #holding(): HeldBody {
+    return (this.#held ??= new HeldBody(this.site.queueRoom, this.upstream?.queueRoom));
+  }
+
+  get #isBlocked(): boolean {
+    return this.#held?.isBlocked === true;
   }
 
   #timeoutDue(): number {
@@ -301,7 +279,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
 
   granted(candidate: Candidate): boolean {
     const head = this.head!;
-    if (!this.#blocked) {
+    if (!this.#isBlocked) {
       this.#waited();
       this.#dispatch(candidate, head);
       return true;
@@ -322,7 +300,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
 
   /** Reads on for a moment, so that a departure is heard: one turn until reading has begun, one for what is left of the body, one for the FIN behind it. */
   #look(then: () => void): void {
-    this.#blocked = false;
+    this.#held!.isBlocked = false;
     this.#writer?.drained();
     setImmediate(() => setImmediate(() => setImmediate(then)));
   }
@@ -359,47 +337,35 @@ export class Exchange implements RequestSink, Waiter, Timed {
     }
     this.#sink = sink;
     sink.writer = this.#writer;
-    const body = this.#body;
-    if (body === null) return;
+    const held = this.#held;
+    if (held === null) return;
     if (!this.upstream!.keepsHeads && this.head !== null) {
       this.#proxy.giveBack(this.head);
       this.head = null;
     }
+    const { chunks, isComplete, isBlocked } = held;
     this.#forgetBody();
     let room = true;
-    for (const chunk of body) room = sink.write(chunk);
-    if (this.#complete) sink.end(this.#trailers);
-    else if (this.#blocked) {
-      this.#blocked = false;
-      if (room) this.#writer?.drained();
-    }
+    for (const chunk of chunks) room = sink.write(chunk);
+    if (isComplete) sink.end(this.#trailers);
+    else if (isBlocked && room) this.#writer?.drained();
   }
 
   write(chunk: Uint8Array): boolean {
     if (this.#bodyLeft !== NEVER && this.#isTooLarge(chunk.length)) return true;
     if (this.#sink !== null) return this.#sink.write(chunk);
     if (this.#over) return true;
-    const { length } = chunk;
-    const { queueRoom } = this.site;
-    const own = this.upstream?.queueRoom;
-    if (queueRoom.bytes + length > queueRoom.maxBytes || (own !== undefined && own.bytes + length > own.maxBytes)) {
+    const held = this.#held!;
+    if (!held.push(chunk)) {
       this.#leaveLine();
-      this.fail(new Failure('queue_full', 'the bodies of waiting requests fill the memory that they may use', 1, own?.fullStatus));
+      const fullStatus = this.upstream?.queueRoom?.fullStatus;
+      this.fail(new Failure('queue_full', 'the bodies of waiting requests fill the memory that they may use', 1, fullStatus));
       return true;
     }
-    this.#body!.push(Buffer.from(chunk));
-    this.#heldMore(length);
-    const goesOn = this.#outside === null && this.#bodyBytes < this.site.waitingBytes;
-    if (!goesOn) this.#blocked = true;
-    if (this.#peeks !== null) this.#tellPeeks(false);
+    const goesOn = this.#outside === null && held.bytes < this.site.waitingBytes;
+    if (!goesOn) held.isBlocked = true;
+    held.tellPeeks(false);
     return goesOn;
-  }
-
-  #heldMore(bytes: number): void {
-    this.#bodyBytes += bytes;
-    this.site.queueRoom.bytes += bytes;
-    const own = this.upstream?.queueRoom;
-    if (own !== undefined) own.bytes += bytes;
   }
 
   /** A body whose length was not told grows beyond what the location takes: it ends here. */
@@ -428,13 +394,12 @@ export class Exchange implements RequestSink, Waiter, Timed {
 
   end(sent?: HeaderList): void {
     const trailers = sent === undefined || this.run === null ? sent : this.run.request.withoutDecided(sent);
-    if (this.#sink !== null) {
-      this.#sink.end(trailers);
-      return;
-    }
-    this.#complete = true;
     this.#trailers = trailers;
-    if (this.#peeks !== null) this.#tellPeeks(true);
+    if (this.#sink !== null) this.#sink.end(trailers);
+    else if (this.#held !== null) {
+      this.#held.isComplete = true;
+      this.#held.tellPeeks(true);
+    }
   }
 
   /** The client left, or its request turned out bad. */
@@ -462,13 +427,12 @@ export class Exchange implements RequestSink, Waiter, Timed {
     this.#forgetBody();
     this.site.loop.sweeper.remove(this);
     this.#sink?.settled();
-    if (this.#peeks !== null) this.#tellPeeks(true);
     this.#proxy.finished(this);
   }
 
   #forgetBody(): void {
-    if (this.#bodyBytes > 0) this.#heldMore(-this.#bodyBytes);
-    this.#body = null;
+    this.#held?.forget();
+    this.#held = null;
   }
 
   #leaveLine(): void {
@@ -493,7 +457,8 @@ export class Exchange implements RequestSink, Waiter, Timed {
     } else if (this.#paused) {
       const late = timeoutMs > 0 && nowMs >= this.notes.startMs + timeoutMs;
       // Who sends the body so slowly that a plugin waits for it is to blame himself.
-      const slow = this.#peeks === null ? new Failure('internal', 'a plugin took too long') : new Failure('request_timeout', 'the body is too slow');
+      const slow =
+        this.#held?.isPeeked === true ? new Failure('request_timeout', 'the body is too slow') : new Failure('internal', 'a plugin took too long');
       this.fail(late ? new Failure('deadline', `no answer within ${timeoutMs} ms`) : slow);
     } else if (this.#attempt !== null) {
       const failure = new Failure('deadline', `no answer within ${timeoutMs} ms`);
@@ -561,13 +526,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
     sink!.settled();
     if (refused) notes.attempts--;
     this.head = head;
-    this.#body = kept.body;
-    let bytes = 0;
-    for (const chunk of kept.body) bytes += chunk.length;
-    if (bytes > 0) this.#heldMore(bytes);
-    this.#complete = kept.complete;
-    // Whoever writes the body may have been told to stop by the sink that is gone.
-    this.#blocked = !kept.complete;
+    this.#holding().take(kept.body, kept.complete);
     if (other !== null) this.#dispatch(other, head);
     else this.proceed(head);
     return true;
