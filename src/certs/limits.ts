@@ -8,6 +8,10 @@ export const certLimits = {
   fileBytes: 1024 * 1024,
   /** A certificate with less left than this is warned of, ms. A week: renewal that works never gets there. */
   soonExpiredMs: 7 * 86_400_000,
+  /** Between two warnings of one that goes on growing old, ms. */
+  warnEveryMs: 86_400_000,
+  /** How long one key seals TLS sessions, ms: what it could open if it were stolen is a day's. */
+  ticketKeyMs: 86_400_000,
   /** Certificates that an authority keeps, 3 KiB each: the names are whatever clients ask for. One that was given up is made anew in a millisecond. */
   leaves: 1_000,
   /** How long one of them is good for, ms. 397 days: browsers take none that is good for longer. */

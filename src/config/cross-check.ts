@@ -139,6 +139,7 @@ function checkServer(server: ServerSettings, item: Item, settings: GatewaySettin
     const min = item.entries.get('tls_min_version') ?? item.entries.get('tls_max_version');
     report.error(min?.place ?? item.place, `${item.subject}.${min?.key ?? ''}`, 'is newer than tls_max_version; exchange them');
   }
+  checkClients(server, item, report);
   if (server.proxyProtocol === 'on' && server.proxyProtocolFrom.empty) {
     const entry = item.entries.get('proxy_protocol');
     report.error(
@@ -146,6 +147,18 @@ function checkServer(server: ServerSettings, item: Item, settings: GatewaySettin
       `${item.subject}.proxy_protocol`,
       'is on, but nobody may send it; name the load balancers in proxy_protocol_from, such as ["10.0.0.0/8"]',
     );
+  }
+}
+
+/** Who believes that clients must show certificates must not be wrong. */
+function checkClients({ tls }: ServerSettings, item: Item, report: Report): void {
+  const ca = item.entries.get('tls_client_ca');
+  if (ca !== undefined && ca.broken !== true && tls === null)
+    report.error(ca.place, `${item.subject}.tls_client_ca`, 'asks for certificates, but without TLS nobody can show one; give tls_cert and tls_key');
+  for (const key of ['tls_client_auth', 'tls_client_crl']) {
+    const entry = item.entries.get(key);
+    if (ca !== undefined || entry === undefined) continue;
+    report.error(entry.place, `${item.subject}.${key}`, 'stands alone; give tls_client_ca, the authorities of the clients');
   }
 }
 

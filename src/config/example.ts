@@ -137,6 +137,8 @@ export const EXAMPLES: ReadonlyMap<string, string> = new Map([
   ['tls_cert', '"cert.pem"'],
   ['tls_key', '"key.pem"'],
   ['tls_ca', '"ca.pem"'],
+  ['tls_client_ca', '"clients.pem"'],
+  ['tls_client_crl', '"revoked.pem"'],
   ['tls_cipher_list', '"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"'],
   ['tls_ciphersuites', '"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384"'],
   ['proxy_protocol_from', '["10.0.0.0/8"]'],

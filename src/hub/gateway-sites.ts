@@ -1,5 +1,4 @@
-import type { SecureContextOptions } from 'node:tls';
-import { CertStore, type NamedPair } from '../certs/store.ts';
+import type { TicketKeys } from '../certs/ticket-keys.ts';
 import type { Log } from '../observe/log.ts';
 import { formatAddress, type Address } from '../schema/address.ts';
 import { Failure } from '../http/failure.ts';
@@ -20,6 +19,8 @@ import type { ServerSettings } from '../config/sections/server.ts';
 import { Slices } from '../config/slices.ts';
 import { makeLocation, serverFacts } from './gateway-locations.ts';
 import type { Journals } from './gateway-journals.ts';
+import type { PreparedCertificates } from './gateway-certificates.ts';
+import { gatewayTls } from './gateway-tls.ts';
 import type { House } from './house.ts';
 import type { ListenerSpec } from './listener.ts';
 import { operatorsLocation } from './operators-location.ts';
@@ -31,6 +32,8 @@ export interface SiteSurroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly upstream: (name: string) => Upstream | null;
   readonly load: (name: string) => Load;
+  readonly certificates: PreparedCertificates;
+  readonly ticketKeys: TicketKeys;
   /** Null: none. */
   readonly plugins: (names: readonly string[]) => PluginChain | null;
 }
@@ -51,7 +54,7 @@ export async function makeSites(settings: GatewaySettings, around: SiteSurroundi
   for (const server of settings.servers.values()) {
     const site = await makeSite(server, settings, around, slices);
     if (site.journal !== null) journals.add(site.journal);
-    made.set(server.name, { server, site, tls: tlsOf(server, settings, around.house) });
+    made.set(server.name, { server, site, tls: gatewayTls(server, around.certificates, around.ticketKeys, around.house) });
   }
   return {
     journals,
@@ -129,21 +132,3 @@ async function makeSite(server: ServerSettings, settings: GatewaySettings, aroun
 
 /** Stands for a location where none was found. */
 const NOWHERE: Location = plainLocation({ name: '', upstream: null });
-
-function tlsOf({ tls }: ServerSettings, settings: GatewaySettings, { log }: House): ServerTls | null {
-  if (tls === null) return null;
-  const options: SecureContextOptions = {
-    minVersion: tls.minVersion,
-    maxVersion: tls.maxVersion,
-    ...(tls.ciphers === null ? {} : { ciphers: tls.ciphers }),
-  };
-  const { own } = tls;
-  const pairs: NamedPair[] = [...settings.certificates.values()].map(({ cert, key, ...of }) => ({ ...of, cert: cert.text, key: key.text }));
-  const store = new CertStore(own === null ? pairs : [], options);
-  const standard = own === null ? store.standard : { cert: own.cert.text, key: own.key.text };
-  return {
-    pair: () => (standard === null ? options : { ...options, cert: standard.cert, key: standard.key }),
-    choose: (serverName) => store.find(serverName),
-    failed: (reason, address) => log.debug({ peer: address, reason }, 'TLS: no connection came of a handshake'),
-  };
-}

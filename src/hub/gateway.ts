@@ -1,3 +1,4 @@
+import { TicketKeys } from '../certs/ticket-keys.ts';
 import type { Registry } from '../observe/metrics.ts';
 import { httpLimits } from '../http/limits.ts';
 import type { Group } from '../upstream/group.ts';
@@ -10,6 +11,7 @@ import type { ServerSettings } from '../config/sections/server.ts';
 import { SettingsError } from '../config/settings-error.ts';
 import { Slices } from '../config/slices.ts';
 import { GatewayAgents } from './gateway-agents.ts';
+import { GatewayCertificates, type PreparedCertificates } from './gateway-certificates.ts';
 import { gatewayStatus } from './gateway-status.ts';
 import { Journals } from './gateway-journals.ts';
 import { GatewayPlugins, type PreparedPlugins } from './gateway-plugins.ts';
@@ -65,6 +67,8 @@ class Gateway implements RunningGateway {
   readonly #agents: GatewayAgents;
   readonly #plugins: GatewayPlugins;
   readonly #journals: Journals;
+  readonly #certificates: GatewayCertificates;
+  readonly #ticketKeys: TicketKeys;
   readonly #loads = new Map<string, Load>();
   /** By address as configured, or by server and index where that is port 0. */
   #listeners = new Map<string, Listener>();
@@ -84,6 +88,11 @@ class Gateway implements RunningGateway {
     this.#agents = new GatewayAgents(this.#house, deps.tunnelLimits);
     this.#plugins = new GatewayPlugins(this.#house, this.#agents);
     this.#journals = new Journals(this.#house);
+    this.#ticketKeys = new TicketKeys(() => loop.clock.now());
+    this.#certificates = new GatewayCertificates(this.#house);
+    this.#certificates.changed = () => {
+      for (const listener of this.#listeners.values()) listener.server.renewTls();
+    };
     this.#house.endpointBytes = () => bufferedBytes(this.#upstreams) + this.#agents.bufferedBytes;
     this.#house.leave = () => this.#agents.leave();
     this.#house.cut = () => {
@@ -91,6 +100,7 @@ class Gateway implements RunningGateway {
       this.#upstreams.close();
       this.#health.close();
       this.#plugins.close();
+      this.#certificates.close();
     };
   }
 
@@ -137,16 +147,20 @@ class Gateway implements RunningGateway {
     const agents = this.#agents.prepare(settings);
     let sites: Sites;
     let plugins: PreparedPlugins | null = null;
+    let certificates: PreparedCertificates | null = null;
     const opened = new Map<string, Listener>();
     try {
       plugins = await this.#plugins.prepare(settings);
       const groups = await this.#groups(plan, settings);
+      certificates = this.#certificates.prepare(settings);
       sites = await makeSites(settings, {
         house,
         journals: this.#journals,
         env: process.env,
         upstream: (name) => groups.get(name) ?? agents.find(name),
         load: (name) => this.#loadOf(name),
+        certificates,
+        ticketKeys: this.#ticketKeys,
         plugins: plugins.chain,
       });
       // 2. All new sockets, or none. Who connects waits until it is known what is served there.
@@ -158,6 +172,7 @@ class Gateway implements RunningGateway {
       for (const listener of opened.values()) void house.drop(listener);
       plan.discard();
       plugins?.abandon();
+      certificates?.abandon();
       agents.abandon();
       throw error;
     }
@@ -165,6 +180,7 @@ class Gateway implements RunningGateway {
     plan.apply();
     agents.commit();
     plugins.commit();
+    certificates.commit();
     const before = this.#listeners;
     this.#listeners = new Map();
     for (const bound of allBound(settings)) {

@@ -15,3 +15,6 @@ export const pressureLimits = {
   /** Share of the descriptors that clients do not get: operators, logs and certificates need some when it matters most. */
   reservedShare: 0.05,
 } as const;
+
+/** Between two log lines about the same reason why handshakes fail, ms. */
+export const HANDSHAKE_LINES_MS = 60_000;

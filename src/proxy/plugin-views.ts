@@ -1,3 +1,4 @@
+import type { ClientCertificate } from '../http/client-certificate.ts';
 import { type Head, type HeaderList, NO_BODY, type RequestHead, type ResponseHead, STRIDE, UNKNOWN_LENGTH } from '../http/head.ts';
 import { idOfName, SLIME_APP_PASSWORD } from '../http/names.ts';
 import type { BodyTransformer, PluginFields, PluginRequest, PluginResponse, Reply } from './plugin.ts';
@@ -89,6 +90,10 @@ export class RequestView extends Fields<RequestHead> implements PluginRequest {
 
   get scheme(): 'http' | 'https' {
     return this.head.peer.scheme;
+  }
+
+  get clientCertificate(): ClientCertificate | null {
+    return this.head.peer.certificate;
   }
 
   get target(): string {

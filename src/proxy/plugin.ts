@@ -2,6 +2,7 @@ import type { Clock } from '../std/clock.ts';
 import type { Log } from '../observe/log.ts';
 import type { Registry } from '../observe/metrics.ts';
 import type { Table, Values } from '../schema/setting.ts';
+import type { ClientCertificate } from '../http/client-certificate.ts';
 import type { Failure } from '../http/failure.ts';
 import type { FieldLines } from '../http/field-lines.ts';
 import type { HeaderList } from '../http/head.ts';
@@ -219,6 +220,8 @@ export interface PluginRequest extends PluginFields {
   /** Host and port as the client wrote them. */
   readonly host: string;
   readonly scheme: 'http' | 'https';
+  /** What the client has shown in the TLS handshake, checked against the authorities of the server; null = nothing, or it was not asked. */
+  readonly clientCertificate: ClientCertificate | null;
   /** Path and query as they go on. */
   readonly target: string;
   readonly path: string;

@@ -183,6 +183,18 @@ export class TemplateJournal implements Journal {
         return peer.tlsCipher;
       case 'tls_handshake_time':
         return happened(peer.handshakeMs);
+      case 'tls_client_subject':
+        return peer.certificate?.subject ?? '';
+      case 'tls_client_cn':
+        return peer.certificate?.commonName ?? '';
+      case 'tls_client_names':
+        return peer.certificate?.names.join(', ') ?? '';
+      case 'tls_client_issuer':
+        return peer.certificate?.issuer ?? '';
+      case 'tls_client_serial':
+        return peer.certificate?.serial ?? '';
+      case 'tls_client_fingerprint':
+        return peer.certificate?.fingerprint ?? '';
       case 'upstream_addr':
         return notes.address;
       case 'upstream_status':

@@ -146,6 +146,15 @@ const FIXED: ReadonlyMap<string, Variable> = new Map<string, Variable>([
   ['proxy_add_x_forwarded_for', ({ head }) => head.get('x-forwarded-for') ?? head.peer.address],
   [LATE, ({ notes }) => notes.endpoint],
   ['request_id', ({ head }) => head.value(X_REQUEST_ID)],
+  ['tls_version', ({ head }) => head.peer.tlsVersion],
+  ['tls_client_subject', ({ head }) => head.peer.certificate?.subject ?? ''],
+  ['tls_client_cn', ({ head }) => head.peer.certificate?.commonName ?? ''],
+  ['tls_client_names', ({ head }) => head.peer.certificate?.names.join(', ') ?? ''],
+  ['tls_client_issuer', ({ head }) => head.peer.certificate?.issuer ?? ''],
+  ['tls_client_serial', ({ head }) => head.peer.certificate?.serial ?? ''],
+  ['tls_client_fingerprint', ({ head }) => head.peer.certificate?.fingerprint ?? ''],
+  // As a byte sequence of RFC 8941, which is what Client-Cert holds (RFC 9440 2.2).
+  ['tls_client_cert', ({ head }) => (head.peer.certificate === null ? '' : `:${head.peer.certificate.base64}:`)],
 ]);
 
 function variableOf(name: string, { captures }: Names): Variable | null {

@@ -61,6 +61,12 @@ export const LOG_TAGS = {
   tls_version: { type: 'text', says: '`TLSv1.3`; absent without TLS' },
   tls_cipher: { type: 'text', says: 'cipher' },
   tls_handshake_time: time('what the TLS handshake took'),
+  tls_client_subject: { type: 'text', says: 'who the client is by its certificate, such as `CN=alice,O=Example`; absent without one' },
+  tls_client_cn: { type: 'text', says: 'the common name in it' },
+  tls_client_names: { type: 'text', says: 'its other names: `DNS:a.example, URI:spiffe://example/a`' },
+  tls_client_issuer: { type: 'text', says: 'who has signed it' },
+  tls_client_serial: { type: 'text', says: 'its number, hexadecimal' },
+  tls_client_fingerprint: { type: 'text', says: 'its SHA-256, hexadecimal' },
   // the connection to the upstream
   upstream_addr: { type: 'text', says: 'its address, or the id of the agent' },
   upstream_status: { type: 'number', says: 'status that the upstream answered; absent when the answer is ours' },

@@ -1,6 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
+import tls from 'node:tls';
 import { scalar, type Kind } from './kind.ts';
 import { Wrong } from './wrong.ts';
 
@@ -13,10 +14,18 @@ export interface Pem {
 
 /** Certificates, or (`isKey`) a private key: PEM text, PEM in base64, or the path of a PEM file, which is read. What is no PEM is refused. */
 export function pem(says: string, isKey = false): Kind<Pem> {
+  return pemKind(says, isKey ? checkKey : checkCertificates);
+}
+
+/** Lists of certificates that were taken back, as PEM. */
+export function revocationLists(): Kind<Pem> {
+  return pemKind('lists of revoked certificates', checkRevocationLists);
+}
+
+function pemKind(says: string, check: (text: string) => void): Kind<Pem> {
   const read = (given: string, folder: string): Pem => {
     const found = pemOf(given, folder);
-    if (isKey) checkKey(found.text);
-    else checkCertificates(found.text);
+    check(found.text);
     return found;
   };
   const kind = scalar<Pem>('PEM', `${says}: path of a PEM file, PEM text, or that in base64`, (given) => read(given, ''), {
@@ -79,6 +88,16 @@ function checkCertificates(text: string): void {
 /** The certificates of a PEM text, each with its frame. */
 export function certificatesIn(text: string): readonly string[] {
   return text.match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g) ?? [];
+}
+
+function checkRevocationLists(text: string): void {
+  const lists = text.match(/-----BEGIN X509 CRL-----[^]*?-----END X509 CRL-----/g) ?? [];
+  if (lists.length === 0) throw new Wrong('holds no PEM list of revoked certificates', 'it begins with -----BEGIN X509 CRL-----');
+  try {
+    tls.createSecureContext({ crl: lists });
+  } catch {
+    throw new Wrong('holds a list that cannot be read', 'export it anew as PEM');
+  }
 }
 
 function checkKey(text: string): void {

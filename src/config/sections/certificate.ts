@@ -71,6 +71,8 @@ export interface CertificateSettings {
   readonly name: string;
   /** Lower case, `*.example.com` for all names directly below. */
   readonly domains: readonly string[];
+  /** They are those in the certificate, since the file names none. */
+  readonly domainsOfCertificate: boolean;
   readonly cert: Pem;
   readonly key: Pem;
   readonly isDefault: boolean;
@@ -101,6 +103,7 @@ export function certificateSettings(name: string, values: Values<typeof certific
   return {
     name,
     domains: domains.map((domain) => domain.toLowerCase().replace(/\.$/, '')),
+    domainsOfCertificate: values.domains.length === 0,
     cert: tlsCert,
     key: tlsKey,
     isDefault: values.isDefault,
@@ -121,6 +124,7 @@ export function checkPair(cert: Pem, key: Pem): void {
   }
 }
 
-function namesIn(certificate: X509Certificate): readonly string[] {
-  return [...(certificate.subjectAltName ?? '').matchAll(/(?:^|, )DNS:([^,]+)/g)].map(([, name]) => name!);
+/** The names that a certificate is for, lower case. */
+export function namesIn(certificate: X509Certificate): readonly string[] {
+  return [...(certificate.subjectAltName ?? '').matchAll(/(?:^|, )DNS:([^,]+)/g)].map(([, name]) => name!.toLowerCase().replace(/\.$/, ''));
 }

@@ -1,9 +1,10 @@
+import { createHash } from 'node:crypto';
 import { httpLimits, type HttpLimits } from '../../http/limits.ts';
 import { accessLog, type AccessLogSpec } from '../../schema/access-log.ts';
 import { formatAddress, type Address } from '../../schema/address.ts';
 import type { Cidrs } from '../../schema/cidrs.ts';
 import { address, choice, cidrs, duration, integer, list, orNone, orOff, text, textLike, toggle, type Kind } from '../../schema/kind.ts';
-import { pem, type Pem } from '../../schema/pem.ts';
+import { certificatesIn, pem, type Pem, revocationLists } from '../../schema/pem.ts';
 import { setting, type Values } from '../../schema/setting.ts';
 import type { ErrorTemplates } from '../../proxy/error-pages.ts';
 import { listenTable } from '../common.ts';
@@ -87,6 +88,26 @@ export const serverTable = {
     help: 'ciphers for TLS 1.3',
     fallback: null,
     fallbackText: "Node's",
+  }),
+  tlsClientCa: setting<Pem | null>({
+    kind: pem('certificate authorities'),
+    group: TLS,
+    help: 'ask clients for a certificate from one of these authorities',
+    fallback: null,
+    fallbackText: 'clients are not asked',
+  }),
+  tlsClientAuth: setting<'required' | 'optional'>({
+    kind: choice(['required', 'optional']),
+    group: TLS,
+    help: 'optional: clients without a certificate come in, too; one that is shown must be good all the same',
+    fallback: 'required',
+  }),
+  tlsClientCrl: setting<Pem | null>({
+    kind: revocationLists(),
+    group: TLS,
+    help: "the authorities' lists of certificates that were taken back: one of each, and not too old",
+    fallback: null,
+    fallbackText: 'none',
   }),
   trustedProxies: setting<Cidrs | null>({
     kind: cidrs(),
@@ -183,6 +204,25 @@ export interface ServerTlsSettings {
   readonly maxVersion: 'TLSv1.2' | 'TLSv1.3';
   /** As Node wants them; null = its own. */
   readonly ciphers: string | null;
+  /** Null: clients are not asked for certificates. */
+  readonly clients: ClientAuthorities | null;
+}
+
+/** Whose certificates clients may show. */
+export interface ClientAuthorities {
+  readonly ask: 'required' | 'optional';
+  /** PEM, each. */
+  readonly ca: readonly string[];
+  /** PEM; null = none. */
+  readonly crl: string | null;
+  /** Equal for equal rules, at most 32 characters. */
+  readonly id: string;
+}
+
+/** `crl`: PEM, null = none. */
+export function clientAuthorities(ask: 'required' | 'optional', ca: string, crl: string | null): ClientAuthorities {
+  const id = createHash('sha256').update(JSON.stringify([ask, ca, crl])).digest('hex').slice(0, 32);
+  return { ask, ca: certificatesIn(ca), crl, id };
 }
 
 /** A listening socket, or several that answer alike. */
@@ -256,7 +296,7 @@ export function serverSettings(name: string, values: Values<typeof serverTable>,
 }
 
 function tlsOf(values: Values<typeof serverTable>): ServerTlsSettings | null {
-  const { tlsCert, tlsKey, tlsCipherList, tlsCiphersuites } = values;
+  const { tlsCert, tlsKey, tlsCipherList, tlsCiphersuites, tlsClientCa, tlsClientAuth, tlsClientCrl } = values;
   if (!values.globalCertificates && tlsCert === null) return null;
   const ciphers = [tlsCiphersuites, tlsCipherList].filter((part) => part !== null).join(':');
   return {
@@ -264,6 +304,7 @@ function tlsOf(values: Values<typeof serverTable>): ServerTlsSettings | null {
     minVersion: NODE_VERSIONS.get(values.tlsMinVersion)!,
     maxVersion: NODE_VERSIONS.get(values.tlsMaxVersion)!,
     ciphers: ciphers === '' ? null : ciphers,
+    clients: tlsClientCa === null ? null : clientAuthorities(tlsClientAuth, tlsClientCa.text, tlsClientCrl?.text ?? null),
   };
 }
 

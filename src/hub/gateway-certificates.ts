@@ -1,0 +1,138 @@
+import { X509Certificate } from 'node:crypto';
+import { CertFiles } from '../certs/files.ts';
+import type { NamedPair } from '../certs/store.ts';
+import type { Pem } from '../schema/pem.ts';
+import type { GatewaySettings } from '../config/gateway.ts';
+import { namesIn } from '../config/sections/certificate.ts';
+import { SettingsError } from '../config/settings-error.ts';
+import type { House } from './house.ts';
+
+/** The certificates of one configuration, as they are when somebody asks. */
+export interface PreparedCertificates {
+  /** Those of [certificates]. */
+  readonly pairs: readonly NamedPair[];
+  /** The one that a server has for itself. */
+  ownOf(server: string): Pick<NamedPair, 'cert' | 'key'> | null;
+  /** Another number after every change of a file. */
+  readonly generation: number;
+  commit(): void;
+  abandon(): void;
+}
+
+/** A pair, and where it stands in the file. */
+interface Named {
+  readonly label: string;
+  readonly pair: NamedPair;
+}
+
+/** The certificates of a gateway. Those in files are read anew when they change, also while the configuration is broken or not watched. */
+export class GatewayCertificates {
+  readonly #house: House;
+  /** By the paths of both files. */
+  #files = new Map<string, CertFiles>();
+  #named: readonly Named[] = [];
+  #generation = 0;
+  /** Called after every change: new handshakes are to get what is there now. */
+  changed: () => void = () => {};
+
+  constructor(house: House) {
+    this.#house = house;
+    house.metrics.computed('gauge', 'windlass_certificate_expiry_seconds', 'When a TLS certificate expires, Unix time.', ['certificate'], (emit) => {
+      for (const { label, pair } of this.#named) emit(pair.notAfterMs / 1000, label);
+    });
+  }
+
+  /** Opens the files that only the new settings name. @throws SettingsError */
+  prepare(settings: GatewaySettings): PreparedCertificates {
+    const before = this.#files;
+    const files = new Map<string, CertFiles>();
+    const discard = (): void => {
+      for (const [key, one] of files) if (before.get(key) !== one) one.close();
+    };
+    const open = (cert: Pem, key: Pem): CertFiles | null => {
+      if (cert.path === null || key.path === null) return null;
+      const id = `${cert.path}\0${key.path}`;
+      let one = files.get(id) ?? before.get(id);
+      if (one === undefined) {
+        one = this.#open(cert.path, key.path);
+        one.changed = () => {
+          this.#generation++;
+          this.changed();
+        };
+      } else one.look();
+      files.set(id, one);
+      return one;
+    };
+    const named: Named[] = [];
+    const own = new Map<string, NamedPair>();
+    try {
+      for (const { name, cert, key, domains, domainsOfCertificate, isDefault, notAfterMs } of settings.certificates.values()) {
+        const one = open(cert, key);
+        const pair =
+          one === null
+            ? { cert: cert.text, key: key.text, domains, isDefault, notAfterMs }
+            : livePair(one, isDefault, domainsOfCertificate ? null : domains);
+        named.push({ label: `certificates.${name}`, pair });
+      }
+      for (const { name, tls } of settings.servers.values()) {
+        if (tls === null || tls.own === null) continue;
+        const { cert, key } = tls.own;
+        const one = open(cert, key);
+        const notAfterMs = Date.parse(new X509Certificate(cert.text).validTo);
+        const pair = one === null ? { cert: cert.text, key: key.text, domains: [], isDefault: true, notAfterMs } : livePair(one, true, []);
+        own.set(name, pair);
+        named.push({ label: `servers.${name}`, pair });
+      }
+    } catch (error) {
+      discard();
+      throw error;
+    }
+    const generation = (): number => this.#generation;
+    return {
+      pairs: named.filter(({ label }) => label.startsWith('certificates.')).map(({ pair }) => pair),
+      ownOf: (server) => own.get(server) ?? null,
+      get generation() {
+        return generation();
+      },
+      commit: () => {
+        this.#files = files;
+        this.#named = named;
+        for (const [key, one] of before) if (files.get(key) !== one) one.close();
+      },
+      abandon: discard,
+    };
+  }
+
+  #open(certPath: string, keyPath: string): CertFiles {
+    const { log, loop } = this.#house;
+    try {
+      return new CertFiles({ certPath, keyPath, log, wall: () => loop.clock.wall() });
+    } catch (error) {
+      throw new SettingsError([`a certificate cannot be used: ${(error as Error).message}`]);
+    }
+  }
+
+  close(): void {
+    for (const one of this.#files.values()) one.close();
+    this.#files.clear();
+  }
+}
+
+/** What is in the files whenever somebody asks. `domains`: null = the names in the certificate. */
+function livePair(files: CertFiles, isDefault: boolean, domains: readonly string[] | null): NamedPair {
+  return {
+    get cert() {
+      return files.current.cert.toString('latin1');
+    },
+    get key() {
+      return files.current.key.toString('latin1');
+    },
+    get notAfterMs() {
+      return files.current.notAfterMs;
+    },
+    get domains() {
+      return domains ?? namesIn(new X509Certificate(files.current.cert));
+    },
+    isDefault,
+  };
+}
