@@ -17,7 +17,7 @@ export interface CertificateRequest {
   /** Names and IP addresses of a server; for an authority its title alone. */
   readonly names: readonly string[];
   readonly isAuthority: boolean;
-  /** Its own key, of which the public half goes into the certificate. */
+  /** Its own key, of which the public half goes into the certificate; who has an issuer may give that half alone. */
   readonly key: KeyObject;
   /** Wall-clock ms. */
   readonly notBeforeMs: number;

@@ -29,9 +29,9 @@ export function signed(body: Buffer, key: KeyObject): Buffer {
   return sequence(body, signatureAlgorithm(key), bits(sign('sha256', body, key)));
 }
 
-/** The public half as a SubjectPublicKeyInfo. */
+/** The public half of a key, or a public key itself, as a SubjectPublicKeyInfo. */
 export function publicInfo(key: KeyObject): Buffer {
-  return createPublicKey(key).export({ type: 'spki', format: 'der' });
+  return (key.type === 'public' ? key : createPublicKey(key)).export({ type: 'spki', format: 'der' });
 }
 
 /** Names a public key within certificates (RFC 5280 4.2.1.2, method 1). */
