@@ -75,7 +75,8 @@ export class Attempt implements ReplySink {
 
   abort(failure: Failure): void {
     if (!this.live) return;
-    this.giveUp(failure);
+    // A client that hardly waits must not make anybody look ill.
+    this.giveUp(failure.code === 'deadline' && this.#exchange.isHasty ? null : failure);
     this.#exchange.attemptFailed(failure);
   }
 

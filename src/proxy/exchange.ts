@@ -2,6 +2,7 @@
 import type { Timed } from '../std/sweeper.ts';
 import type { Notes, ReplySink, RequestSink, Writer } from '../http/exchange.ts';
 import { Failure } from '../http/failure.ts';
+import { grpcTimeoutMs, grpcTimeoutText } from '../http/grpc.ts';
 import { type HeaderList, type RequestHead, ResponseHead, UNKNOWN_LENGTH } from '../http/head.ts';
 import { IDEMPOTENT } from '../http/methods.ts';
 import { X_REQUEST_ID } from '../http/names.ts';
@@ -13,7 +14,7 @@ import { Attempt } from './attempt.ts';
 import type { Proxy } from './handle.ts';
 import type { Anteroom } from './anteroom.ts';
 import type { Entry } from './journal.ts';
-import { PLUGIN_MS, REDISPATCHES } from './limits.ts';
+import { GRPC_TIMEOUT_MAX_MS, PLUGIN_MS, REDISPATCHES } from './limits.ts';
 import type { Load, Location, Match } from './location.ts';
 import { HeldBody } from './held-body.ts';
 import type { PluginExchange, Reply } from './plugin.ts';
@@ -81,6 +82,8 @@ export class Exchange implements RequestSink, Waiter, Timed {
   #paused = false;
   /** Bytes of its body that may still come, where the location bounds them and its length was not told. */
   #bodyLeft = NEVER;
+  /** When its stream must have ended, monotonic ms: what a gRPC client says. */
+  #endDue = NEVER;
   due = NEVER;
   place = -1;
   /** Its client has left, and a plugin wants the answer all the same; and: nothing more comes from the client's side. */
@@ -123,6 +126,26 @@ export class Exchange implements RequestSink, Waiter, Timed {
 
   get isGrpc(): boolean {
     return this.#wish === 'grpc';
+  }
+
+  /**
+   * Takes the time-out that a gRPC client gives for everything: waiting, connecting, the head of the answer, and the stream to its end.
+   * @returns why it is not served
+   */
+  obeyClient(head: RequestHead): Failure | null {
+    const ms = grpcTimeoutMs(head);
+    if (ms === null) return null;
+    // To ignore it would make a request without an end of one that has an end.
+    if (Number.isNaN(ms)) return new Failure('bad_request', 'grpc-timeout is not a number of at most 8 digits and H, M, S, m, u or n');
+    const { notes } = this;
+    this.#endDue = notes.startMs + Math.min(ms, GRPC_TIMEOUT_MAX_MS);
+    if (notes.dueMs === 0 || this.#endDue < notes.dueMs) notes.dueMs = this.#endDue;
+    return ms > 0 ? null : new Failure('deadline', 'its time was over when it came');
+  }
+
+  /** Is the deadline that counts the client's own? When it passes, nobody over there is to blame. */
+  get isHasty(): boolean {
+    return this.notes.dueMs === this.#endDue;
   }
 
   /** Is it answered, or has its client left? */
@@ -211,7 +234,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
   /** Sends the request to whoever can take it, or lets it wait, or says why neither. */
   proceed(head: RequestHead): void {
     const upstream = this.upstream!;
-    if (this.location.timeoutMs > 0 && this.due === NEVER) this.#dueAt(this.#timeoutDue());
+    if (this.notes.dueMs > 0 && this.due === NEVER) this.#dueAt(this.#timeoutDue());
     const candidate = upstream.pick(head, undefined, this.captures);
     if (candidate !== null) this.#dispatch(candidate, head);
     else this.#wait(head, upstream);
@@ -268,8 +291,8 @@ export class Exchange implements RequestSink, Waiter, Timed {
   }
 
   #timeoutDue(): number {
-    const { timeoutMs } = this.location;
-    return timeoutMs > 0 ? this.notes.startMs + timeoutMs : NEVER;
+    const { dueMs } = this.notes;
+    return dueMs > 0 ? dueMs : NEVER;
   }
 
   #dueAt(due: number): void {
@@ -322,6 +345,8 @@ export class Exchange implements RequestSink, Waiter, Timed {
     notes.onAbort = this.upstream!.onAbort ?? null;
     const { edits } = this.location;
     if (edits !== null && edits.applyLate !== null) edits.applyLate(head, this.captures, notes);
+    // What is left of it.
+    if (this.#endDue !== NEVER) head.set('grpc-timeout', grpcTimeoutText(this.#endDue - notes.dispatchedMs));
     if (head.expectContinue) this.reply.informational(ResponseHead.make(100, [], -1));
     if (this.upstream!.keepsHeads && this.head === null) this.head = head.keep();
     let sink: RequestSink;
@@ -445,27 +470,39 @@ export class Exchange implements RequestSink, Waiter, Timed {
 
   expired(): void {
     this.due = NEVER;
-    if (this.#over || this.headSent) return;
+    if (this.#over) return;
+    const { notes } = this;
     const nowMs = this.site.loop.clock.now();
-    const { timeoutMs } = this.location;
-    if (this.#outside !== null || this.line !== null) {
-      const late = timeoutMs > 0 && nowMs >= this.notes.startMs + timeoutMs;
+    const late = notes.dueMs > 0 && nowMs >= notes.dueMs;
+    if (this.headSent) this.#expiredBehindHead(nowMs);
+    else if (this.#outside !== null || this.line !== null) {
       this.#leaveLine();
-      this.notes.waitedMs += nowMs - this.#waitingSinceMs;
-      const waited = `no slot became free within ${Math.round(this.notes.waitedMs)} ms`;
+      notes.waitedMs += nowMs - this.#waitingSinceMs;
+      const waited = `no slot became free within ${Math.round(notes.waitedMs)} ms`;
       this.fail(late ? new Failure('deadline', waited, 1) : new Failure('queue_timeout', waited, 1));
     } else if (this.#paused) {
-      const late = timeoutMs > 0 && nowMs >= this.notes.startMs + timeoutMs;
       // Who sends the body so slowly that a plugin waits for it is to blame himself.
       const slow =
         this.#held?.isPeeked === true ? new Failure('request_timeout', 'the body is too slow') : new Failure('internal', 'a plugin took too long');
-      this.fail(late ? new Failure('deadline', `no answer within ${timeoutMs} ms`) : slow);
+      this.fail(late ? this.#noAnswer() : slow);
     } else if (this.#attempt !== null) {
-      const failure = new Failure('deadline', `no answer within ${timeoutMs} ms`);
-      this.#attempt.giveUp(failure);
+      const failure = this.#noAnswer();
+      this.#attempt.giveUp(this.isHasty ? null : failure);
       this.#sink!.abort(failure);
       this.fail(failure);
     }
+  }
+
+  #noAnswer(): Failure {
+    const { dueMs, startMs } = this.notes;
+    return new Failure('deadline', `no answer within ${Math.round(dueMs - startMs)} ms`);
+  }
+
+  /** Only what a gRPC client says is a deadline for the stream, too. */
+  #expiredBehindHead(nowMs: number): void {
+    if (nowMs < this.#endDue) this.due = this.#endDue;
+    else if (this.#attempt?.live === true)
+      this.#giveUp(new Failure('deadline', `the stream did not end within ${Math.round(this.#endDue - this.notes.startMs)} ms`));
   }
 
   /** Nothing more comes from an upstream: then an exchange whose client has left is over. */

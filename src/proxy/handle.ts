@@ -114,7 +114,7 @@ export class Proxy {
       exchange.entry?.changed(head);
     }
     exchange.upstream = location.upstream ?? location.choose?.(exchange.captures) ?? null;
-    return null;
+    return exchange.isGrpc ? exchange.obeyClient(head) : null;
   }
 
   /** The last byte of an answer is with the kernel, or the exchange died. Once per exchange. */

@@ -13,3 +13,5 @@ export const RETRIES_AT_START = 10;
 export const SPARE_HEADS = 256;
 /** How long a plugin may make a request wait, ms. Longer than any that asks somebody else should. */
 export const PLUGIN_MS = 30_000;
+/** Longest deadline that a gRPC client's is taken for, ms: 24 days. Timers and the tunnel count in 32 bits, and clients may say 11,000 years. */
+export const GRPC_TIMEOUT_MAX_MS = 0x7fff_ffff;
