@@ -111,6 +111,11 @@ export class GatewayAgents implements Announced {
     return selection;
   }
 
+  /** Is an agent of this upstream connected that takes work? Null: there is no such upstream of agents. */
+  serves(upstream: string): boolean | null {
+    return this.#used.get(upstream)?.selection.hasWorkers ?? null;
+  }
+
   get size(): number {
     return this.#desk?.pool.size ?? 0;
   }

@@ -94,6 +94,7 @@ class Gateway implements RunningGateway {
       for (const listener of this.#listeners.values()) listener.server.renewTls();
     };
     this.#house.endpointBytes = () => bufferedBytes(this.#upstreams) + this.#agents.bufferedBytes;
+    this.#house.serves = (name) => this.#serves(name);
     this.#house.leave = () => this.#agents.leave();
     this.#house.cut = () => {
       this.#agents.cut();
@@ -120,8 +121,20 @@ class Gateway implements RunningGateway {
     );
   }
 
+  /** Is there an address or an agent that may get its requests? Null: there is no such upstream. */
+  #serves(upstream: string): boolean | null {
+    const group = this.#upstreams.group(upstream);
+    if (group === undefined) return this.#agents.serves(upstream);
+    for (const { usable } of group.members.values()) if (usable) return true;
+    return false;
+  }
+
   #status(state: 'serving' | 'draining'): object {
     return { ...gatewayStatus(state, this.#upstreams, this.#health), ...this.#agents.status(state) };
+  }
+
+  get status(): GatewayStatus {
+    return gatewayStatus(this.#house.draining ? 'draining' : 'serving', this.#upstreams, this.#health);
   }
 
   get metrics(): Registry {
