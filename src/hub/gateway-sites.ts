@@ -2,7 +2,6 @@ import type { TicketKeys } from '../certs/ticket-keys.ts';
 import type { Log } from '../observe/log.ts';
 import { formatAddress, type Address } from '../schema/address.ts';
 import { Failure } from '../http/failure.ts';
-import type { RequestHead } from '../http/head.ts';
 import type { ProxyProtocolIn } from '../http/proxy-protocol.ts';
 import type { TakeOver } from '../http/server-h1.ts';
 import type { ServerTls } from '../http/tls-listener.ts';
@@ -14,6 +13,7 @@ import type { PluginChain } from '../proxy/plugin-chain.ts';
 import { Router } from '../proxy/router.ts';
 import type { Rule } from '../proxy/rule.ts';
 import type { Site } from '../proxy/site.ts';
+import { GRPC_HEALTH } from '../admin/grpc-health.ts';
 import type { GatewaySettings } from '../config/gateway.ts';
 import type { ServerSettings } from '../config/sections/server.ts';
 import { Slices } from '../config/slices.ts';
@@ -23,7 +23,7 @@ import type { PreparedCertificates } from './gateway-certificates.ts';
 import { gatewayTls } from './gateway-tls.ts';
 import type { House } from './house.ts';
 import type { ListenerSpec } from './listener.ts';
-import { operatorsLocation } from './operators-location.ts';
+import { healthLocation, operatorsLocation } from './operators-location.ts';
 import { takeOutOurs } from './our-fields.ts';
 
 export interface SiteSurroundings {
@@ -106,18 +106,16 @@ async function makeSite(server: ServerSettings, settings: GatewaySettings, aroun
     entries.push({ rule: item.rule, value: makeLocation(item, surroundings) });
   }
   const router = new Router(entries);
-  const { metricsPath } = server;
-  const metrics = metricsPath === null ? null : { value: operatorsLocation(house), captures: null };
+  const ours = oursOf(server, house);
   const pages = new ErrorPages(server.viaName, server.errorTemplates);
   const { noMatchStatus } = server;
-  const find = (head: RequestHead): Match<Location> | null => router.find(head);
   return {
     loop,
     viaName: server.viaName,
     pages,
     trusts: (address) => server.trustedProxies.has(address),
     guards: [pressure.guard, takeOutOurs],
-    find: metrics === null ? find : (head) => (head.path === metricsPath ? metrics : router.find(head)),
+    find: ours === null ? (head) => router.find(head) : (head) => ours(head.path) ?? router.find(head),
     upstream: around.upstream,
     nowhere: NOWHERE,
     missing: () => new Failure('no_location', 'nothing is served at this host and path', 0, noMatchStatus),
@@ -128,6 +126,14 @@ async function makeSite(server: ServerSettings, settings: GatewaySettings, aroun
     defect: house.defect,
     journal: server.accessLog === null ? null : around.journals.open(server.accessLog),
   };
+}
+
+/** What a server answers itself, by path; null = nothing. */
+function oursOf({ metricsPath, grpcHealth }: ServerSettings, house: House): ((path: string) => Match<Location> | null) | null {
+  if (metricsPath === null && !grpcHealth) return null;
+  const metrics = { value: operatorsLocation(house), captures: null };
+  const health = { value: healthLocation(house), captures: null };
+  return (path) => (path === metricsPath ? metrics : grpcHealth && path.startsWith(GRPC_HEALTH) ? health : null);
 }
 
 /** Stands for a location where none was found. */

@@ -172,6 +172,12 @@ export const serverTable = {
     fallback: null,
     fallbackText: 'none',
   }),
+  grpcHealth: setting({
+    kind: toggle(),
+    group: OPERATION,
+    help: 'this server answers gRPC\'s health checks (grpc.health.v1) too: service "" is the gateway, other names are upstreams; at admin_addr they always are',
+    fallback: false,
+  }),
   maxBody: listenTable.maxBody,
   maxHead: listenTable.maxHead,
   maxFields: listenTable.maxFields,
@@ -221,7 +227,10 @@ export interface ClientAuthorities {
 
 /** `crl`: PEM, null = none. */
 export function clientAuthorities(ask: 'required' | 'optional', ca: string, crl: string | null): ClientAuthorities {
-  const id = createHash('sha256').update(JSON.stringify([ask, ca, crl])).digest('hex').slice(0, 32);
+  const id = createHash('sha256')
+    .update(JSON.stringify([ask, ca, crl]))
+    .digest('hex')
+    .slice(0, 32);
   return { ask, ca: certificatesIn(ca), crl, id };
 }
 
@@ -251,6 +260,8 @@ export interface ServerSettings {
   readonly serverTiming: boolean;
   /** Path; null = not here. */
   readonly metricsPath: string | null;
+  /** gRPC's health service is answered here. */
+  readonly grpcHealth: boolean;
   readonly limits: HttpLimits;
   /** Equal for equal settings. */
   readonly fingerprint: string;
@@ -279,6 +290,7 @@ export function serverSettings(name: string, values: Values<typeof serverTable>,
     accessLog: values.accessLog,
     serverTiming: values.enableServerTiming,
     metricsPath: values.prometheusMetrics,
+    grpcHealth: values.grpcHealth,
     limits: {
       ...httpLimits,
       bodyBytes: values.maxBody,
