@@ -21,9 +21,10 @@ import { makeLocation, serverFacts } from './gateway-locations.ts';
 import type { Journals } from './gateway-journals.ts';
 import type { PreparedCertificates } from './gateway-certificates.ts';
 import { gatewayTls } from './gateway-tls.ts';
+import { healthLocation } from './health-location.ts';
 import type { House } from './house.ts';
 import type { ListenerSpec } from './listener.ts';
-import { healthLocation, operatorsLocation } from './operators-location.ts';
+import { operatorsLocation } from './operators-location.ts';
 import { takeOutOurs } from './our-fields.ts';
 
 export interface SiteSurroundings {
