@@ -31,7 +31,7 @@ export function parseFlags(words: readonly string[], table: Table, switches: rea
   const options: Record<string, { type: 'string' | 'boolean' }> = Object.create(null);
   for (const [flag, { kind }] of spellings) options[flag] = { type: kind === 'value' ? 'string' : 'boolean' };
   const { tokens } = parseArgs({
-    args: words.map((word) => SHORT.get(word) ?? word),
+    args: words.map((word) => shortOf(word, switches) ?? word),
     options,
     strict: false,
     allowPositionals: true,
@@ -81,10 +81,21 @@ const SHORT: ReadonlyMap<string, string> = new Map([
   ['-c', '--config'],
 ]);
 
-/** A first word without a flag is what the command is about. */
-export function withOperand({ operand }: Pick<Command, 'operand'>, words: readonly string[]): readonly string[] {
-  const [first, ...rest] = words;
-  return operand === undefined || first === undefined || first.startsWith('-') ? words : [`--${operand}=${first}`, ...rest];
+/** What a short flag stands for; undefined when it is none. */
+function shortOf(word: string, switches: readonly string[]): string | undefined {
+  return word === '-d' && switches.includes('debug') ? '--debug' : SHORT.get(word);
+}
+
+/** A first word without a flag is what the command is about. Switches may stand before it. */
+export function withOperand({ operand, switches }: Pick<Command, 'operand' | 'switches'>, words: readonly string[]): readonly string[] {
+  const at = words.findIndex((word) => !isSwitch(word, switches));
+  const first = words[at];
+  return operand === undefined || first === undefined || first.startsWith('-') ? words : words.toSpliced(at, 1, `--${operand}=${first}`);
+}
+
+function isSwitch(word: string, switches: Command['switches']): boolean {
+  const flag = shortOf(word, Object.keys(switches)) ?? word;
+  return flag.startsWith('--') && Object.hasOwn(switches, flag.slice(2));
 }
 
 function spellingsOf(table: Table, switches: readonly string[]): ReadonlyMap<string, Spelling> {

@@ -104,6 +104,24 @@ export const commands: readonly Command[] = [
     load: () => import('./proxy.ts'),
   },
   {
+    words: ['grpc-proxy'],
+    summary: 'put one address in front of gRPC servers, as a file of the PI gRPC proxy says',
+    section: null,
+    switches: { debug: 'print each server after every heartbeat, and each call; short: -d' },
+    operand: 'proxyServerConfig',
+    examples: [
+      ['windlass grpc-proxy', 'port 50052, servers from config/proxy_config.json'],
+      ['windlass grpc-proxy config.json -d', 'another file; one line for each heartbeat and each call'],
+      ['PROXY_SERVER_PORT=50060 PROXY_SERVER_CONFIG=/etc/proxy_config.json windlass grpc-proxy', 'from the environment, as containers do'],
+    ],
+    notes: [
+      'The file is watched: what is saved is served, and no call is disturbed. A file with a mistake in it changes nothing. SIGHUP: read it now.',
+      'windlass import pi prints the same as a file for windlass run.',
+    ],
+    table: async () => (await import('../config/grpc-proxy.ts')).grpcProxyTable,
+    load: () => import('./grpc-proxy.ts'),
+  },
+  {
     words: ['run'],
     summary: 'run a gateway: servers, locations and upstreams as a file says, agents included',
     section: null,
@@ -222,6 +240,20 @@ export const commands: readonly Command[] = [
     notes: [],
     table: async () => (await import('../config/import.ts')).importTable,
     load: async () => ({ run: (await import('./import.ts')).importSlime }),
+  },
+  {
+    words: ['import', 'pi'],
+    summary: 'print a file of the PI gRPC proxy (JSON) as a file for windlass run',
+    section: null,
+    switches: {},
+    operand: 'path',
+    examples: [
+      ['windlass import pi config/proxy_config.json > windlass.toml', 'then: windlass run -c windlass.toml'],
+      ['windlass import pi proxy_config.json --port 50060', 'for another port than PROXY_SERVER_PORT says'],
+    ],
+    notes: ['The same gateway that windlass grpc-proxy runs, to go on from.'],
+    table: async () => (await import('../config/grpc-proxy.ts')).importPiTable,
+    load: async () => ({ run: (await import('./import.ts')).importPi }),
   },
   {
     words: ['hash-password'],

@@ -22,6 +22,18 @@ export async function importSlime(invocation: Invocation): Promise<number> {
   );
 }
 
+/** `import pi`. */
+export async function importPi(invocation: Invocation): Promise<number> {
+  const { world } = invocation;
+  const { importPiTable } = await import('../config/grpc-proxy.ts');
+  const { values } = await settingsOf(importPiTable, invocation);
+  const { readPiFile } = await import('../config/pi-file.ts');
+  const { piToml } = await import('../config/import-pi.ts');
+  const file = readPiFile(values.path, (path, maxBytes) => world.readText(path, maxBytes));
+  world.stdout.write(piToml(file, { source: values.path, address: { host: '::', port: values.proxyServerPort } }));
+  return 0;
+}
+
 /** The file goes to standard output, what there is to say of it to standard error. */
 function show({ toml, notes, usable }: Imported, world: World): number {
   world.stdout.write(toml);

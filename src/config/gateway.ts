@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { dirname, resolve } from 'node:path';
 import { locationTable, type LocationSettings } from '../proxy/location-section.ts';
 import { compileReplyEdits } from '../proxy/reply-edits.ts';
 import { compileRule, type Rule } from '../proxy/rule.ts';
@@ -26,6 +27,7 @@ import { gatewaySections } from './section-names.ts';
 import { SettingsError } from './settings-error.ts';
 import { Slices } from './slices.ts';
 import { readSource, watchedPaths } from './source.ts';
+import { TextFile } from './text-file.ts';
 import { type Item, readTree, type Tree } from './tree.ts';
 
 /** An upstream is made of addresses or of agents. */
@@ -83,8 +85,26 @@ export async function readGateway(
   withOthers = false,
 ): Promise<{ readonly settings: GatewaySettings; readonly report: Report }> {
   const report = new Report();
-  const slices = new Slices();
   const files = readSource(source, report, home);
+  return { settings: await readFiles(files, env, report, watchedPaths(home), withOthers), report };
+}
+
+/** The same of a text that we have made ourselves. `path`: what it was made of, and is to be watched. @throws SettingsError */
+export async function gatewayOfText(text: string, path: string): Promise<LoadedGateway> {
+  const report = new Report();
+  const settings = await readFiles([new TextFile(path, dirname(resolve(path)), text)], null, report, [resolve(path)], false);
+  report.throwErrors();
+  return { settings, warnings: report.warnings() };
+}
+
+async function readFiles(
+  files: readonly TextFile[],
+  env: Env | null,
+  report: Report,
+  watched: readonly string[],
+  withOthers: boolean,
+): Promise<GatewaySettings> {
+  const slices = new Slices();
   const tree = await readTree(files, gatewaySections, env, report, slices);
   renameOldKeys(tree, report);
   await takeIn(tree, env, report);
@@ -92,9 +112,9 @@ export async function readGateway(
   if (withOthers) (await import('./others.ts')).checkOthers(tree, report);
   const isAlone = withOthers && tree.others.size > 0 && tree.single.size === 0 && [...tree.named.values()].every(({ size }) => size === 0);
   const reader = new Reader(tree, report, slices, !isAlone);
-  const settings = await reader.read(watchedPaths(home));
+  const settings = await reader.read(watched);
   if (withOthers) await (await import('./plugin-trial.ts')).tryPlugins(settings.plugins, tree, report);
-  return { settings, report };
+  return settings;
 }
 
 /** Makes settings of a tree, room by room. What is wrong goes to the report, and the item is left out. */

@@ -16,6 +16,8 @@ export interface UpstreamStatus {
   /** `ejected`: it failed of late; `broken`: its circuit breaker is open; `trying`: half open; `unhealthy`: its health check fails. */
   readonly condition: 'well' | 'ejected' | 'broken' | 'trying' | 'unhealthy';
   readonly inFlight: number;
+  /** How busy it says it is, or is said to be, 0 to 0.99; absent where nobody asks. */
+  readonly load?: number;
   /** What its health check said last; absent where none has looked yet. */
   readonly check?: { readonly healthy: boolean; readonly reason: string };
 }
@@ -48,6 +50,7 @@ export function gatewayStatus(state: GatewayStatus['state'], upstreams: Upstream
         usable: member.usable,
         condition: member.active ? member.condition : 'unhealthy',
         inFlight: member.inFlight,
+        ...(member.loads === null ? {} : { load: member.loads.now }),
         ...(check === undefined ? {} : { check: { healthy: check.healthy, reason: check.lastReason } }),
       });
     }

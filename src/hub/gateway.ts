@@ -12,7 +12,7 @@ import { SettingsError } from '../config/settings-error.ts';
 import { Slices } from '../config/slices.ts';
 import { GatewayAgents } from './gateway-agents.ts';
 import { GatewayCertificates, type PreparedCertificates } from './gateway-certificates.ts';
-import { gatewayStatus } from './gateway-status.ts';
+import { type GatewayStatus, gatewayStatus } from './gateway-status.ts';
 import { Journals } from './gateway-journals.ts';
 import { GatewayPlugins, type PreparedPlugins } from './gateway-plugins.ts';
 import { makeSites, type Sites } from './gateway-sites.ts';
@@ -31,6 +31,8 @@ export interface RunningGateway {
    * began, connections stay. @throws the listen error
    */
   apply(settings: GatewaySettings): Promise<void>;
+  /** How its upstreams of addresses are now. */
+  readonly status: GatewayStatus;
   /** Opens the access logs anew, after a rotation. */
   reopenLogs(): void;
   close(): Promise<void>;
@@ -82,7 +84,7 @@ class Gateway implements RunningGateway {
     this.#settings = settings;
     this.#house = new House({ ...deps, queueBytes: QUEUE_BYTES, drainDelayMs: basic.drainDelayMs, drainTimeoutMs: basic.drainTimeoutMs });
     const { loop, log, metrics } = this.#house;
-    this.#health = new HealthChecks({ log, metrics, clock: loop.clock });
+    this.#health = new HealthChecks({ log, metrics, clock: loop.clock, ...(deps.checked === undefined ? {} : { checked: deps.checked }) });
     this.#upstreams = new Upstreams({ loop, log, limits: httpLimits, health: this.#health });
     countUpstreams(metrics, this.#upstreams);
     this.#agents = new GatewayAgents(this.#house, deps.tunnelLimits);

@@ -7,6 +7,7 @@ import { addProcessMetrics } from '../observe/process.ts';
 import { VERSION } from '../observe/version.ts';
 import type { Address } from '../schema/address.ts';
 import type { TunnelLimits } from '../tunnel/limits.ts';
+import type { HealthReport } from '../upstream/health/checks.ts';
 import type { QueueRoom } from '../upstream/upstream.ts';
 import { Proxy } from '../proxy/handle.ts';
 import { ProxyMetrics } from '../proxy/metrics.ts';
@@ -24,6 +25,8 @@ export interface Deps {
   readonly tunnelLimits?: Partial<TunnelLimits>;
   /** The time, when it is not the system's. */
   readonly clock?: Clock;
+  /** Told of every result of a health check. */
+  readonly checked?: (report: HealthReport) => void;
   /** Share of the heap that is used, 0 to 1, when it is not V8 that is to be asked. */
   readonly heapShare?: () => number;
 }

@@ -18,7 +18,7 @@ export interface Setting<T> {
   readonly hint?: string;
   /** More spellings of the flag, without dashes. */
   readonly aliases?: readonly string[];
-  /** One of slime's: its environment names without a prefix (`APP_PASSWORD`, `APPPASSWORD`) count too. */
+  /** One of slime's, or of another program whose place we take: its environment names without a prefix (`APP_PASSWORD`, `APPPASSWORD`) count too. */
   readonly slime?: boolean;
   /** Secret: `--x-file`, `X_FILE` and `x_file` exist too, and the value is never shown. `lines`: the file may hold several. */
   readonly secret?: 'line' | 'lines';

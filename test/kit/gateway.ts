@@ -56,6 +56,9 @@ export async function startGatewayOf({ folder, later }: Kit, text: string, deps:
     get adminAddress() {
       return gateway.adminAddress;
     },
+    get status() {
+      return gateway.status;
+    },
     metrics: gateway.metrics,
     apply: (next) => gateway.apply(next),
     reopenLogs: () => gateway.reopenLogs(),

@@ -40,6 +40,8 @@ export interface HealthChecksOptions {
   readonly alarm?: Alarm;
   readonly random?: () => number;
   readonly probeOf?: (options: ProbeOptions) => Probe;
+  /** Told of every result. */
+  readonly checked?: (report: HealthReport) => void;
 }
 
 /**
@@ -118,7 +120,7 @@ export class HealthChecks {
     const { clock, alarm } = this.#options;
     const { check } = group;
     const targets = new Set<HealthTarget>();
-    const checker = new Checker({
+    const checker: Checker = new Checker({
       check,
       probe: this.#probe(check, address, tls),
       clock,
@@ -128,6 +130,7 @@ export class HealthChecks {
       begins: 'healthy',
       checked: (ok) => {
         this.#counts[ok ? 'pass' : 'fail'].value++;
+        this.#options.checked?.({ upstream: group.upstream, endpoint, check: check.text, ...checker.state });
       },
       changed: (state) => {
         this.#tell(group, endpoint, state);
