@@ -319,7 +319,8 @@ export class ClientConnection implements WireUser, Timed {
       // The last chunk may have asked for a pause; nobody will lift it once the exchange is gone.
       this.#unpause();
       this.due = NEVER;
-      this.idleSinceMs = this.options.loop.clock.now();
+      // A little early at most, which errs towards a new connection.
+      this.idleSinceMs = this.options.loop.sweeper.coarse;
       this.#owner.released(this);
     } else this.#drop();
     if (!this.#discarding) exchange.reply.end(trailers);

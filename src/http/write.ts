@@ -27,7 +27,7 @@ export function requestRoom(head: RequestHead, authority: string): number {
  */
 export function writeRequest(head: RequestHead, authority: string, framed: boolean, out: Buffer, from: number): number {
   let at = from;
-  const { bytes, fields } = head;
+  const { fields } = head;
   if (
     head.newTarget === null &&
     head.newAuthority === null &&
@@ -39,7 +39,7 @@ export function writeRequest(head: RequestHead, authority: string, framed: boole
     // As received, and Host first already (as most clients and all hubs write it): the request line is part of the first run, and so is Host.
     if (authority === '') at = writeFields(head, out, at, head.lineStart, 1);
     else {
-      at = copyRun(bytes, head.lineStart, fields[2]!, out, at);
+      at = copyRun(head, head.lineStart, fields[2]!, out, at);
       at += out.latin1Write(authority, at);
       at = writeFields(head, out, at, fields[3]!, 1);
     }
@@ -47,11 +47,11 @@ export function writeRequest(head: RequestHead, authority: string, framed: boole
     at += out.latin1Write(head.method, at);
     out[at++] = 32;
     if (head.newTarget !== null) at += out.latin1Write(head.newTarget, at);
-    else at = copyRun(bytes, head.targetStart, head.targetEnd, out, at);
+    else at = copyRun(head, head.targetStart, head.targetEnd, out, at);
     at += out.latin1Write(' HTTP/1.1\r\nHost: ', at);
     if (authority !== '') at += out.latin1Write(authority, at);
     else if (head.newAuthority !== null) at += out.latin1Write(head.newAuthority, at);
-    else at = copyRun(bytes, head.authorityStart, head.authorityEnd, out, at);
+    else at = copyRun(head, head.authorityStart, head.authorityEnd, out, at);
     out[at++] = 13;
     out[at++] = 10;
     at = writeFields(head, out, at, -1, 0);
@@ -80,7 +80,7 @@ export function writeResponse(head: ResponseHead, chunked: boolean, closing: Clo
   else {
     if (head.reasonEnd > head.reasonStart && status === head.textStatus) {
       at += out.latin1Write(`HTTP/1.1 ${status} `, at);
-      at = copyRun(head.bytes, head.reasonStart, head.reasonEnd, out, at);
+      at = copyRun(head, head.reasonStart, head.reasonEnd, out, at);
       out[at++] = 13;
       out[at++] = 10;
     } else at += out.latin1Write(`HTTP/1.1 ${status} ${REASONS[status] ?? ''}\r\n`, at);
@@ -107,7 +107,7 @@ export function trailerLines(trailers: HeaderList): string {
  * `lead`: where the first run begins when what stands before the fields goes with them; else -1.
  */
 function writeFields(head: Head, out: Buffer, from: number, lead: number, first: number): number {
-  const { fields, count, bytes } = head;
+  const { fields, count } = head;
   let at = from;
   let runStart = lead;
   let lengthWritten = false;
@@ -115,7 +115,7 @@ function writeFields(head: Head, out: Buffer, from: number, lead: number, first:
     const id = fields[f + 4]!;
     if ((id & REMOVED) !== 0) {
       if (runStart >= 0) {
-        at = copyRun(bytes, runStart, fields[f]!, out, at);
+        at = copyRun(head, runStart, fields[f]!, out, at);
         runStart = -1;
       }
     } else {
@@ -124,18 +124,19 @@ function writeFields(head: Head, out: Buffer, from: number, lead: number, first:
     }
   }
   // Behind the last field stands the blank line, 2 bytes.
-  if (runStart >= 0) at = copyRun(bytes, runStart, head.end - 2, out, at);
+  if (runStart >= 0) at = copyRun(head, runStart, head.end - 2, out, at);
   if (head.tail !== '') at += out.latin1Write(head.tail, at);
   if (head.length >= 0 && !lengthWritten) at += out.latin1Write(`Content-Length: ${head.length}\r\n`, at);
   return at;
 }
 
-/** Copies short runs byte by byte: below about 48 bytes a native call costs more than it saves. */
-function copyRun(bytes: Buffer, from: number, to: number, out: Buffer, at: number): number {
-  if (to - from > 48) {
-    out.set(bytes.subarray(from, to), at);
+/** Copies short runs byte by byte: below about 32 bytes a native call costs more than it saves. */
+function copyRun(head: Head, from: number, to: number, out: Buffer, at: number): number {
+  if (to - from > 32) {
+    out.set(new Uint8Array(head.memory, head.memoryAt + from, to - from), at);
     return at + to - from;
   }
+  const { bytes } = head;
   for (let i = from; i < to; i++) out[at++] = bytes[i]!;
   return at;
 }

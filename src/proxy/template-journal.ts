@@ -51,6 +51,7 @@ export class TemplateJournal implements Journal {
   readonly #atChange: readonly Keep[];
   readonly #atAnswer: readonly Keep[];
   readonly #slots: number;
+  readonly #tellsTime: boolean;
   #processing = 0;
   #second = -1;
   #utc = '';
@@ -66,6 +67,7 @@ export class TemplateJournal implements Journal {
     this.#atChange = plan.atBegin.filter(({ from }) => CHANGED.has(from));
     this.#atAnswer = plan.atAnswer;
     this.#slots = plan.slots;
+    this.#tellsTime = plan.ops.some(({ tag }) => tag === 'when' || tag === 'when_utc_iso' || tag === 'when_unix');
   }
 
   begin(head: RequestHead | null, notes: Notes, peer: Peer): Entry {
@@ -101,7 +103,7 @@ export class TemplateJournal implements Journal {
 
   #line(entry: TemplateEntry, end: End): string {
     const ops = this.#ops;
-    const wallMs = this.#wall();
+    const wallMs = this.#tellsTime ? this.#wall() : 0;
     let line = '';
     for (let i = 0; i < ops.length; i++) {
       const op = ops[i]!;

@@ -1,3 +1,5 @@
+import { performance } from 'node:perf_hooks';
+
 /** Time, passed in so that tests can move it. Durations never come from the wall clock (a clock set back by a year must harm nobody). */
 export interface Clock {
   /** Monotonic milliseconds, fractional. */

@@ -103,7 +103,8 @@ export class Direct implements Endpoint, ConnectionOwner {
     const idle = this.#idle;
     const connection = idle[idle.length - 1];
     if (connection === undefined) return null;
-    const now = this.#options.loop.clock.now();
+    // It was given to us just now, by whoever notes that.
+    const now = exchange.notes.dispatchedMs > 0 ? exchange.notes.dispatchedMs : this.#options.loop.clock.now();
     const method = exchange.method;
     const mustNotRepeat = method === 'POST' || method === 'PATCH' || exchange.upgrade !== '';
     const idleMs = this.#options.poolIdleMs ?? IDLE_MS;
