@@ -1,0 +1,68 @@
+import { Buffer } from 'node:buffer';
+import type { ReplySink, RequestSink } from '../http/exchange.ts';
+import { Failure } from '../http/failure.ts';
+import { type RequestHead, ResponseHead } from '../http/head.ts';
+import type { Candidate, Upstream } from '../upstream/upstream.ts';
+
+/** A text that is shown. */
+export interface Page {
+  readonly type: string;
+  /** Made when it is sent. */
+  readonly text: () => string;
+}
+
+/** An upstream that is ourselves: it shows what `look` makes of a request, to GET and HEAD. Null: 404. */
+export class Inside implements Upstream {
+  readonly name = '';
+  readonly keepsHeads = false;
+  readonly #candidate: Candidate;
+
+  constructor(look: (head: RequestHead) => Page | null) {
+    const endpoint = { id: 'windlass', open: (head: RequestHead, reply: ReplySink) => answerSoon(head.method, look(head), reply) };
+    this.#candidate = { endpoint, replyFields: '', agentId: '', watch: null, loads: null };
+  }
+
+  pick(): Candidate {
+    return this.#candidate;
+  }
+
+  lacking(): Failure {
+    return new Failure('internal', 'we are always here');
+  }
+
+  wait(): Failure {
+    return this.lacking();
+  }
+
+  leave(): void {}
+
+  letGo(): boolean {
+    return false;
+  }
+}
+
+/** An endpoint never answers before its open() has returned. */
+function answerSoon(method: string, page: Page | null, reply: ReplySink): RequestSink {
+  let live = true;
+  setImmediate(() => {
+    if (live) {
+      const isRead = method === 'GET' || method === 'HEAD';
+      const status = !isRead ? 405 : page === null ? 404 : 200;
+      const body = Buffer.from(status === 200 ? page!.text() : status === 404 ? 'nothing is here\n' : 'only GET and HEAD are answered here\n');
+      const fields = ['Content-Type', status === 200 ? page!.type : 'text/plain', ...(isRead ? [] : ['Allow', 'GET, HEAD'])];
+      reply.head(ResponseHead.make(status, [...fields, 'Cache-Control', 'no-store'], body.length));
+      if (method !== 'HEAD') reply.write(body);
+      reply.end();
+    }
+    reply.settled();
+  });
+  return {
+    writer: null,
+    write: () => true,
+    end() {},
+    abort() {
+      live = false;
+    },
+    settled() {},
+  };
+}
