@@ -27,7 +27,7 @@ export function tellForwarding(head: RequestHead, pseudonym: string): boolean {
   }
   if (!sameAuthority(head, peer)) {
     peer.forwardedFor = head.authority;
-    peer.forwardedTail = forwardingLines(peer.address, head.authority, peer.scheme, pseudonym);
+    peer.forwardedTail = forwardingLines(peer, head.authority, pseudonym);
   }
   head.tail = head.tail === '' ? peer.forwardedTail : head.tail + peer.forwardedTail;
   return true;
@@ -42,9 +42,9 @@ function sameAuthority(head: RequestHead, peer: Peer): boolean {
   return true;
 }
 
-function forwardingLines(address: string, authority: string, scheme: string, pseudonym: string): string {
+function forwardingLines({ address, scheme, http2 }: Peer, authority: string, pseudonym: string): string {
   const host = authority === '' ? '' : `X-Forwarded-Host: ${authority}\r\n`;
-  return `X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: ${scheme}\r\n${host}Forwarded: ${element(address, authority, scheme)}\r\nVia: 1.1 ${pseudonym}\r\n`;
+  return `X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: ${scheme}\r\n${host}Forwarded: ${element(address, authority, scheme)}\r\nVia: ${http2 ? '2.0' : '1.1'} ${pseudonym}\r\n`;
 }
 
 /** One element of `Forwarded`. Addresses and hosts hold no quote or backslash: the parser and the kernel see to that. */
@@ -69,7 +69,7 @@ function appendForwarding(head: RequestHead, pseudonym: string): void {
   if (first[X_REAL_IP] !== 0) head.set('X-Real-IP', head.client);
   if (first[X_FORWARDED_PROTO] === 0) head.add('X-Forwarded-Proto', scheme);
   if (first[X_FORWARDED_HOST] === 0 && authority !== '') head.add('X-Forwarded-Host', authority);
-  head.add('Via', `1.1 ${pseudonym}`);
+  head.add('Via', `${peer.http2 ? '2.0' : '1.1'} ${pseudonym}`);
 }
 
 /** `Forwarded` as `X-Forwarded-For`. */

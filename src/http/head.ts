@@ -272,6 +272,8 @@ export interface Peer {
   address: string;
   port: number;
   readonly scheme: 'http' | 'https';
+  /** What is spoken on the connection: HTTP/1.0 and 1.1, or HTTP/2. */
+  http2: boolean;
   /** Port of ours that was dialled. */
   readonly localPort: number;
   /** And the address, written like the peer's; '' when nobody knows. */
@@ -305,6 +307,7 @@ export function makePeer(address: string, port: number, localPort: number, schem
     localPort,
     localAddress: '',
     scheme,
+    http2: false,
     trusted,
     judge: null,
     connection: 0,

@@ -1,4 +1,4 @@
-/** Bounds of an HTTP/1 connection. Each is a promise to the process: whatever a peer does, it cannot cost more than this. */
+/** Bounds of an HTTP connection, and of HTTP/2 what is beside it. Each is a promise to the process: whatever a peer does, it cannot cost more than this. */
 export interface HttpLimits {
   /** Bytes of the request target (414). 16 KiB: browsers and CDNs stop at 8 to 16. */
   targetBytes: number;
@@ -34,6 +34,30 @@ export interface HttpLimits {
   chunkLineBytes: number;
   /** Bytes of a trailer section. */
   trailerBytes: number;
+  /** Streams of HTTP/2 open at once on one connection; over it they are refused (REFUSED_STREAM). 100: the least that RFC 9113 6.5.2 recommends, and what Envoy advises. */
+  h2Streams: number;
+  /**
+   * Bytes of a request body that a client may send ahead on one stream of HTTP/2. 256 KiB: 5 MB/s at 50 ms of round trip; with all streams stalled,
+   * 25 MiB per connection is the worst.
+   */
+  h2StreamWindow: number;
+  /** The same for all streams of a connection together. 1 MiB: four streams at full speed. */
+  h2ConnectionWindow: number;
+  /** Streams that a client of HTTP/2 may reset, or have reset for its faults, at once; over it the connection is closed (ENHANCE_YOUR_CALM). */
+  h2ResetBurst: number;
+  /** And so many more each second. A page that is left cancels some dozens. */
+  h2ResetsPerSecond: number;
+  /** PING, SETTINGS and PRIORITY frames in ten seconds; over it the connection is closed. Clients that measure round trips send some ten a second. */
+  h2ControlFrames: number;
+  /**
+   * Bytes in ten seconds that are neither head nor body of a request, beside a quarter of what the client is sent (it has to say that it took it).
+   * 64 KiB are 5,000 WINDOW_UPDATE frames that nobody needs.
+   */
+  h2OverheadBytes: number;
+  /** Settings in one SETTINGS frame. There are seven. */
+  h2Settings: number;
+  /** Memory that Node's HTTP/2 may use for one connection, MiB; over it streams are refused. 100 answers of 64 KiB that wait, and room. */
+  h2SessionMiB: number;
 }
 
 export const httpLimits: HttpLimits = {
@@ -54,4 +78,39 @@ export const httpLimits: HttpLimits = {
   informationalCount: 100,
   chunkLineBytes: 4 * 1024,
   trailerBytes: 16 * 1024,
+  h2Streams: 100,
+  h2StreamWindow: 256 * 1024,
+  h2ConnectionWindow: 1024 * 1024,
+  h2ResetBurst: 100,
+  h2ResetsPerSecond: 10,
+  h2ControlFrames: 1_000,
+  h2OverheadBytes: 64 * 1024,
+  h2Settings: 32,
+  h2SessionMiB: 16,
 };
+
+/** Bounds of HTTP/2 connections to upstreams. */
+export const clientH2Limits = {
+  /** Body bytes that an upstream may send ahead of us on one stream: what a client that does not read costs here. */
+  streamWindowBytes: 256 * 1024,
+  /** The same for a whole connection; they are granted again as they arrive, so that a stream that stands still does not hold up the others. */
+  sessionWindowBytes: 1024 * 1024,
+  /** What Node may hold for one connection, MB: heads, and output that the socket has not taken. */
+  sessionMemoryMb: 64,
+  /** Frames that break the protocol but not the connection, before it is closed. */
+  invalidFrames: 100,
+  /** SETTINGS and PING frames of the peer within one second. */
+  controlsPerSecond: 500,
+  /** Silence while a stream waits, after which the peer is asked whether it is there, ms. */
+  silenceMs: 15_000,
+  /** How long it may take to say so, ms. */
+  pingTimeoutMs: 10_000,
+  /** Shortest time between two such questions while it says nothing else, ms: servers of gRPC hang up on who asks more often than every five minutes. */
+  pingEveryMs: 310_000,
+  /** How long the peer may take to close its side of a connection that is done, ms. */
+  closeMs: 5_000,
+  /** Unsent bytes of one stream above which its writer is asked to stop. */
+  highWaterBytes: 64 * 1024,
+  /** Body bytes that are kept until the head of the answer comes, in case the upstream never began with the request. */
+  keptBytes: 64 * 1024,
+} as const;

@@ -107,6 +107,7 @@ export class ServerConnection implements WireUser, Timed {
             this.#carry = Buffer.from(bytes.subarray(i, end));
             i = end;
           } else if (next === REFUSED) {
+            if (head.problem === 'version_not_supported' && this.#speaksHttp2(bytes, i, end)) return;
             this.#refuse(new Failure(head.problem!, head.problemDetail));
             i = end;
           } else {
@@ -175,6 +176,17 @@ export class ServerConnection implements WireUser, Timed {
     this.state = CLOSED;
     this.options.proxyProtocol!.failed(reason, this.peer.address);
     this.wire.destroy();
+  }
+
+  /** Does the connection begin as one of HTTP/2 does (RFC 9113 3.4)? Then it becomes one: the client knew that we speak it. */
+  #speaksHttp2(bytes: Buffer, from: number, end: number): boolean {
+    if (this.peer.requests > 0 || this.options.http2 === false) return false;
+    const length = Math.min(end - from, PREFACE.length);
+    if (bytes.compare(PREFACE, 0, length, from, from + length) !== 0) return false;
+    this.state = CLOSED;
+    this.options.loop.sweeper.remove(this);
+    this.#server.speakHttp2(this, Buffer.from(bytes.subarray(from, end)));
+    return true;
   }
 
   #takenOver(head: RequestHead, bytes: Buffer, from: number, end: number): boolean {
@@ -396,6 +408,10 @@ export class ServerConnection implements WireUser, Timed {
     else this.wire.reset();
   }
 
+  destroy(): void {
+    this.wire.destroy();
+  }
+
   leaveIfIdle(): void {
     if (this.state === INTRODUCTION) this.wire.destroy();
     else if (this.exchange === null && this.state === HEAD && this.#carry === null) this.linger();
@@ -542,5 +558,8 @@ export class ServerConnection implements WireUser, Timed {
     this.wire.write(CONTINUE);
   }
 }
+
+/** `PRI * HTTP/2.0`: to a parser of HTTP/1.1 a request of a version that it does not speak, so that looking for it costs the others nothing. */
+const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 
 const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');

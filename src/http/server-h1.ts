@@ -9,10 +9,12 @@ import type { Failure } from './failure.ts';
 import { makePeer, type Peer, plainAddress, RequestHead, STRIDE } from './head.ts';
 import type { HttpLimits } from './limits.ts';
 import { type End, NOT_TRUSTED, type ProxyProtocolIn } from './proxy-protocol.ts';
+import { headScratch } from './h2-fields.ts';
 import { ServerConnection } from './server-connection.ts';
+import { ServerH2Connection } from './server-h2-connection.ts';
 import { type Secured, type ServerTls, TlsListener } from './tls-listener.ts';
 
-/** What an HTTP/1 server needs from whoever starts it. */
+/** What an HTTP server needs from whoever starts it. */
 export interface ServerOptions {
   readonly loop: Loop;
   readonly limits: HttpLimits;
@@ -31,6 +33,8 @@ export interface ServerOptions {
   readonly tls?: ServerTls;
   /** Every connection begins with a PROXY header, before TLS and HTTP. */
   readonly proxyProtocol?: ProxyProtocolIn | null;
+  /** Is HTTP/2 spoken to clients that want it: by ALPN, or by prior knowledge where there is no TLS? Absent: yes. */
+  readonly http2?: boolean;
 }
 
 export interface TakeOver {
@@ -50,18 +54,42 @@ export interface ServerCounts {
   refusedCertificates: number;
   resumedHandshakes: number;
   requests: number;
+  /** Connections that speak HTTP/2, of those that are open. */
+  http2: number;
+  /** Connections of HTTP/2 that were closed for a flood of something that is no request. */
+  http2Floods: number;
 }
 
-/** One listening socket that speaks HTTP/1. */
+/** A client connection of either protocol. */
+interface Connection {
+  /** Bytes held for it. */
+  readonly bufferedBytes: number;
+  /** Closes it if nothing happens on it, else after what is running. */
+  leaveIfIdle(): void;
+  destroy(): void;
+}
+
+/** One listening socket that speaks HTTP/1.1, and HTTP/2 to who wants it. */
 export class ServerH1 {
   #options: ServerOptions;
   #server: net.Server;
   #tls: TlsListener | null = null;
   #adopts = false;
-  readonly #connections = new Set<ServerConnection>();
+  readonly #connections = new Set<Connection>();
+  #h2Scratch: Buffer | null = null;
   /** Scratch: filled by the parser of whichever connection has a complete head. */
   head: RequestHead;
-  readonly counts: ServerCounts = { connections: 0, accepted: 0, refusedConnections: 0, failedHandshakes: 0, refusedCertificates: 0, resumedHandshakes: 0, requests: 0 };
+  readonly counts: ServerCounts = {
+    connections: 0,
+    accepted: 0,
+    refusedConnections: 0,
+    failedHandshakes: 0,
+    refusedCertificates: 0,
+    resumedHandshakes: 0,
+    requests: 0,
+    http2: 0,
+    http2Floods: 0,
+  };
   draining = false;
   /** New connections are closed at once, whatever their number. */
   full = false;
@@ -97,6 +125,7 @@ export class ServerH1 {
       refused: () => this.counts.refusedConnections++,
       accepted: (socket, secured) => this.#accepted(socket, secured),
       now: () => loop.clock.now(),
+      http2: () => this.#options.http2 !== false,
       wall: () => loop.clock.wall(),
       proxyProtocol: proxyProtocol ?? null,
     });
@@ -120,6 +149,7 @@ export class ServerH1 {
    */
   become(options: ServerOptions): void {
     this.#options = options;
+    this.#h2Scratch = null;
     if (options.limits.fieldCount > this.head.fields.length / STRIDE) this.head = new RequestHead(options.limits.fieldCount);
     if (options.tls !== undefined) this.#tls?.become(this.#counted(options.tls));
   }
@@ -195,12 +225,36 @@ export class ServerH1 {
       if (secured.resumed) this.counts.resumedHandshakes++;
       if (secured.source !== null) this.introduce(peer, secured.source);
     }
+    if (secured?.http2 === true) {
+      this.#addHttp2(this.#options, peer, socket, null);
+      return;
+    }
     const connection = new ServerConnection(this, this.#options, peer);
     if (this.#adopts) connection.attach(new Wire(loop, connection, (onread) => adopt(socket, onread)));
     else connection.attach(new Wire(loop, connection, () => socket).listenToData());
     this.#connections.add(connection);
     this.counts.connections = this.#connections.size;
     loop.sweeper.add(connection);
+  }
+
+  /** @internal A connection without TLS turns out to be one of HTTP/2. `rest`: what has been read of it. */
+  speakHttp2(connection: ServerConnection, rest: Buffer): void {
+    this.#connections.delete(connection);
+    this.#addHttp2(connection.options, connection.peer, connection.wire.release(), rest);
+  }
+
+  #addHttp2(options: ServerOptions, peer: Peer, socket: net.Socket, rest: Buffer | null): void {
+    const connection = new ServerH2Connection(this, options, peer, socket, rest);
+    this.#connections.add(connection);
+    this.counts.connections = this.#connections.size;
+    this.counts.http2++;
+    options.loop.sweeper.add(connection);
+    if (this.draining) connection.leaveIfIdle();
+  }
+
+  /** @internal Where heads of HTTP/2 are written as text. */
+  get h2Scratch(): Buffer {
+    return (this.#h2Scratch ??= headScratch(this.#options.limits));
   }
 
   /** @internal A balancer said who the client is. */
@@ -211,8 +265,8 @@ export class ServerH1 {
   }
 
   /** @internal */
-  left(connection: ServerConnection): void {
-    this.#connections.delete(connection);
+  left(connection: Connection): void {
+    if (this.#connections.delete(connection) && connection instanceof ServerH2Connection) this.counts.http2--;
     this.counts.connections = this.#connections.size;
     if (this.draining && this.#connections.size === 0) this.#drained?.();
   }
@@ -249,6 +303,6 @@ export class ServerH1 {
     // Whoever waits for release() must not wait for ever.
     this.full = true;
     this.release();
-    for (const connection of this.#connections) connection.wire.destroy();
+    for (const connection of this.#connections) connection.destroy();
   }
 }

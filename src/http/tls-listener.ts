@@ -6,7 +6,7 @@ import { type ClientCertificate, clientCertificate } from './client-certificate.
 import { certificateWords } from './connect-failure.ts';
 import { type End, NOT_TRUSTED, parseProxyHeader, PROXY_HEADER_TIMEOUT_MS, type ProxyProtocolIn } from './proxy-protocol.ts';
 
-/** TLS on an HTTP/1 listener. */
+/** TLS on an HTTP listener. */
 export interface ServerTls {
   /** The certificate that new handshakes get, PEM, and what else Node may be told of them. */
   pair(): tls.SecureContextOptions;
@@ -47,6 +47,8 @@ export interface TlsHost {
   accepted(socket: tls.TLSSocket, secured: Secured): void;
   /** Monotonic ms. */
   now(): number;
+  /** Is HTTP/2 spoken to those who can? */
+  http2(): boolean;
   /** A PROXY header comes before the handshake; null = none does. */
   readonly proxyProtocol: ProxyProtocolIn | null;
 }
@@ -58,6 +60,8 @@ export interface Secured {
   readonly handshakeMs: number;
   /** Did it take up a session that was there before? */
   readonly resumed: boolean;
+  /** Was HTTP/2 agreed on (ALPN)? */
+  readonly http2: boolean;
   /** Null: it has shown none. */
   readonly certificate: ClientCertificate | null;
   /** Who the client is, from the PROXY header; null when it did not say, or there is none. */
@@ -103,7 +107,8 @@ export class TlsListener {
     const server = tls.createServer({
       ...this.#context(),
       handshakeTimeout: of.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
-      ALPNProtocols: ['http/1.1'],
+      ALPNCallback: ({ protocols }) =>
+        protocols.includes('h2') && this.#host.http2() ? 'h2' : protocols.includes('http/1.1') ? 'http/1.1' : undefined,
       // Node lets the handshake of whoever shows a bad certificate end, and closes then; without any it is never ended.
       ...(of.clients === undefined ? {} : { requestCert: true, rejectUnauthorized: of.clients.ask === 'required' }),
       ...(of.choose === undefined
@@ -182,6 +187,7 @@ export class TlsListener {
       cipher: socket.getCipher().name,
       handshakeMs: shaking === undefined ? 0 : this.#host.now() - shaking.beganMs,
       resumed: socket.isSessionReused(),
+      http2: socket.alpnProtocol === 'h2',
       certificate,
       source: shaking?.source ?? null,
     });

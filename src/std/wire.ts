@@ -31,6 +31,7 @@ export class Wire {
   #finished = false;
   #closed = false;
   #error: Error | null = null;
+  #onData: ((chunk: Buffer) => void) | null = null;
 
   constructor(loop: Loop, user: WireUser, make: (onread: net.OnReadOpts) => net.Socket) {
     this.#loop = loop;
@@ -58,12 +59,23 @@ export class Wire {
 
   /** Starts 'data' events, for sockets that could not be given `onread`. Their chunks are fresh memory each. */
   listenToData(): this {
-    this.socket.on('data', (chunk: Buffer) => {
+    this.#onData = (chunk: Buffer) => {
       this.bytesIn += chunk.length;
       this.#loop.reads.private = true;
       this.user.received(chunk, 0, chunk.length);
-    });
+    };
+    this.socket.on('data', this.#onData);
     return this;
+  }
+
+  /** Gives the socket to somebody who reads and writes it in another way: no call comes from here any more. */
+  release(): net.Socket {
+    this.user = NOBODY;
+    if (this.#onData !== null) {
+      this.socket.removeListener('data', this.#onData);
+      this.socket.pause();
+    }
+    return this.socket;
   }
 
   #onRead(n: number, buffer: Buffer): boolean {
@@ -86,6 +98,11 @@ export class Wire {
 
   get closed(): boolean {
     return this.#closed || this.socket.destroyed;
+  }
+
+  /** What went wrong so far: the alert with which a TLS peer leaves comes before its FIN. */
+  get error(): Error | null {
+    return this.#error;
   }
 
   /** Has the peer sent FIN? */
@@ -176,3 +193,4 @@ export class Wire {
 }
 
 const NOTHING = new Uint8Array(0);
+const NOBODY: WireUser = { received: () => {}, finished: () => {}, drained: () => {}, closed: () => {} };
