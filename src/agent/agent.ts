@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import type tls from 'node:tls';
+import { CertFiles, type CertPair } from '../certs/files.ts';
 import type { Clock } from '../std/clock.ts';
 import { createLoop } from '../std/loop.ts';
 import type { Log } from '../observe/log.ts';
@@ -18,6 +20,7 @@ import { Direct } from '../upstream/direct.ts';
 import { type AdminListener, listenForOperators } from '../admin/listen.ts';
 import { authorities } from '../config/authorities.ts';
 import type { AgentSettings } from '../config/settings.ts';
+import { SettingsError } from '../config/settings-error.ts';
 import { agentId } from './agent-id.ts';
 import { Gate } from './gate.ts';
 import { readHardware } from './hardware.ts';
@@ -59,6 +62,8 @@ export async function startAgent(settings: AgentSettings, deps: AgentDeps): Prom
   const processMetrics = addProcessMetrics(metrics, VERSION);
   const token = tokenSource(settings, log);
   const trust = authorities(settings.caFile);
+  const shown = openPair(settings, log, () => loop.clock.wall());
+  const hubTrust = shown === null ? null : hubContext(shown, settings.caFile, log);
   const baseId = agentId(settings.agentId, settings.stateDir, log);
   const hardware = settings.reportHardware ? await readHardware() : null;
   const checks = metrics.counters('windlass_health_checks_total', 'Health checks made, by result.', ['result']);
@@ -116,6 +121,7 @@ export async function startAgent(settings: AgentSettings, deps: AgentDeps): Prom
           loop,
           log: agentLog,
           ...(trust === undefined ? {} : { trust }),
+          ...(hubTrust === null ? {} : { hubTrust }),
           ...(deps.tunnelLimits === undefined ? {} : { limits: { ...tunnelLimits, ...deps.tunnelLimits } }),
         }),
     });
@@ -201,6 +207,14 @@ export async function startAgent(settings: AgentSettings, deps: AgentDeps): Prom
     },
   );
 
+  if (shown !== null) {
+    metrics.computedGauge(
+      'windlass_certificate_expiry_seconds',
+      'When the certificate that is shown to hubs expires, Unix time.',
+      () => shown.current.notAfterMs / 1000,
+    );
+  }
+
   let admin: AdminListener | null = null;
   if (settings.adminAddr !== null) {
     admin = await listenForOperators(loop, settings.adminAddr, metrics, () => {
@@ -219,6 +233,7 @@ export async function startAgent(settings: AgentSettings, deps: AgentDeps): Prom
       lock?.close();
     }
     admin?.close();
+    shown?.close();
     processMetrics.close();
   }
 
@@ -227,6 +242,7 @@ export async function startAgent(settings: AgentSettings, deps: AgentDeps): Prom
     adminAddress: admin?.address ?? null,
     reload: () => {
       token.reload();
+      shown?.look();
       for (const { hubs } of agents) hubs.retryNow();
     },
     resize,
@@ -257,6 +273,33 @@ interface One {
   readonly probe: UpstreamProbe | null;
   readonly hubs: Hubs;
   readonly ready: Promise<void>;
+}
+
+/** The certificate that is shown to hubs. @throws SettingsError */
+function openPair({ shown }: AgentSettings, log: Log, wall: () => number): CertFiles | null {
+  if (shown === null) return null;
+  try {
+    return new CertFiles({ certPath: shown.certFile, keyPath: shown.keyFile, log, wall });
+  } catch (error) {
+    throw new SettingsError([`--cert-file and --key-file cannot be used: ${(error as Error).message}`]);
+  }
+}
+
+/** A context with the pair that there is now; made once for each. @throws SettingsError */
+function hubContext(files: CertFiles, caFile: string | null, log: Log): () => tls.SecureContext {
+  const make = (pair: CertPair): tls.SecureContext => authorities(caFile, { cert: pair.cert.toString('latin1'), key: pair.key.toString('latin1') })!;
+  let pair = files.current;
+  let context = make(pair);
+  return () => {
+    if (files.current === pair) return context;
+    pair = files.current;
+    try {
+      context = make(pair);
+    } catch (error) {
+      log.warn({ reason: (error as Error).message }, 'the new certificate cannot be shown to hubs: the old one is');
+    }
+    return context;
+  };
 }
 
 /** The token, and how to read it again. A file that cannot be read keeps the old one. */

@@ -85,7 +85,7 @@ function flagsOf(args: Args, table: Table, command: string): readonly UnitFlag[]
   return flags;
 }
 
-const PATHS: ReadonlySet<string> = new Set(['caFile', 'tlsCert', 'tlsKey', 'stateDir', 'accessLog']);
+const PATHS: ReadonlySet<string> = new Set(['caFile', 'certFile', 'keyFile', 'tlsCert', 'tlsKey', 'tlsClientCa', 'stateDir', 'accessLog']);
 /** What may stand in place of a path. */
 const WORDS: ReadonlySet<string> = new Set(['off', 'none', 'stdout', '-']);
 /** A key is usually readable by root alone. The certificate goes with it, so that both change at the same moment. */

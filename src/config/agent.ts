@@ -19,6 +19,7 @@ import { type HealthCheck, healthCheck } from '../schema/health-check.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
 import { setting, type Values } from '../schema/setting.ts';
 import { adminAddr, commonSettings, commonTable, listenTable } from './common.ts';
+import { SettingsError } from './settings-error.ts';
 import type { AgentSettings, OnAbort, Transport, Wire } from './settings.ts';
 
 const START = 'To start';
@@ -139,6 +140,20 @@ export const agentTable = {
     fallback: null,
     fallbackText: 'the built-in ones',
   }),
+  certFile: setting<string | null>({
+    kind: path('path of a PEM file'),
+    group: 'The hub',
+    help: 'certificate chain to show to a hub that asks for one; read anew when it changes',
+    fallback: null,
+    fallbackText: 'none is shown',
+  }),
+  keyFile: setting<string | null>({
+    kind: path('path of a PEM file'),
+    group: 'The hub',
+    help: 'its private key, without a password',
+    fallback: null,
+    fallbackText: 'none',
+  }),
   wire: setting<Wire>({ kind: choice(['native']), group: 'The hub', help: 'how to speak to the hub', fallback: 'native' }),
   transport: setting<Transport>({
     kind: choice(['upgrade', 'websocket']),
@@ -159,7 +174,7 @@ export const agentTable = {
 
 /**
  * `tokenFile` is where the token was read from, `stateDir` where the agent's id is kept, `environment` what the environment says of proxies;
- * all depend on more than the table knows.
+ * all depend on more than the table knows. @throws SettingsError
  */
 export function agentSettings(
   values: Values<typeof agentTable>,
@@ -185,6 +200,7 @@ export function agentSettings(
     cancelGraceMs: values.cancelGrace,
     hostHeader: values.hostHeader,
     caFile: values.caFile,
+    shown: shownOf(values),
     upgrades: values.upgrades,
     wire: values.wire,
     transport: values.hub.some(({ webSocket }) => webSocket === true) ? 'websocket' : values.transport,
@@ -195,4 +211,15 @@ export function agentSettings(
     idleTimeoutMs: values.idleTimeout,
     healthCheck: values.healthCheck,
   };
+}
+
+function shownOf({ certFile, keyFile, hub }: Values<typeof agentTable>): AgentSettings['shown'] {
+  if (certFile === null && keyFile === null) return null;
+  if (certFile === null || keyFile === null) {
+    const [one, other] = certFile === null ? ['--key-file', '--cert-file'] : ['--cert-file', '--key-file'];
+    throw new SettingsError([`${one} needs ${other} as well: give both (or neither, to show the hub no certificate)`]);
+  }
+  if (hub.every(({ protocol }) => protocol === 'http'))
+    throw new SettingsError(['--cert-file is of no use without TLS: give an https:// hub']);
+  return { certFile, keyFile };
 }

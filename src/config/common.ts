@@ -1,7 +1,7 @@
 import { LOG_LEVELS, type LogLevel } from '../observe/log.ts';
 import type { HttpLimits } from '../http/limits.ts';
 import { httpLimits } from '../http/limits.ts';
-import { address, bytes, choice, cidrs, duration, integer, list, orNone, orOff, path, textLike, type Kind } from '../schema/kind.ts';
+import { address, bytes, choice, cidrs, duration, integer, list, orNone, orOff, path, textLike, toggle, type Kind } from '../schema/kind.ts';
 import { Cidrs } from '../schema/cidrs.ts';
 import { setting, type Values } from '../schema/setting.ts';
 import type { Address } from '../schema/address.ts';
@@ -66,6 +66,19 @@ export const listenTable = {
     fallback: null,
     fallbackText: 'none',
   }),
+  tlsClientCa: setting<string | null>({
+    kind: path('path of a PEM file'),
+    group: 'TLS',
+    help: 'ask clients for a certificate from one of these authorities; read anew on SIGHUP',
+    fallback: null,
+    fallbackText: 'clients are not asked',
+  }),
+  tlsClientAuth: setting<'required' | 'optional'>({
+    kind: choice(['required', 'optional']),
+    group: 'TLS',
+    help: 'optional: clients without a certificate come in, too; one that is shown must be good all the same',
+    fallback: 'required',
+  }),
   trustedProxies: setting({
     kind: cidrs(),
     group: 'Requests',
@@ -95,6 +108,19 @@ export const listenTable = {
     group: OPERATION,
     help: 'after SIGTERM, how long to go on serving while /readyz says 503, for load balancers to notice',
     fallback: 0,
+  }),
+  http2: setting({ kind: toggle(), group: 'Requests', help: 'speak HTTP/2 to clients that want it: with TLS by ALPN, without it by prior knowledge', fallback: true }),
+  maxH2Streams: setting({
+    kind: integer(1, 100_000),
+    group: LIMITS,
+    help: 'most requests at once on one connection of HTTP/2',
+    fallback: httpLimits.h2Streams,
+  }),
+  h2Window: setting({
+    kind: bytes(),
+    group: LIMITS,
+    help: 'how much of a request body a client of HTTP/2 may send ahead; more is faster over long distances',
+    fallback: httpLimits.h2StreamWindow,
   }),
   maxBody: setting({ kind: bytes(), group: LIMITS, help: 'largest request body; 0 = unlimited', fallback: httpLimits.bodyBytes }),
   maxHead: setting({ kind: bytes(), group: LIMITS, help: 'largest request head', fallback: httpLimits.headBytes }),
@@ -130,11 +156,14 @@ export function listenSettings(values: Values<typeof listenTable>): Omit<ListenS
   return { trustedProxies, accessLog, upgrades, viaName, limits: limitsOf(values), tls: tlsOf(values), drainDelayMs: values.drainDelay };
 }
 
-function tlsOf({ tlsCert, tlsKey }: Values<typeof listenTable>): TlsFiles | null {
-  if (tlsCert === null && tlsKey === null) return null;
+function tlsOf({ tlsCert, tlsKey, tlsClientCa, tlsClientAuth }: Values<typeof listenTable>): TlsFiles | null {
+  if (tlsCert === null && tlsKey === null) {
+    if (tlsClientCa !== null) throw new SettingsError(['--tls-client-ca needs TLS, or nobody can show a certificate: give --tls-cert and --tls-key']);
+    return null;
+  }
   if (tlsCert === null) throw new SettingsError(['--tls-key needs --tls-cert as well: give both (or neither, for plain HTTP)']);
   if (tlsKey === null) throw new SettingsError(['--tls-cert needs --tls-key as well: give both (or neither, for plain HTTP)']);
-  return { certFile: tlsCert, keyFile: tlsKey };
+  return { certFile: tlsCert, keyFile: tlsKey, ...(tlsClientCa === null ? {} : { clients: { caFile: tlsClientCa, ask: tlsClientAuth } }) };
 }
 
 function limitsOf(values: Values<typeof listenTable>): HttpLimits {
@@ -149,5 +178,16 @@ function limitsOf(values: Values<typeof listenTable>): HttpLimits {
     bodyIdleTimeoutMs: values.bodyIdleTimeout,
     writeIdleTimeoutMs: values.writeIdleTimeout,
     keepAliveTimeoutMs: values.keepAliveTimeout,
+    ...h2Limits(values.http2, values),
   };
+}
+
+/** Bounds of HTTP/2 on a listener; no streams at all where it is off. */
+export function h2Limits(
+  on: boolean,
+  { maxH2Streams, h2Window }: Pick<Values<typeof listenTable>, 'maxH2Streams' | 'h2Window'>,
+): Pick<HttpLimits, 'h2Streams' | 'h2StreamWindow' | 'h2ConnectionWindow'> {
+  // RFC 9113 6.9.1: a window has 31 bits. Below 16 KiB a stream waits for its window within one read.
+  const window = Math.min(Math.max(h2Window, 16 * 1024), 2 ** 31 - 1);
+  return { h2Streams: on ? maxH2Streams : 0, h2StreamWindow: window, h2ConnectionWindow: Math.max(httpLimits.h2ConnectionWindow, window) };
 }

@@ -15,6 +15,8 @@ const fixtures = new URL('../../test/fixtures/', import.meta.url).pathname;
 copyFileSync(join(fixtures, 'one.pem'), join(folder, 'cert.pem'));
 copyFileSync(join(fixtures, 'one.key'), join(folder, 'key.pem'));
 copyFileSync(join(fixtures, 'ca.pem'), join(folder, 'ca.pem'));
+copyFileSync(join(fixtures, 'client-ca.pem'), join(folder, 'clients.pem'));
+copyFileSync(join(fixtures, 'client-crl.pem'), join(folder, 'revoked.pem'));
 
 test.each([
   ['small', smallExample],

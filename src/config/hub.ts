@@ -1,7 +1,8 @@
-import { bytes, duration, host, integer, path, port, secrets, siblings, text, textLike } from '../schema/kind.ts';
+import { bytes, duration, host, integer, path, port, secrets, siblings, text, textLike, toggle } from '../schema/kind.ts';
 import { setting, type Values } from '../schema/setting.ts';
 import { adminAddr, commonSettings, commonTable, listenSettings, listenTable } from './common.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
+import { SettingsError } from './settings-error.ts';
 import type { HubSettings } from './settings.ts';
 
 const START = 'To start';
@@ -32,6 +33,12 @@ export const hubTable = {
     help: 'tokens that count no more; read anew on SIGHUP, and their agents are cut off',
     fallback: null,
     fallbackText: 'none',
+  }),
+  requireAgentCertificate: setting({
+    kind: toggle(),
+    group: START,
+    help: 'agents must show a certificate (their --cert-file) from an authority of --tls-client-ca, beside their token',
+    fallback: false,
   }),
   host: setting({ kind: host(), group: START, help: 'address to listen on; 127.0.0.1 = this machine only', fallback: '0.0.0.0', slime: true }),
   port: setting({ kind: port(), group: START, help: 'port for applications and agents', fallback: 8080, slime: true }),
@@ -92,7 +99,10 @@ export const hubTable = {
   ...commonTable,
 } as const;
 
+/** @throws SettingsError */
 export function hubSettings(values: Values<typeof hubTable>, randomId: () => string): HubSettings {
+  if (values.requireAgentCertificate && values.tlsClientCa === null)
+    throw new SettingsError(['--require-agent-certificate needs --tls-client-ca: give the authorities that sign the certificates of agents']);
   return {
     ...commonSettings(values),
     ...listenSettings(values),
@@ -101,6 +111,7 @@ export function hubSettings(values: Values<typeof hubTable>, randomId: () => str
     secrets: values.secret,
     appPassword: values.appPassword,
     revokedFile: values.revokedFile,
+    requireAgentCertificate: values.requireAgentCertificate,
     concurrent: values.concurrent,
     queueTimeoutMs: values.queueTimeout,
     blockTimeoutMs: values.blockTimeout,

@@ -26,6 +26,8 @@ export interface CommonSettings {
 export interface TlsFiles {
   readonly certFile: string;
   readonly keyFile: string;
+  /** Whose certificates clients are to show; absent: they are not asked. */
+  readonly clients?: { readonly caFile: string; readonly ask: 'required' | 'optional' };
 }
 
 /** What a listener for applications has. */
@@ -54,6 +56,8 @@ export interface HubSettings extends CommonSettings, ListenSettings {
   readonly appPassword: string | null;
   /** File of the ids of tokens that count no more; null = none. */
   readonly revokedFile: string | null;
+  /** Agents must have shown a certificate that the listener has checked. */
+  readonly requireAgentCertificate: boolean;
   /** Application requests inside at once, waiting ones included; 0 = unlimited. */
   readonly concurrent: number;
   /** How long a request waits for a slot when it does not say, ms; 0 = not at all. */
@@ -120,6 +124,8 @@ export interface AgentSettings extends CommonSettings, UpstreamTimeouts {
   readonly healthCheck: HealthCheck | null;
   /** PEM of the authorities that may vouch for the hub and upstreams, beside the built-in ones; null = none. */
   readonly caFile: string | null;
+  /** What to show to hubs that ask for a certificate; null = nothing. */
+  readonly shown: { readonly certFile: string; readonly keyFile: string } | null;
   /** Upgrade tokens that pass, lower case. */
   readonly upgrades: readonly string[];
   readonly wire: Wire;

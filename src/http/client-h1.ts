@@ -5,7 +5,7 @@ import type { Timed } from '../std/sweeper.ts';
 import type { Wire, WireUser } from '../std/wire.ts';
 import { ChunkedDecoder } from './chunked.ts';
 import type { ClientExchange } from './client-exchange.ts';
-import { connectFailure } from './connect-failure.ts';
+import { connectFailure, refusalWords } from './connect-failure.ts';
 import type { BodySink } from './exchange.ts';
 import { Failure, type FailureCode } from './failure.ts';
 import { type HeaderList, type ResponseHead, UNKNOWN_LENGTH } from './head.ts';
@@ -405,6 +405,7 @@ export class ClientConnection implements WireUser, Timed {
         this.#complete(false, undefined);
         break;
       case HEAD:
+        if (this.#turnedAway(this.wire.error)) break;
         if (exchange !== null && this.#unanswered && exchange.retriable) this.#again(exchange);
         else
           this.fail(
@@ -427,6 +428,17 @@ export class ClientConnection implements WireUser, Timed {
   /** Not a byte of an answer has come, interim ones included. */
   get #unanswered(): boolean {
     return this.#carry === null && this.#informational === 0;
+  }
+
+  /**
+   * Has the upstream said by an alert that it does not take our certificate, or wants one? With TLS 1.3 that comes when the handshake is done for us,
+   * and the request sent: it never was read, since an upstream reads nothing before it knows who speaks.
+   */
+  #turnedAway(error: NodeJS.ErrnoException | null): boolean {
+    if (error === null || this.served > 1 || !this.#unanswered || refusalWords(error.code ?? '') === undefined) return false;
+    this.exchange!.notes.began = 'no';
+    this.fail(...connectFailure(error));
+    return true;
   }
 
   #again(exchange: ClientExchange): void {
@@ -477,6 +489,7 @@ export class ClientConnection implements WireUser, Timed {
       this.fail(code, detail);
       return;
     }
+    if (this.state === HEAD && this.#turnedAway(error)) return;
     if (this.state === HEAD && this.#unanswered && exchange.retriable) {
       this.#again(exchange);
       return;
@@ -551,7 +564,7 @@ export class ClientConnection implements WireUser, Timed {
 }
 
 /** The one that disturbs the upstream less: whoever sends requests may be more patient with it than its owner, never less. */
-function gentler(owner: OnAbort, asked: OnAbort | null): OnAbort {
+export function gentler(owner: OnAbort, asked: OnAbort | null): OnAbort {
   if (asked === null || owner === 'drain') return owner;
   return asked === 'cancel' ? owner : asked;
 }

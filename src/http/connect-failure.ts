@@ -16,7 +16,11 @@ export function connectFailure(error: Error | null): readonly [code: FailureCode
       return ['connect_failed', 'the upstream closed the connection while it was being opened'];
     default: {
       const words = CERTIFICATE.get(code);
+      const refusal = refusalWords(code);
+      if (refusal !== undefined) return ['tls_failed', `the upstream ${refusal} (${code})`];
       if (words !== undefined) return ['tls_failed', `the upstream's certificate ${words} (${code})`];
+      if (code === 'ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE' || (code === 'EPROTO' && error!.message.includes('alert handshake failure')))
+        return ['tls_failed', `the upstream ended the handshake (${code}): no cipher in common, or it wants a client certificate`];
       if (code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'EPROTO')
         return ['tls_failed', `the upstream does not answer in TLS (${code}): does this port speak it?`];
       if (/CERT|TLS|SSL|SELF_SIGNED|UNABLE_TO/.test(code)) return ['tls_failed', `TLS with the upstream failed (${code})`];
@@ -24,6 +28,22 @@ export function connectFailure(error: Error | null): readonly [code: FailureCode
     }
   }
 }
+
+/** What the other side says of the certificate that it was shown, or was not: the end of a sentence, by the code of its alert. */
+export function refusalWords(code: string): string | undefined {
+  return REFUSALS.get(code);
+}
+
+const REFUSALS: ReadonlyMap<string, string> = new Map([
+  ['ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED', 'wants a client certificate'],
+  ['ERR_SSL_TLSV1_ALERT_UNKNOWN_CA', 'does not know the authority of the client certificate'],
+  ['ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED', 'says that the client certificate has expired'],
+  ['ERR_SSL_SSLV3_ALERT_CERTIFICATE_REVOKED', 'says that the client certificate has been revoked'],
+  ['ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN', 'does not take the client certificate'],
+  ['ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE', 'does not take the client certificate, or wants one'],
+  ['ERR_SSL_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE', 'cannot use the client certificate'],
+  ['ERR_SSL_TLSV1_ALERT_ACCESS_DENIED', 'does not let this client certificate in'],
+]);
 
 /** What is wrong with a certificate, as the end of a sentence, by OpenSSL's or Node's code. */
 export function certificateWords(code: string): string | undefined {

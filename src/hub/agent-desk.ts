@@ -26,6 +26,8 @@ export interface DeskRules {
   readonly siblings: ReadonlyMap<string, UpstreamUrl>;
   /** Ids (or names) of tokens that count no more. */
   readonly revoked: readonly string[];
+  /** Agents must have shown a certificate that the listener has checked. */
+  readonly requireCertificate: boolean;
 }
 
 /** Where agents come in: it looks at their tokens, and keeps the pool of those that are here. */
@@ -65,6 +67,7 @@ export class AgentDesk {
           hubId: this.#rules.hubId,
           siblings: [...this.#rules.siblings].map(([id, hub]) => ({ id, address: hub.shown })),
           ...(limits === undefined ? {} : { limits: { ...tunnelLimits, ...limits } }),
+          requiresCertificate: () => this.#rules.requireCertificate,
           authenticate: (token, address) => this.#look(token, address),
           joined: (session) => {
             if (house.draining) return new Failure('draining', 'the hub is stopping', 1);
@@ -124,7 +127,11 @@ export class AgentDesk {
     const { log } = this.#house;
     const { agent, slots } = session;
     this.#expiry.joined(session);
-    log.info({ agent: agent.id, name: agent.name, from: agent.address, slots }, 'agent joined');
+    const { certificate } = agent;
+    log.info(
+      { agent: agent.id, name: agent.name, from: agent.address, slots, ...(certificate === undefined ? {} : { certificate: certificate.subject }) },
+      'agent joined',
+    );
     if (twin !== null)
       log.warn(
         { agent: agent.id, from: agent.address, other: twin.agent.address },

@@ -1,4 +1,5 @@
 import { CertFiles } from '../certs/files.ts';
+import { TicketKeys } from '../certs/ticket-keys.ts';
 import { AccessLog } from '../observe/access-log.ts';
 import { Lines } from '../observe/lines.ts';
 import type { TakeOver } from '../http/server-h1.ts';
@@ -11,8 +12,11 @@ import { ATTEMPTS } from '../proxy/limits.ts';
 import { type Location, plainLocation } from '../proxy/location.ts';
 import type { Guard, Site } from '../proxy/site.ts';
 import type { Readiness } from '../admin/basics.ts';
+import { readCertificates } from '../config/authorities.ts';
+import { type ClientAuthorities, clientAuthorities } from '../config/sections/server.ts';
 import { SettingsError } from '../config/settings-error.ts';
 import type { CommonSettings, ListenSettings } from '../config/settings.ts';
+import { tellOfHandshakes } from './handshakes.ts';
 import { type Deps, House } from './house.ts';
 
 /** A running program that takes requests. */
@@ -46,6 +50,7 @@ export class Front {
   readonly house: House;
   readonly #settings: CommonSettings & ListenSettings;
   readonly #certs: CertFiles | null;
+  #clients: ClientAuthorities | null;
   readonly #accessLog: AccessLog | null;
   anteroom: Anteroom | null = null;
 
@@ -54,6 +59,7 @@ export class Front {
     this.#settings = settings;
     this.house = new House({ ...deps, queueBytes, drainDelayMs: settings.drainDelayMs, drainTimeoutMs: settings.drainTimeoutMs });
     try {
+      this.#clients = readClients(settings);
       this.#certs = openCertificate(settings, this.house);
       this.#accessLog = openAccessLog(settings, this.house);
     } catch (error) {
@@ -76,13 +82,16 @@ export class Front {
         () => certs.current.notAfterMs / 1000,
       );
     }
+    const ticketKeys = new TicketKeys(() => house.loop.clock.now());
+    const failed = tellOfHandshakes(house.log, house.loop.clock);
+    const tls = certs === null ? null : () => tlsOf(certs, this.#clients, ticketKeys, failed);
     try {
       const listener = await house.listen({
         address: { host: settings.host, port: settings.port },
         limits: settings.limits,
         site: this.#site(parts),
         halfClose: 'depart',
-        ...(certs === null ? {} : { tls: tlsOf(certs, house) }),
+        ...(tls === null ? {} : { tls: tls() }),
         // A hub's upstreams are its agents, few for all; a plain proxy's client may need a connection onward.
         descriptorsPerClient: takeOver === undefined ? 2 : 1,
         ...(takeOver === undefined ? {} : { takeOver }),
@@ -96,11 +105,26 @@ export class Front {
         reload: () => {
           this.#accessLog?.reopen();
           certs?.look();
+          if (tls !== null && this.#rereadClients()) listener.become({ ...listener.spec, tls: tls() });
         },
       };
     } catch (error) {
       this.destroy();
       throw error;
+    }
+  }
+
+  /** @returns whether they are others now. A file that cannot be used leaves the old ones in place. */
+  #rereadClients(): boolean {
+    try {
+      const fresh = readClients(this.#settings);
+      if (fresh?.id === this.#clients?.id) return false;
+      this.#clients = fresh;
+      this.house.log.info({ file: this.#settings.tls!.clients!.caFile }, 'the authorities of clients were read anew');
+      return true;
+    } catch (error) {
+      this.house.log.warn({ reason: (error as Error).message }, 'the authorities of clients stay as they were');
+      return false;
     }
   }
 
@@ -145,11 +169,24 @@ export class Front {
   }
 }
 
-function tlsOf(certs: CertFiles, { log }: House): ServerTls {
+function tlsOf(certs: CertFiles, clients: ClientAuthorities | null, ticketKeys: TicketKeys, failed: ServerTls['failed']): ServerTls {
   return {
-    pair: () => ({ cert: certs.current.cert, key: certs.current.key }),
-    failed: (reason, address) => log.debug({ peer: address, reason }, 'TLS: no connection came of a handshake'),
+    pair: () => ({
+      cert: certs.current.cert,
+      key: certs.current.key,
+      ...(clients === null ? {} : { ca: [...clients.ca], allowPartialTrustChain: true }),
+    }),
+    failed,
+    ticketKeys: () => ticketKeys.current,
+    ...(clients === null ? {} : { clients: { ask: clients.ask, id: clients.id } }),
   };
+}
+
+/** @throws SettingsError */
+function readClients({ tls }: ListenSettings): ClientAuthorities | null {
+  if (tls?.clients === undefined) return null;
+  const { caFile, ask } = tls.clients;
+  return clientAuthorities(ask, readCertificates('--tls-client-ca', caFile).join('\n'), null);
 }
 
 /** @throws SettingsError */

@@ -59,6 +59,7 @@ export class GatewayAgents implements Announced {
       secrets: agents.secret,
       siblings: agents.sibling,
       revoked: agents.revoked,
+      requireCertificate: agents.requireCertificate,
     };
     const desk = (this.#desk ??= new AgentDesk(this.#house, rules, { queueSize: QUEUE_SIZE }, this.#limits));
     for (const item of settings.upstreams.values()) {

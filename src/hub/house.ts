@@ -196,6 +196,14 @@ export class House {
         'no_handshake',
       );
     });
+    metrics.computed('counter', 'windlass_tls_handshakes_total', 'TLS handshakes of clients, by result.', ['result'], (emit) => {
+      const resumed = this.#sum(({ counts }) => counts.resumedHandshakes);
+      const certificate = this.#sum(({ counts }) => counts.refusedCertificates);
+      emit(this.#sum((listener) => (listener.isSecure ? listener.counts.accepted : 0)) - resumed, 'full');
+      emit(resumed, 'resumed');
+      emit(certificate, 'bad_certificate');
+      emit(this.#sum(({ counts }) => counts.failedHandshakes) - certificate, 'failed');
+    });
     metrics.computedGauge(
       'windlass_buffered_bytes',
       'Bytes held in memory for peers that do not take them yet, and of requests that wait.',

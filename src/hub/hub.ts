@@ -22,7 +22,7 @@ export async function startHub(settings: HubSettings, deps: Deps): Promise<Runni
   const wake = settings.onEmpty === null ? null : new WakeCall(settings.onEmpty, settings.hubId, log, loop.clock);
   const desk = new AgentDesk(
     house,
-    { ...settings, revoked },
+    { ...settings, revoked, requireCertificate: settings.requireAgentCertificate },
     { queueSize: settings.queueSize, starved: ({ head }) => wake?.call({ waiting: pool.waiting, scope: head?.value(SLIME_SCOPE) ?? '' }) },
     deps.tunnelLimits,
   );

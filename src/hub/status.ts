@@ -45,6 +45,8 @@ export interface AgentStatus {
   /** Slots that a request may be sent to now; not those that the agent's other hubs use. */
   readonly free: number;
   readonly inFlight: number;
+  /** What it has shown in the TLS handshake of its latest session, checked; absent: nothing. */
+  readonly certificate?: { readonly subject: string; readonly fingerprint: string };
 }
 
 /** A request that waits for a slot. */
@@ -68,11 +70,12 @@ export interface WaiterStatus {
 /** The hub as it is now. */
 export function hubStatus(hub: string, state: HubStatus['state'], pool: AgentPool, outside: number, clock: Clock): HubStatus {
   const now = clock.now();
-  const byId = new Map<string, { id: string; name: string; sessions: number; slots: number; free: number; inFlight: number }>();
+  const byId = new Map<string, { -readonly [K in keyof AgentStatus]: AgentStatus[K] }>();
   const sum = { sessions: 0, slots: 0, free: 0, inFlight: 0 };
   for (const { agent, slots, free, inFlight } of pool.sessions) {
     let one = byId.get(agent.id);
     if (one === undefined) byId.set(agent.id, (one = { id: agent.id, name: agent.name, sessions: 0, slots: 0, free: 0, inFlight: 0 }));
+    if (agent.certificate !== undefined) one.certificate = { subject: agent.certificate.subject, fingerprint: agent.certificate.fingerprint };
     for (const each of [one, sum]) {
       each.sessions++;
       each.slots += slots;

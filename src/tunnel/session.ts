@@ -1,3 +1,4 @@
+import type { ClientCertificate } from '../http/client-certificate.ts';
 import type { Failure } from '../http/failure.ts';
 import type { Endpoint } from '../http/exchange.ts';
 
@@ -23,6 +24,8 @@ export interface AgentIdentity {
   readonly hardware: Hardware | null;
   /** Where it dialled in from. */
   readonly address: string;
+  /** What it has shown in the TLS handshake, checked; absent: nothing. */
+  readonly certificate?: ClientCertificate;
 }
 
 /** What an agent's machine has; every part may be unknown. */

@@ -1,4 +1,4 @@
-import { list, path, secrets, siblings, text, textLike } from '../../schema/kind.ts';
+import { list, path, secrets, siblings, text, textLike, toggle } from '../../schema/kind.ts';
 import { setting, type Values } from '../../schema/setting.ts';
 import type { UpstreamUrl } from '../../schema/upstream-url.ts';
 
@@ -26,6 +26,12 @@ export const agentsTable = {
     help: 'the same in a file, which is read anew when it changes',
     fallback: null,
     fallbackText: 'none',
+  }),
+  requireCertificate: setting({
+    kind: toggle(),
+    group: WHO,
+    help: 'agents must show a client certificate, too, which the server they dial has checked (tls_client_ca)',
+    fallback: false,
   }),
   hubId: setting<string | null>({
     kind: textLike(/^[\w.-]{1,64}$/, 'NAME', 'name', 'use up to 64 letters, digits, dots and dashes'),

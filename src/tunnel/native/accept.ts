@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { ClientCertificate } from '../../http/client-certificate.ts';
 import { Failure } from '../../http/failure.ts';
 import { fieldLine, type RequestHead } from '../../http/head.ts';
 import { WINDLASS_HUB, WINDLASS_TOKEN } from '../../http/names.ts';
@@ -35,6 +36,8 @@ export interface AcceptOptions {
   /** Other hubs that agents are told of. */
   readonly siblings?: readonly Sibling[];
   readonly limits?: TunnelLimits;
+  /** Agents must have shown a certificate in the TLS handshake. */
+  requiresCertificate?(): boolean;
   /** Is this token good? */
   authenticate(token: string, remoteAddress: string): AgentClaims | Failure;
   /** A session is ready to be used. Returns null when it is taken, else why not; set `session.owner` before. */
@@ -51,7 +54,7 @@ const DEFAULT_BOUNDS = frameBounds(tunnelLimits);
  * `rest` is what came behind the head; it is ours to hold.
  */
 export function acceptAgent(head: RequestHead, wire: Wire, rest: Buffer, options: AcceptOptions): void {
-  const { address } = head.peer;
+  const { address, certificate } = head.peer;
   const limits = options.limits ?? tunnelLimits;
   const asked = head.value(WINDLASS_HUB);
   const isFramed = asksForWebSocket(head);
@@ -61,7 +64,9 @@ export function acceptAgent(head: RequestHead, wire: Wire, rest: Buffer, options
       ? new Failure('bad_request', problem)
       : asked !== '' && asked !== options.hubId
         ? new Failure('overload', 'this is another hub', 1)
-        : options.authenticate(head.value(WINDLASS_TOKEN), address);
+        : certificate === null && options.requiresCertificate?.() === true
+          ? new Failure('forbidden', 'agents must show a client certificate here: give --cert-file and --key-file, and an https:// hub')
+          : options.authenticate(head.value(WINDLASS_TOKEN), address);
   if (claims instanceof Failure) {
     // Who goes on trying has had a line for each of the first tries.
     const level = claims.code === 'too_many_requests' ? 'debug' : 'warn';
@@ -84,7 +89,7 @@ export function acceptAgent(head: RequestHead, wire: Wire, rest: Buffer, options
       siblings: options.siblings ?? [],
       sessionId: randomBytes(8).toString('hex'),
       address,
-      identify: (hello) => identityOf(hello, claims, address),
+      identify: (hello) => identityOf(hello, claims, address, certificate),
       joined: (session) => options.joined(session),
     },
     stream,
@@ -93,7 +98,7 @@ export function acceptAgent(head: RequestHead, wire: Wire, rest: Buffer, options
   if (!isFramed && rest.length > 0) session.received(rest, 0, rest.length);
 }
 
-function identityOf(hello: Hello, claims: AgentClaims, address: string): AgentIdentity | string {
+function identityOf(hello: Hello, claims: AgentClaims, address: string, certificate: ClientCertificate | null): AgentIdentity | string {
   const labels = labelsWithin(hello.labels, claims.labels);
   if (typeof labels === 'string') return `the agent token does not allow this value of the label ${labels}`;
   return {
@@ -107,6 +112,7 @@ function identityOf(hello: Hello, claims: AgentClaims, address: string): AgentId
     labels,
     hardware: hello.hardware,
     address,
+    ...(certificate === null ? {} : { certificate }),
     ...(claims.sealedBy === undefined ? {} : { sealedBy: claims.sealedBy }),
   };
 }

@@ -1,5 +1,6 @@
 import net from 'node:net';
 import tls from 'node:tls';
+import { refusalWords } from '../../http/connect-failure.ts';
 import type { Handler } from '../../http/exchange.ts';
 import { fieldLine, ResponseHead } from '../../http/head.ts';
 import { httpLimits } from '../../http/limits.ts';
@@ -60,6 +61,8 @@ export interface DialOptions {
   readonly transport?: Transport;
   /** What to trust instead of what Node believes. */
   readonly trust?: tls.SecureContext;
+  /** What to trust of the hub alone, and to show it; asked at every try. Absent: `trust`. */
+  hubTrust?(): tls.SecureContext;
   readonly random?: () => number;
 }
 
@@ -333,7 +336,8 @@ class Attempt implements WireUser {
 
   /** Asks for the upgrade, over a connection that a proxy has opened or over one of our own. */
   #ask(through: net.Socket | null): void {
-    const { hub, trust, loop } = this.#options;
+    const { hub, loop } = this.#options;
+    const trust = this.#options.hubTrust?.() ?? this.#options.trust;
     const { host, port } = hub;
     const address = this.#options.address ?? host;
     const secure = hub.protocol === 'https';
@@ -416,15 +420,16 @@ class Attempt implements WireUser {
   }
 
   finished(): void {
+    const { error } = this.#wire!;
     if (this.#refusal !== null) this.#refused();
-    else this.#fail({ status: 0, reason: 'the connection was closed before an answer', retryAfterMs: 0 });
+    else this.#fail({ status: 0, reason: error === null ? 'the connection was closed before an answer' : wordsOf(error), retryAfterMs: 0 });
   }
 
   drained(): void {}
 
   closed(error: Error | null): void {
     if (this.#refusal !== null) this.#refused();
-    else this.#fail({ status: 0, reason: error === null ? 'the connection was closed' : plainText(error.message, 200), retryAfterMs: 0 });
+    else this.#fail({ status: 0, reason: error === null ? 'the connection was closed' : wordsOf(error), retryAfterMs: 0 });
   }
 
   #succeed(at: number, hubId: string): void {
@@ -441,6 +446,11 @@ class Attempt implements WireUser {
     // Never from inside the constructor: the dialer does not know its attempt yet.
     setImmediate(() => this.#done(failure));
   }
+}
+
+function wordsOf(error: NodeJS.ErrnoException): string {
+  const refusal = refusalWords(error.code ?? '');
+  return refusal === undefined ? plainText(error.message, 200) : `it ${refusal} (${error.code}): see --cert-file and --key-file`;
 }
 
 /** @throws RangeError when the token cannot stand in a field */
