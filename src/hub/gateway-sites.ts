@@ -1,3 +1,4 @@
+import { CHALLENGE_PATH, type Http01Answers } from '../certs/acme/http-01.ts';
 import type { TicketKeys } from '../certs/ticket-keys.ts';
 import type { Log } from '../observe/log.ts';
 import { formatAddress, type Address } from '../schema/address.ts';
@@ -17,14 +18,14 @@ import { GRPC_HEALTH } from '../admin/grpc-health.ts';
 import type { GatewaySettings } from '../config/gateway.ts';
 import type { ServerSettings } from '../config/sections/server.ts';
 import { Slices } from '../config/slices.ts';
+import { challengeLocation } from './challenge-location.ts';
 import { makeLocation, serverFacts } from './gateway-locations.ts';
 import type { Journals } from './gateway-journals.ts';
 import type { PreparedCertificates } from './gateway-certificates.ts';
 import { gatewayTls } from './gateway-tls.ts';
-import { healthLocation } from './health-location.ts';
 import type { House } from './house.ts';
 import type { ListenerSpec } from './listener.ts';
-import { operatorsLocation } from './operators-location.ts';
+import { healthLocation, operatorsLocation } from './operators-location.ts';
 import { takeOutOurs } from './our-fields.ts';
 
 export interface SiteSurroundings {
@@ -35,6 +36,8 @@ export interface SiteSurroundings {
   readonly load: (name: string) => Load;
   readonly certificates: PreparedCertificates;
   readonly ticketKeys: TicketKeys;
+  /** Null: no certificate is ordered. */
+  readonly answers: Http01Answers | null;
   /** Null: none. */
   readonly plugins: (names: readonly string[]) => PluginChain | null;
 }
@@ -107,7 +110,7 @@ async function makeSite(server: ServerSettings, settings: GatewaySettings, aroun
     entries.push({ rule: item.rule, value: makeLocation(item, surroundings) });
   }
   const router = new Router(entries);
-  const ours = oursOf(server, house);
+  const ours = oursOf(server, house, around.answers);
   const pages = new ErrorPages(server.viaName, server.errorTemplates);
   const { noMatchStatus } = server;
   return {
@@ -129,12 +132,22 @@ async function makeSite(server: ServerSettings, settings: GatewaySettings, aroun
   };
 }
 
-/** What a server answers itself, by path; null = nothing. */
-function oursOf({ metricsPath, grpcHealth }: ServerSettings, house: House): ((path: string) => Match<Location> | null) | null {
-  if (metricsPath === null && !grpcHealth) return null;
+/** What a server answers itself, by path; null = nothing. Proofs are shown by all servers: who redirects to TLS in front of us sends those who come for them there. */
+function oursOf(
+  { metricsPath, grpcHealth }: ServerSettings,
+  house: House,
+  answers: Http01Answers | null,
+): ((path: string) => Match<Location> | null) | null {
+  if (metricsPath === null && !grpcHealth && answers === null) return null;
   const metrics = { value: operatorsLocation(house), captures: null };
   const health = { value: healthLocation(house), captures: null };
-  return (path) => (path === metricsPath ? metrics : grpcHealth && path.startsWith(GRPC_HEALTH) ? health : null);
+  const proof = answers === null ? null : { value: challengeLocation(answers), captures: null };
+  return (path) => {
+    if (path === metricsPath) return metrics;
+    if (grpcHealth && path.startsWith(GRPC_HEALTH)) return health;
+    // Only what somebody is expected to ask for now: what else is there belongs to the locations.
+    return answers !== null && answers.isWaiting && path.startsWith(CHALLENGE_PATH) && answers.answerTo(path) !== null ? proof : null;
+  };
 }
 
 /** Stands for a location where none was found. */

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import type { ReplySink, RequestSink } from '../http/exchange.ts';
+import type { Handler, ReplySink, RequestSink } from '../http/exchange.ts';
 import { Failure } from '../http/failure.ts';
 import { type RequestHead, ResponseHead } from '../http/head.ts';
 import type { Candidate, Upstream } from '../upstream/upstream.ts';
@@ -11,15 +11,14 @@ export interface Page {
   readonly text: () => string;
 }
 
-/** An upstream that is ourselves: it shows what `look` makes of a request, to GET and HEAD. Null: 404. */
+/** An upstream that is ourselves. `open` never answers before it has returned, as endpoints do. */
 export class Inside implements Upstream {
   readonly name = '';
   readonly keepsHeads = false;
   readonly #candidate: Candidate;
 
-  constructor(look: (head: RequestHead) => Page | null) {
-    const endpoint = { id: 'windlass', open: (head: RequestHead, reply: ReplySink) => answerSoon(head.method, look(head), reply) };
-    this.#candidate = { endpoint, replyFields: '', agentId: '', watch: null, loads: null };
+  constructor(open: Handler['open']) {
+    this.#candidate = { endpoint: { id: 'windlass', open }, replyFields: '', agentId: '', watch: null, loads: null };
   }
 
   pick(): Candidate {
@@ -41,7 +40,11 @@ export class Inside implements Upstream {
   }
 }
 
-/** An endpoint never answers before its open() has returned. */
+/** For an Inside: shows what `look` makes of a request, to GET and HEAD. Null: 404. */
+export function shows(look: (head: RequestHead) => Page | null): Handler['open'] {
+  return (head, reply) => answerSoon(head.method, look(head), reply);
+}
+
 function answerSoon(method: string, page: Page | null, reply: ReplySink): RequestSink {
   let live = true;
   setImmediate(() => {

@@ -1,10 +1,15 @@
 import { METRICS_TYPE } from '../observe/metrics.ts';
 import { type Location, plainLocation } from '../proxy/location.ts';
 import type { House } from './house.ts';
-import { Inside } from './inside.ts';
+import { Inside, shows } from './inside.ts';
 
 /** Shows the metrics at a path of a server (`prometheus_metrics`): an upstream that is ourselves. */
 export function operatorsLocation({ metrics }: House): Location {
   const page = { type: METRICS_TYPE, text: () => metrics.render() };
-  return plainLocation({ name: 'prometheus_metrics', upstream: new Inside(() => page) });
+  return plainLocation({ name: 'prometheus_metrics', upstream: new Inside(shows(() => page)) });
+}
+
+/** gRPC's health service as a location of a server (`grpc_health`). */
+export function healthLocation({ health }: House): Location {
+  return plainLocation({ name: 'grpc_health', upstream: new Inside((head, reply) => health.open(head, reply)) });
 }
