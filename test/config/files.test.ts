@@ -74,7 +74,12 @@ test('a file can set everything of a hub', async () => {
       writeIdleTimeoutMs: 7000,
       keepAliveTimeoutMs: 8000,
     },
-    tls: { certFile: join(here, 'valid', 'cert.pem'), keyFile: '/etc/ssl/key.pem' },
+    tls: {
+      certFile: join(here, 'valid', 'cert.pem'),
+      keyFile: '/etc/ssl/key.pem',
+      clients: { caFile: join(here, 'valid', 'clients.pem'), ask: 'optional' },
+    },
+    requireAgentCertificate: true,
     drainDelayMs: 2000,
     hubId: 'edge-1',
     siblings: new Map([['edge-2', parseUpstreamUrl('https://edge-2.example.com')]]),
@@ -116,6 +121,7 @@ test('a file can set everything of an agent', async () => {
     healthCheck: { scheme: 'http', name: 'model', target: '/health', everyMs: 5000 },
     upgrades: [],
     caFile: '/etc/ssl/ca.pem',
+    shown: { certFile: join(here, 'valid', 'agent.pem'), keyFile: '/etc/ssl/agent.key' },
     wire: 'native',
     transport: 'websocket',
     egress: { http: { shown: 'http://proxy:3128' }, https: { shown: 'http://proxy:3128' }, except: [] },
@@ -140,7 +146,7 @@ test('a file can set everything of a proxy', async () => {
     caFile: join(here, 'valid', 'ca.pem'),
     upgrades: [],
     accessLog: 'stdout',
-    tls: { certFile: join(here, 'valid', 'cert.pem'), keyFile: join(here, 'valid', 'key.pem') },
+    tls: { certFile: join(here, 'valid', 'cert.pem'), keyFile: join(here, 'valid', 'key.pem'), clients: { caFile: '/etc/ssl/clients.pem', ask: 'required' } },
     adminAddr: { host: '127.0.0.1', port: 9082 },
     limits: { headBytes: 16_384, targetBytes: 16_384 },
   });
@@ -196,7 +202,7 @@ test('the files of this folder use every key there is', () => {
   ] as const) {
     const keys = new Set(
       [...knownKeys(table)]
-        .filter(([, setting]) => !setting.endsWith('File') || setting === 'caFile' || setting === 'revokedFile')
+        .filter(([, setting]) => !setting.endsWith('File') || ['caFile', 'certFile', 'keyFile', 'revokedFile'].includes(setting))
         .map(([, setting]) => setting),
     );
     const written = new Set([...used(name)].map((key) => knownKeys(table).get(key)));

@@ -37,7 +37,7 @@ test('a proxy with a certificate speaks TLS 1.3 and HTTP/1.1, and the upstream h
     response.end(`${String(request.headers['x-forwarded-proto'])} ${request.headers.forwarded}`),
   );
   const proxy = await startDirect({ to: origin, tls: ONE });
-  const client = await secureClient(proxy, { ALPNProtocols: ['h2', 'http/1.1'] });
+  const client = await secureClient(proxy, { ALPNProtocols: ['http/1.1'] });
   expect([client.socket.getProtocol(), client.socket.alpnProtocol]).toEqual(['TLSv1.3', 'http/1.1']);
   for (let i = 0; i < 3; i++) {
     const answer = await client.send(get()).answer();
@@ -46,21 +46,30 @@ test('a proxy with a certificate speaks TLS 1.3 and HTTP/1.1, and the upstream h
   }
 });
 
-test('a client that speaks plain HTTP to a TLS port is closed, which is logged for who debugs; others are served on', async () => {
+test('a client that speaks plain HTTP to a TLS port is closed, and one line says so however often it happens; others are served on', async () => {
   const origin = await startOrigin();
   const proxy = await startDirect({ to: origin, tls: ONE });
   const plain = await rawClient(proxy);
   plain.send(get());
   await plain.ended();
   expect(plain.text).not.toContain('HTTP/1.1 200');
-  await until('the line', () => proxy.log.some((line) => line.level === 'debug' && line.fields['reason'] === 'plain HTTP was spoken to a TLS port'));
+  const lines = (level: string) => proxy.log.filter((line) => line.level === level && line.fields['reason'] === 'plain HTTP was spoken to a TLS port');
+  await until('the line', () => lines('info').length === 1);
+  for (let i = 0; i < 3; i++) await (await rawClient(proxy)).send(get()).ended();
+  await until('the others', () => lines('debug').length === 3);
+  expect(lines('info')[0]!.fields['peer']).toBe('127.0.0.1');
+  expect(lines('info')).toHaveLength(1);
+  const other = await rawClient(proxy);
+  other.send('SSH-2.0-OpenSSH_9.2\r\n');
+  await other.ended();
+  await until('its line', () => proxy.log.some((line) => line.level === 'info' && line.fields['reason'] === 'what was spoken to a TLS port is no TLS'));
   expect((await (await secureClient(proxy)).send(get()).answer()).status).toBe(200);
 });
 
-test('TLS 1.1 is refused, and so is a client that speaks HTTP/2 only', async () => {
+test('TLS 1.1 is refused, and so is a client that speaks no protocol of ours', async () => {
   const proxy = await startDirect({ to: await startOrigin(), tls: ONE });
   await expect(secureClient(proxy, { minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' })).rejects.toThrow();
-  await expect(secureClient(proxy, { ALPNProtocols: ['h2'] })).rejects.toThrow(/application.protocol/i);
+  await expect(secureClient(proxy, { ALPNProtocols: ['spdy/3'] })).rejects.toThrow(/application.protocol/i);
   await metricBecomes(proxy, 'windlass_connections_total{result="no_handshake"}', (n) => n === 2);
 });
 
