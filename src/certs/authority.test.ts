@@ -60,6 +60,10 @@ test('the same name gets the same certificate until a third of its time is left,
   now += certLimits.leafMs * 0.7;
   const second = authority.leafFor(['a.test'])!;
   expect(second).not.toBe(first);
+  // One that ends with its authority is as good as any other.
+  now = NOW + certLimits.authorityMs - 1000;
+  expect(authority.leafFor(['b.test'])).toBe(authority.leafFor(['b.test']));
+  now = NOW;
   for (let i = 0; i < certLimits.leaves; i++) authority.leafFor([`n${i}.test`]);
   expect(authority.leafFor(['a.test'])).not.toBe(second);
 });

@@ -12,6 +12,8 @@ export interface Leaf {
   readonly key: string;
   /** Wall-clock ms. */
   readonly notAfterMs: number;
+  /** Another one is made from then on, when the name is asked for, wall-clock ms. */
+  readonly dueMs: number;
 }
 
 /** Makes certificates for whatever name is asked for, each when it is first asked for: for development and private networks. */
@@ -46,17 +48,20 @@ export class Authority {
     const now = this.#wall();
     const known = this.#leaves.get(id);
     this.#leaves.delete(id);
-    const leaf = known !== undefined && known.notAfterMs - now > certLimits.leafMs / 3 ? known : this.#make(names, now);
+    const leaf = known !== undefined && now < known.dueMs ? known : this.#make(names, now);
     this.#leaves.set(id, leaf);
     if (this.#leaves.size > certLimits.leaves) this.#leaves.delete(this.#leaves.keys().next().value!);
     return leaf;
   }
 
   #make(names: readonly string[], now: number): Leaf {
-    const notAfterMs = Math.min(now + certLimits.leafMs, Date.parse(this.certificate.validTo));
+    const endMs = Date.parse(this.certificate.validTo);
+    const notAfterMs = Math.min(now + certLimits.leafMs, endMs);
     const notBeforeMs = Math.max(now - certLimits.clockLeewayMs, Date.parse(this.certificate.validFrom));
     const cert = makeCertificate({ names, isAuthority: false, key: this.#leafKey, notBeforeMs, notAfterMs, issuer: this.#issuer });
-    return { cert: cert + this.cert, key: this.#leafKeyPem, notAfterMs };
+    // One that ends with the authority can be bettered by none.
+    const dueMs = notAfterMs === endMs ? Infinity : now + (certLimits.leafMs * 2) / 3;
+    return { cert: cert + this.cert, key: this.#leafKeyPem, notAfterMs, dueMs };
   }
 }
 

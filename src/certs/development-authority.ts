@@ -45,7 +45,10 @@ async function readPair(certPath: string, keyPath: string): Promise<{ cert: stri
     return { cert: await readFile(certPath, 'latin1'), key: await readFile(keyPath, 'latin1') };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw new Error(`${certPath} and its key cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`, { cause: error });
+    throw new Error(
+      `${certPath} and its key cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'}); give another folder with --state-dir`,
+      { cause: error },
+    );
   }
 }
 

@@ -40,7 +40,7 @@ export async function run(invocation: Invocation): Promise<number> {
     async () => {
       const { startGateway } = await import('../hub/gateway.ts');
       const { Reload } = await import('../hub/reload.ts');
-      const gateway = await startGateway(settings, { log });
+      const gateway = await startGateway(settings, { log, stateDir: folder });
       if (problems.length === 0) keep();
       tellAddresses(gateway, settings, log);
       nextStep(stepsFor(gateway, settings, source), basic, world);
@@ -117,15 +117,20 @@ function tellAddresses(gateway: RunningGateway, settings: GatewaySettings, log: 
 function stepsFor(gateway: RunningGateway, settings: GatewaySettings, source: string): string[] {
   for (const [server, addresses] of gateway.addresses) {
     const { host, port } = addresses[0]!;
+    const { tls } = settings.servers.get(server)!;
     const dialled = { host: host === '0.0.0.0' || host === '::' ? 'localhost' : host, port };
     return [
       'Next:',
-      `curl ${urlOf(dialled, settings.servers.get(server)!.tls !== null)}/`,
+      curlFor(urlOf(dialled, tls !== null), tls?.selfSigned === true ? gateway.developmentCa : null),
       'Change the file, and it serves as soon as it is saved. To look at it first:',
       `windlass check ${source}`,
     ];
   }
   return [];
+}
+
+function curlFor(url: string, ca: string | null): string {
+  return `curl ${ca === null ? '' : `--cacert '${ca}' `}${url}/`;
 }
 
 function urlOf(address: Address, isSecure: boolean): string {

@@ -39,6 +39,7 @@ export async function crossCheck(settings: GatewaySettings, tree: Tree, report: 
   }
   checkAdminTargets(settings, tree, report);
   checkCertificates(settings, tree, report);
+  checkOrders(settings, tree, report);
   for (const plugin of settings.plugins.values()) checkPlugin(plugin, tree, report);
   checkAgents(settings, tree, report);
   if (settings.servers.size === 0 && !report.failed) {
@@ -114,6 +115,9 @@ function checkServer(server: ServerSettings, item: Item, settings: GatewaySettin
   } else if (has(cert) && global?.value === true) {
     report.error(global.place, `${item.subject}.${global.key}`, 'and tls_cert are both given; keep one');
   }
+  const selfSigned = item.entries.get('self_signed');
+  if (has(cert) && selfSigned?.value === true)
+    report.error(selfSigned.place, `${item.subject}.${selfSigned.key}`, 'and tls_cert are both given; keep one');
   const own = server.tls?.own ?? null;
   if (own !== null) {
     try {
@@ -126,6 +130,7 @@ function checkServer(server: ServerSettings, item: Item, settings: GatewaySettin
   if (
     server.tls !== null &&
     server.tls.own === null &&
+    server.tls.global &&
     global !== undefined &&
     settings.certificates.size === 0 &&
     tree.named.get('certificates')!.size === 0
@@ -245,6 +250,26 @@ function checkLocation(item: Item, tree: Tree, report: Report): void {
         `${quoted(name)} is no plugin; ${didYouMean(name, plugins.keys(), `write [plugins.${name}]`)}`,
       );
   }
+}
+
+/** A certificate that is ordered is proven at port 80, and needs a server that shows it. */
+function checkOrders({ certificates, servers }: GatewaySettings, tree: Tree, report: Report): void {
+  const first = [...certificates.values()].find(({ of }) => of === 'order');
+  // With servers that have errors there would be more to say than is true.
+  if (first === undefined || tree.named.get('servers')!.size !== servers.size) return;
+  const item = itemOf(tree, 'certificates', first.name);
+  const entry = item.entries.get('acme') ?? item.entries.get('acme_directory');
+  const place = entry?.place ?? item.place;
+  const subject = `${item.subject}.${entry?.key ?? ''}`;
+  const all = [...servers.values()];
+  if (!all.some(({ tls }) => tls?.global === true))
+    report.warn(place, subject, 'is ordered for nobody; write global_certificates = true in the server that is to show it');
+  if (!all.some(({ tls, addresses }) => tls === null && addresses.some(({ port }) => port === 80)))
+    report.warn(
+      place,
+      subject,
+      'is proven at port 80 of its domains, and no server listens there without TLS; write one with addr = "0.0.0.0:80", unless something in front passes port 80 on to another',
+    );
 }
 
 /** A name asks for one certificate. */

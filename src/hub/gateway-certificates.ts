@@ -1,16 +1,21 @@
 import { X509Certificate } from 'node:crypto';
 import { CertFiles } from '../certs/files.ts';
-import type { NamedPair } from '../certs/store.ts';
+import type { Minter, NamedPair } from '../certs/store.ts';
 import type { Pem } from '../schema/pem.ts';
 import type { GatewaySettings } from '../config/gateway.ts';
-import { namesIn } from '../config/sections/certificate.ts';
+import { namesIn, type PairSettings } from '../config/sections/certificate.ts';
 import { SettingsError } from '../config/settings-error.ts';
 import type { House } from './house.ts';
+import type { PreparedMade } from './made-certificates.ts';
 
 /** The certificates of one configuration, as they are when somebody asks. */
 export interface PreparedCertificates {
   /** Those of [certificates]. */
   readonly pairs: readonly NamedPair[];
+  /** Those of them that make others. */
+  readonly minters: readonly Minter[];
+  /** For servers with `self_signed`; null: there are none. */
+  readonly selfSigned: Minter | null;
   /** The one that a server has for itself. */
   ownOf(server: string): Pick<NamedPair, 'cert' | 'key'> | null;
   /** Another number after every change of a file. */
@@ -22,7 +27,7 @@ export interface PreparedCertificates {
 /** A pair, and where it stands in the file. */
 interface Named {
   readonly label: string;
-  readonly pair: NamedPair;
+  readonly pair: Pick<NamedPair, 'notAfterMs'>;
 }
 
 /** The certificates of a gateway. Those in files are read anew when they change, also while the configuration is broken or not watched. */
@@ -42,8 +47,13 @@ export class GatewayCertificates {
     });
   }
 
-  /** Opens the files that only the new settings name. @throws SettingsError */
-  prepare(settings: GatewaySettings): PreparedCertificates {
+  /** When each certificate expires, for operators. */
+  get report(): readonly { readonly certificate: string; readonly notAfter: string }[] {
+    return this.#named.map(({ label, pair }) => ({ certificate: label, notAfter: new Date(pair.notAfterMs).toISOString() }));
+  }
+
+  /** Opens the files that only the new settings name. `made`: those that come from no file. @throws SettingsError */
+  prepare(settings: GatewaySettings, made: PreparedMade): PreparedCertificates {
     const before = this.#files;
     const files = new Map<string, CertFiles>();
     const discard = (): void => {
@@ -64,16 +74,17 @@ export class GatewayCertificates {
       return one;
     };
     const named: Named[] = [];
+    const pairs: NamedPair[] = [];
     const own = new Map<string, NamedPair>();
     try {
-      for (const { name, cert, key, domains, domainsOfCertificate, isDefault, notAfterMs } of settings.certificates.values()) {
-        const one = open(cert, key);
-        const pair =
-          one === null
-            ? { cert: cert.text, key: key.text, domains, isDefault, notAfterMs }
-            : livePair(one, isDefault, domainsOfCertificate ? null : domains);
-        named.push({ label: `certificates.${name}`, pair });
+      for (const item of settings.certificates.values()) {
+        if (item.of === 'authority') continue;
+        const pair = item.of === 'order' ? made.ordered.get(item.name)! : pairOf(item, open(item.cert, item.key));
+        pairs.push(pair);
+        named.push({ label: `certificates.${item.name}`, pair });
       }
+      for (const authority of made.minters) named.push({ label: `certificates.${authority.name}`, pair: authority });
+      if (made.selfSigned !== null) named.push({ label: 'self_signed', pair: made.selfSigned });
       for (const { name, tls } of settings.servers.values()) {
         if (tls === null || tls.own === null) continue;
         const { cert, key } = tls.own;
@@ -89,7 +100,9 @@ export class GatewayCertificates {
     }
     const generation = (): number => this.#generation;
     return {
-      pairs: named.filter(({ label }) => label.startsWith('certificates.')).map(({ pair }) => pair),
+      pairs,
+      minters: made.minters,
+      selfSigned: made.selfSigned,
       ownOf: (server) => own.get(server) ?? null,
       get generation() {
         return generation();
@@ -116,6 +129,12 @@ export class GatewayCertificates {
     for (const one of this.#files.values()) one.close();
     this.#files.clear();
   }
+}
+
+/** `files`: null = the pair stands in the configuration itself. */
+function pairOf({ cert, key, domains, domainsOfCertificate, isDefault, notAfterMs }: PairSettings, files: CertFiles | null): NamedPair {
+  if (files === null) return { cert: cert.text, key: key.text, domains, isDefault, notAfterMs };
+  return livePair(files, isDefault, domainsOfCertificate ? null : domains);
 }
 
 /** What is in the files whenever somebody asks. `domains`: null = the names in the certificate. */

@@ -8,7 +8,12 @@ import { tellOfHandshakes } from './handshakes.ts';
 import type { House } from './house.ts';
 
 /** How a server of a gateway speaks TLS; null: it does not. */
-export function gatewayTls(server: ServerSettings, certificates: PreparedCertificates, ticketKeys: TicketKeys, { log, loop }: House): ServerTls | null {
+export function gatewayTls(
+  server: ServerSettings,
+  certificates: PreparedCertificates,
+  ticketKeys: TicketKeys,
+  { log, loop }: House,
+): ServerTls | null {
   const { tls } = server;
   if (tls === null) return null;
   const { clients } = tls;
@@ -21,13 +26,16 @@ export function gatewayTls(server: ServerSettings, certificates: PreparedCertifi
     ...(clients === null || clients.crl === null ? {} : { crl: clients.crl }),
   };
   const own = certificates.ownOf(server.name);
-  let store = new CertStore(own === null ? certificates.pairs : [], options);
+  const { selfSigned } = certificates;
+  const minters = [...(tls.global ? certificates.minters : []), ...(tls.selfSigned && selfSigned !== null ? [selfSigned] : [])];
+  const storeNow = (): CertStore => new CertStore(tls.global ? certificates.pairs : [], options, minters);
+  let store = storeNow();
   let { generation } = certificates;
   const current = (): CertStore => {
     // A renewed certificate may be for other names.
     if (certificates.generation !== generation) {
       ({ generation } = certificates);
-      store = new CertStore(own === null ? certificates.pairs : [], options);
+      store = storeNow();
     }
     return store;
   };

@@ -15,6 +15,7 @@ import { GatewayCertificates, type PreparedCertificates } from './gateway-certif
 import { type GatewayStatus, gatewayStatus } from './gateway-status.ts';
 import { Journals } from './gateway-journals.ts';
 import { GatewayPlugins, type PreparedPlugins } from './gateway-plugins.ts';
+import { MadeCertificates, type MadeOptions, type PreparedMade } from './made-certificates.ts';
 import { makeSites, type Sites } from './gateway-sites.ts';
 import { type Deps, House } from './house.ts';
 import type { Listener, ListenerSpec } from './listener.ts';
@@ -33,17 +34,22 @@ export interface RunningGateway {
   apply(settings: GatewaySettings): Promise<void>;
   /** How its upstreams of addresses are now. */
   readonly status: GatewayStatus;
+  /** Path of the certificate of our own authority, from which servers with `self_signed` have theirs; null: none has. */
+  readonly developmentCa: string | null;
   /** Opens the access logs anew, after a rotation. */
   reopenLogs(): void;
   close(): Promise<void>;
   destroy(): void;
 }
 
+/** What a gateway is given beside its settings. */
+export interface GatewayDeps extends Deps, Partial<MadeOptions> {}
+
 /** Waiting bodies of all upstreams together, bytes. */
 const QUEUE_BYTES = 256 * 1024 * 1024;
 
 /** `windlass run`: a gateway as its file says. @throws the listen error */
-export async function startGateway(settings: GatewaySettings, deps: Deps): Promise<RunningGateway> {
+export async function startGateway(settings: GatewaySettings, deps: GatewayDeps): Promise<RunningGateway> {
   const gateway = new Gateway(settings, deps);
   try {
     await gateway.start();
@@ -69,6 +75,7 @@ class Gateway implements RunningGateway {
   readonly #agents: GatewayAgents;
   readonly #plugins: GatewayPlugins;
   readonly #journals: Journals;
+  readonly #made: MadeCertificates;
   readonly #certificates: GatewayCertificates;
   readonly #ticketKeys: TicketKeys;
   readonly #loads = new Map<string, Load>();
@@ -79,7 +86,7 @@ class Gateway implements RunningGateway {
   #isEnding = false;
   adminAddress: Address | null = null;
 
-  constructor(settings: GatewaySettings, deps: Deps) {
+  constructor(settings: GatewaySettings, deps: GatewayDeps) {
     const { basic } = settings;
     this.#settings = settings;
     this.#house = new House({ ...deps, queueBytes: QUEUE_BYTES, drainDelayMs: basic.drainDelayMs, drainTimeoutMs: basic.drainTimeoutMs });
@@ -92,7 +99,8 @@ class Gateway implements RunningGateway {
     this.#journals = new Journals(this.#house);
     this.#ticketKeys = new TicketKeys(() => loop.clock.now());
     this.#certificates = new GatewayCertificates(this.#house);
-    this.#certificates.changed = () => {
+    this.#made = new MadeCertificates(this.#house, { ...deps, stateDir: deps.stateDir ?? null });
+    this.#certificates.changed = this.#made.changed = () => {
       for (const listener of this.#listeners.values()) listener.server.renewTls();
     };
     this.#house.endpointBytes = () => bufferedBytes(this.#upstreams) + this.#agents.bufferedBytes;
@@ -103,6 +111,7 @@ class Gateway implements RunningGateway {
       this.#upstreams.close();
       this.#health.close();
       this.#plugins.close();
+      this.#made.close();
       this.#certificates.close();
     };
   }
@@ -132,7 +141,13 @@ class Gateway implements RunningGateway {
   }
 
   #status(state: 'serving' | 'draining'): object {
-    return { ...gatewayStatus(state, this.#upstreams, this.#health), ...this.#agents.status(state) };
+    const { report } = this.#certificates;
+    const certificates = report.map((one) => ({ ...one, ...this.#made.statusOf(one.certificate) }));
+    return { ...gatewayStatus(state, this.#upstreams, this.#health), ...this.#agents.status(state), certificates };
+  }
+
+  get developmentCa(): string | null {
+    return this.#made.developmentCa;
   }
 
   get status(): GatewayStatus {
@@ -162,12 +177,14 @@ class Gateway implements RunningGateway {
     const agents = this.#agents.prepare(settings);
     let sites: Sites;
     let plugins: PreparedPlugins | null = null;
+    let made: PreparedMade | null = null;
     let certificates: PreparedCertificates | null = null;
     const opened = new Map<string, Listener>();
     try {
       plugins = await this.#plugins.prepare(settings);
       const groups = await this.#groups(plan, settings);
-      certificates = this.#certificates.prepare(settings);
+      made = await this.#made.prepare(settings);
+      certificates = this.#certificates.prepare(settings, made);
       sites = await makeSites(settings, {
         house,
         journals: this.#journals,
@@ -176,6 +193,7 @@ class Gateway implements RunningGateway {
         load: (name) => this.#loadOf(name),
         certificates,
         ticketKeys: this.#ticketKeys,
+        answers: made.answers,
         plugins: plugins.chain,
       });
       // 2. All new sockets, or none. Who connects waits until it is known what is served there.
@@ -188,6 +206,7 @@ class Gateway implements RunningGateway {
       plan.discard();
       plugins?.abandon();
       certificates?.abandon();
+      made?.abandon();
       agents.abandon();
       throw error;
     }
@@ -208,6 +227,8 @@ class Gateway implements RunningGateway {
       this.#listeners.set(key, listener);
     }
     for (const listener of opened.values()) listener.server.release();
+    // Who is asked for a certificate comes to see the proof here.
+    made.commit();
     this.#settings = settings;
     this.#journals.keepOnly(sites.journals, settings.basic.drainTimeoutMs);
     house.drainTimes(settings.basic);

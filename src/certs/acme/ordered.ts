@@ -221,12 +221,16 @@ export class OrderedCertificate implements NamedPair {
     log.info({ certificate, domains: domains.join(','), directory: directoryUrl }, 'a certificate is ordered');
     const chain = await this.#order(client, key);
     const pair = readPair(chain, key.export({ type: 'pkcs8', format: 'pem' }) as string)!;
-    this.#use(pair);
-    ended(certificate, 'issued');
-    log.info({ certificate, domains: domains.join(','), notAfter: dateText(pair.notAfterMs) }, 'a certificate came, and new connections get it');
     this.#unsaved = pair;
-    await this.#save(pair);
-    this.#unsaved = null;
+    try {
+      // Kept first: what serves is there after a restart, too.
+      await this.#save(pair);
+      this.#unsaved = null;
+    } finally {
+      this.#use(pair);
+      ended(certificate, 'issued');
+      log.info({ certificate, domains: domains.join(','), notAfter: dateText(pair.notAfterMs) }, 'a certificate came, and new connections get it');
+    }
     this.#schedule(pair);
   }
 

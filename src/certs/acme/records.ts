@@ -35,7 +35,7 @@ export async function openAcmeStore(stateDir: string): Promise<AcmeStore> {
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
   } catch (error) {
-    throw new StoreError(`${folder} cannot be made (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`);
+    throw new StoreError(`${folder} cannot be made (${(error as NodeJS.ErrnoException).code ?? 'unknown'}); give another folder with --state-dir`);
   }
   return {
     accounts: await opened(join(folder, 'accounts.json'), accountForm),

@@ -7,7 +7,7 @@ import { address, choice, cidrs, duration, integer, list, orNone, orOff, text, t
 import { certificatesIn, pem, type Pem, revocationLists } from '../../schema/pem.ts';
 import { setting, type Values } from '../../schema/setting.ts';
 import type { ErrorTemplates } from '../../proxy/error-pages.ts';
-import { listenTable } from '../common.ts';
+import { h2Limits, listenTable } from '../common.ts';
 import { errorTemplates, errorTemplatesByStatus } from '../error-templates.ts';
 import type { Retired, RetiredKeys } from '../item.ts';
 import type { Wire } from '../settings.ts';
@@ -52,6 +52,12 @@ export const serverTable = {
     kind: toggle(),
     group: TLS,
     help: 'listen with TLS, with the certificate of [certificates] that fits the name asked for',
+    fallback: false,
+  }),
+  selfSigned: setting({
+    kind: toggle(),
+    group: TLS,
+    help: 'listen with TLS, with certificates for whatever name is asked for, made by an authority of our own: for development',
     fallback: false,
   }),
   tlsCert: setting<Pem | null>({
@@ -135,6 +141,7 @@ export const serverTable = {
     help: 'a client that closes its side before the answer is complete: has left, or still gets its answer (shell clients)',
     fallback: 'cancel',
   }),
+  enabledH2: setting({ ...listenTable.http2 }),
   noMatchStatus: setting({ kind: integer(400, 599), group: REQUESTS, help: 'status when no location matches', fallback: 404 }),
   upgrades: listenTable.upgrades,
   viaName: setting({ ...listenTable.viaName }),
@@ -178,6 +185,8 @@ export const serverTable = {
     help: 'this server answers gRPC\'s health checks (grpc.health.v1) too: service "" is the gateway, other names are upstreams; at admin_addr they always are',
     fallback: false,
   }),
+  maxH2Streams: listenTable.maxH2Streams,
+  h2Window: listenTable.h2Window,
   maxBody: listenTable.maxBody,
   maxHead: listenTable.maxHead,
   maxFields: listenTable.maxFields,
@@ -206,6 +215,10 @@ export const serverTable = {
 export interface ServerTlsSettings {
   /** Its own pair; null: the certificates of the file, by name. */
   readonly own: { readonly cert: Pem; readonly key: Pem } | null;
+  /** Those of [certificates] are for clients of this server. */
+  readonly global: boolean;
+  /** Names that no certificate has get one of our own authority. */
+  readonly selfSigned: boolean;
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
   readonly maxVersion: 'TLSv1.2' | 'TLSv1.3';
   /** As Node wants them; null = its own. */
@@ -302,6 +315,7 @@ export function serverSettings(name: string, values: Values<typeof serverTable>,
       bodyIdleTimeoutMs: values.bodyIdleTimeout ?? downstreamReadTimeout ?? httpLimits.bodyIdleTimeoutMs,
       writeIdleTimeoutMs: values.writeIdleTimeout ?? downstreamWriteTimeout ?? httpLimits.writeIdleTimeoutMs,
       keepAliveTimeoutMs: values.keepAliveTimeout,
+      ...h2Limits(values.enabledH2, values),
     },
     fingerprint,
   };
@@ -309,10 +323,12 @@ export function serverSettings(name: string, values: Values<typeof serverTable>,
 
 function tlsOf(values: Values<typeof serverTable>): ServerTlsSettings | null {
   const { tlsCert, tlsKey, tlsCipherList, tlsCiphersuites, tlsClientCa, tlsClientAuth, tlsClientCrl } = values;
-  if (!values.globalCertificates && tlsCert === null) return null;
+  if (!values.globalCertificates && !values.selfSigned && tlsCert === null) return null;
   const ciphers = [tlsCiphersuites, tlsCipherList].filter((part) => part !== null).join(':');
   return {
     own: tlsCert === null || tlsKey === null ? null : { cert: tlsCert, key: tlsKey },
+    global: values.globalCertificates,
+    selfSigned: values.selfSigned,
     minVersion: NODE_VERSIONS.get(values.tlsMinVersion)!,
     maxVersion: NODE_VERSIONS.get(values.tlsMaxVersion)!,
     ciphers: ciphers === '' ? null : ciphers,
@@ -339,14 +355,10 @@ const SOCKET = 'is not used: the system decides (net.ipv4.tcp_* of sysctl); conn
 export const retiredServerKeys: RetiredKeys = new Map<string, Retired>([
   ['threads', { level: 'warning', says: 'is not used: one process serves on one core; start several that share the port for more' }],
   [
-    'enabled_h2',
-    { level: 'warning', says: 'is not used: clients are served HTTP/1.1, which every HTTP/2 client can speak', harmless: (value) => value === false },
-  ],
-  [
     'lets_encrypt',
     {
       level: 'error',
-      says: 'cannot be obeyed: certificates are not ordered by Windlass; give tls_cert and tls_key, which are read anew when they change',
+      says: 'cannot be obeyed here: write [certificates.NAME] with these domains and acme = "lets_encrypt", and global_certificates = true in this server',
     },
   ],
   ['tcp_idle', { level: 'warning', says: SOCKET }],
