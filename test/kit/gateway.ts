@@ -1,8 +1,7 @@
 import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadGateway } from '../../src/config/gateway.ts';
-import { type RunningGateway, startGateway } from '../../src/hub/gateway.ts';
-import type { Deps } from '../../src/hub/house.ts';
+import { type GatewayDeps, type RunningGateway, startGateway } from '../../src/hub/gateway.ts';
 import { Reload } from '../../src/hub/reload.ts';
 import type { Kit } from './kit.ts';
 import { MemoryLog } from './tunnel.ts';
@@ -19,7 +18,7 @@ export interface TestGateway extends RunningGateway {
 }
 
 /** Writes a file and runs it. Nothing is watched: change() says when to read. Servers that say `addr = "127.0.0.1:0"` get free ports. */
-export async function startGatewayOf({ folder, later }: Kit, text: string, deps: Partial<Deps> = {}): Promise<TestGateway> {
+export async function startGatewayOf({ folder, later }: Kit, text: string, deps: Partial<GatewayDeps> = {}): Promise<TestGateway> {
   const file = join(folder(), 'windlass.toml');
   const basic = /^\[basic\]/m.test(text) ? '' : '[basic]\nadmin_addr = "127.0.0.1:0"\ndrain_timeout = "1s"\nauto_restart_check_interval = "0s"\n';
   const write = (content: string): void => {
@@ -52,6 +51,9 @@ export async function startGatewayOf({ folder, later }: Kit, text: string, deps:
     warnings,
     get addresses() {
       return gateway.addresses;
+    },
+    get developmentCa() {
+      return gateway.developmentCa;
     },
     get adminAddress() {
       return gateway.adminAddress;
