@@ -5,7 +5,7 @@ import type { UpstreamStatus } from '../hub/gateway-status.ts';
 import type { HealthReport } from '../upstream/health/checks.ts';
 
 /** One line for each call that was forwarded, as a template of an access log. */
-export const CALL_LINE = '{when_utc_iso} call {uri} from {remote} to {endpoint}: {status} {failure} in {latency}ms';
+export const CALL_LINE = '{when_utc_iso} call {uri} from {remote} to {endpoint}: status {<grpc-status} {failure} in {latency}ms';
 
 /** One line for a server whose heartbeat has just been looked at. `endpoints`: how all of them are now. */
 export function heartbeatLine(report: HealthReport, endpoints: readonly UpstreamStatus[], file: PiFile): string {

@@ -69,8 +69,14 @@ export class Attempt implements ReplySink {
   end(trailers?: HeaderList): void {
     if (!this.live) return;
     this.live = false;
-    this.#exchange.reply.end(trailers === undefined || this.#loads === null ? trailers : this.#loads.trailers(trailers));
-    this.#exchange.attemptEnded();
+    const exchange = this.#exchange;
+    if (trailers === undefined) exchange.reply.end();
+    else {
+      const sent = this.#loads === null ? trailers : this.#loads.trailers(trailers);
+      exchange.entry?.trailed(sent);
+      exchange.reply.end(sent);
+    }
+    exchange.attemptEnded();
   }
 
   abort(failure: Failure): void {

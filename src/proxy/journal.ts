@@ -1,7 +1,7 @@
 // HOT: begin() and finished() run once per request when there is a journal.
 import type { AccessLog, AccessRecord } from '../observe/access-log.ts';
 import type { Notes } from '../http/exchange.ts';
-import type { Peer, RequestHead, ResponseHead } from '../http/head.ts';
+import type { HeaderList, Peer, RequestHead, ResponseHead } from '../http/head.ts';
 
 /** Writes one line per request. The core tells it of every request once; a site without a journal spends nothing on it. */
 export interface Journal {
@@ -15,6 +15,8 @@ export interface Entry {
   changed(head: RequestHead): void;
   /** The head of the answer, as it goes to the client. Not called when none went out. */
   answered(head: ResponseHead): void;
+  /** Its trailers, where it has any, before they go out. */
+  trailed(trailers: HeaderList): void;
   /** Once, last. `status`: as logged (499 for a client that left); `location` and `upstream`: names, '' when there is none. */
   finished(status: number, nowMs: number, location: string, upstream: string): void;
 }
@@ -59,6 +61,8 @@ class AccessEntry implements Entry {
   changed(): void {}
 
   answered(): void {}
+
+  trailed(): void {}
 
   finished(status: number, nowMs: number): void {
     const { record, log, wall } = this.#journal;

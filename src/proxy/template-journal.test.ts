@@ -190,6 +190,14 @@ describe('tags', () => {
     const [a, b] = [journal.begin(null, new Notes(0), peer), journal.begin(null, new Notes(0), peer)];
     b.finished(200, 0, '', '');
     a.finished(200, 0, '', '');
+  test('says what a trailer said where the head did not, and no secret of either', () => {
+    const middle = (entry: Entry): void => {
+      entry.answered(ResponseHead.make(200, ['x-one', 'head'], -2));
+      entry.trailed(['Grpc-Status', '14', 'x-one', 'trailer', 'set-cookie', 'a=b']);
+    };
+    expect(lineOf('{<grpc-status} {<x-one} {<set-cookie} {<grpc-message}', { middle })).toBe('14 head *** -');
+  });
+
     journal.begin(null, new Notes(0), peer).finished(200, 0, '', '');
     expect(sink.lines).toEqual(['2\n', '1\n', '1\n']);
   });

@@ -3,7 +3,7 @@ import type { LineSink } from '../observe/lines.ts';
 import { humanBytes, humanTime, jsonQuoted, quoted, redactedTarget, tenths, word } from '../observe/log-text.ts';
 import { LOG_TAGS, type LogPart, type LogTag, type LogTemplate, type Place } from '../schema/log-template.ts';
 import type { Notes } from '../http/exchange.ts';
-import { type Head, type Peer, REMOVED, type RequestHead, type ResponseHead, STRIDE } from '../http/head.ts';
+import { type Head, type HeaderList, type Peer, REMOVED, type RequestHead, type ResponseHead, STRIDE } from '../http/head.ts';
 import { COOKIE, idOfName, REFERER, TRACEPARENT, USER_AGENT, X_REQUEST_ID } from '../http/names.ts';
 import type { Entry, Journal } from './journal.ts';
 
@@ -93,6 +93,17 @@ export class TemplateJournal implements Journal {
   answered(head: ResponseHead, values: string[]): void {
     const keeps = this.#atAnswer;
     for (let i = 0; i < keeps.length; i++) values[keeps[i]!.slot] = fieldOf(head, keeps[i]!.id, keeps[i]!.name);
+  }
+
+  /** @internal What the head did not say may be said by a trailer: `grpc-status`. */
+  trailed(trailers: HeaderList, values: string[]): void {
+    const keeps = this.#atAnswer;
+    for (let i = 0; i < keeps.length; i++) {
+      const { slot, name } = keeps[i]!;
+      if (values[slot] !== '') continue;
+      for (let t = 0; t < trailers.length; t += 2)
+        if (trailers[t]!.toLowerCase() === name) values[slot] = SECRET_FIELDS.has(name) ? '***' : trailers[t + 1]!;
+    }
   }
 
   /** @internal */
@@ -279,6 +290,10 @@ class TemplateEntry implements Entry {
 
   finished(status: number, nowMs: number, location: string, upstream: string): void {
     this.#journal.finished(this, { status, nowMs, location, upstream });
+  trailed(trailers: HeaderList): void {
+    this.#journal.trailed(trailers, this.values);
+  }
+
   }
 }
 
