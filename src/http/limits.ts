@@ -34,7 +34,7 @@ export interface HttpLimits {
   chunkLineBytes: number;
   /** Bytes of a trailer section. */
   trailerBytes: number;
-  /** Streams of HTTP/2 open at once on one connection; over it they are refused (REFUSED_STREAM). 100: the least that RFC 9113 6.5.2 recommends, and what Envoy advises. */
+  /** Streams of HTTP/2 open at once on one connection; over it they are refused (REFUSED_STREAM). 0: HTTP/2 is not spoken. 100: the least that RFC 9113 6.5.2 recommends, and what Envoy advises. */
   h2Streams: number;
   /**
    * Bytes of a request body that a client may send ahead on one stream of HTTP/2. 256 KiB: 5 MB/s at 50 ms of round trip; with all streams stalled,

@@ -4,14 +4,20 @@ import tls from 'node:tls';
 import { Wire } from '../std/wire.ts';
 import type { Endpoint, Notes, ReplySink, RequestSink } from '../http/exchange.ts';
 import { ClientExchange } from '../http/client-exchange.ts';
-import { ClientConnection, type ClientOptions, type ConnectionOwner } from '../http/client-h1.ts';
+import { ClientConnection, type ConnectionOwner } from '../http/client-h1.ts';
+import { HeadReader } from '../http/client-h2.ts';
+import { isGrpc } from '../http/grpc.ts';
 import { type RequestHead, ResponseHead } from '../http/head.ts';
-import { AUTHORIZATION } from '../http/names.ts';
+import { AUTHORIZATION, CONTENT_TYPE } from '../http/names.ts';
 import { writeProxyV1, writeProxyV2 } from '../http/proxy-protocol.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
+import { type Alpn, grpcRefusal, H2Sessions, type SessionsOptions, type Sockets } from './h2-sessions.ts';
 import { FRESH_MS, IDLE_CONNECTIONS, IDLE_MS, KEEP_ALIVE_MARGIN_MS } from './limits.ts';
+import { Refusal } from './refusal.ts';
 
-export interface DirectOptions extends ClientOptions {
+export interface DirectOptions extends SessionsOptions {
+  /** Which protocols it is spoken to in; absent: HTTP/1.1. It cannot change. With `proxyProtocol` it is always HTTP/1.1. */
+  readonly alpn?: Alpn;
   /** `keep` the client's Host, or write the target's own. */
   readonly hostHeader: 'keep' | 'upstream';
   /** What to trust of https targets, and what to show them; undefined = what Node believes, and nothing. */
@@ -30,8 +36,6 @@ export interface DirectOptions extends ClientOptions {
   readonly ipv4Only?: boolean;
   /** Idle connections kept; absent: IDLE_CONNECTIONS. */
   readonly poolSize?: number;
-  /** How long an idle connection is kept, ms; 0 = not at all; absent: IDLE_MS. */
-  readonly poolIdleMs?: number;
   /** Silence after which the system asks whether the peer is still there, ms; absent: it does not. */
   readonly tcpKeepAliveMs?: number;
   /**
@@ -50,8 +54,8 @@ export interface DirectCounts {
   cancelsExpired: number;
 }
 
-/** An upstream that is an address: a pool of kept-alive HTTP/1 connections to it. */
-export class Direct implements Endpoint, ConnectionOwner {
+/** An upstream that is an address: a pool of kept-alive HTTP/1 connections to it, or HTTP/2 sessions, or both. */
+export class Direct implements Endpoint, ConnectionOwner, Sockets {
   readonly id: string;
   readonly #target: UpstreamUrl;
   #options: DirectOptions;
@@ -59,6 +63,8 @@ export class Direct implements Endpoint, ConnectionOwner {
   /** Most recently used last: hot connections stay hot, the rest times out. */
   readonly #idle: ClientConnection[] = [];
   readonly #all = new Set<ClientConnection>();
+  /** Null: it is spoken to in HTTP/1.1 only. */
+  readonly #h2: H2Sessions | null;
   readonly counts: DirectCounts = { connects: 0, connectFailures: 0, reuses: 0, repeats: 0, cancelsExpired: 0 };
   #closed = false;
 
@@ -67,6 +73,11 @@ export class Direct implements Endpoint, ConnectionOwner {
     this.#target = target;
     this.#options = options;
     this.#scratch = options.scratch ?? new ResponseHead(options.limits.fieldCount);
+    const { alpn = 'H1', proxyProtocol } = options;
+    this.#h2 =
+      alpn === 'H1' || proxyProtocol !== undefined
+        ? null
+        : new H2Sessions(this, target.protocol === 'http' ? 'H2' : alpn, target.protocol, new HeadReader(options.limits, this.#scratch), options);
   }
 
   open(head: RequestHead, reply: ReplySink, notes: Notes): RequestSink {
@@ -79,12 +90,20 @@ export class Direct implements Endpoint, ConnectionOwner {
     if (prefix !== '' && head.target !== '*') head.newTarget = prefix + head.target;
     if (authorization !== null && !head.has(AUTHORIZATION)) head.add('Authorization', authorization);
     const authority = this.#options.hostHeader === 'upstream' || head.authority === '' ? this.#target.authority : '';
-    const exchange = new ClientExchange(this.#options.loop, head, authority, reply, notes);
+    let sink: RequestSink | null = null;
+    if (this.#h2 !== null) sink = this.#h2.open(head, authority, reply, notes);
+    else if (head.first[CONTENT_TYPE] !== 0 && isGrpc(head)) sink = new Refusal(this.#options.loop, reply, grpcRefusal());
+    sink ??= this.openH1(head, authority, reply, notes);
     // The head belongs to the caller, who may try another endpoint with it.
     head.newTarget = target;
     head.tail = tail;
+    notes.connections = this.connections;
+    return sink;
+  }
+
+  openH1(head: RequestHead, authority: string, reply: ReplySink, notes: Notes): RequestSink {
+    const exchange = new ClientExchange(this.#options.loop, head, authority, reply, notes);
     (this.#pooled(exchange) ?? this.#connect(introduction(this.#options, head))).start(exchange);
-    notes.connections = this.#all.size;
     return exchange;
   }
 
@@ -92,6 +111,7 @@ export class Direct implements Endpoint, ConnectionOwner {
   reconfigure(options: DirectOptions): void {
     this.#options = options;
     while (this.#idle.length > this.#poolSize) this.#idle[0]!.close();
+    this.#h2?.reconfigure(options);
   }
 
   get #poolSize(): number {
@@ -122,15 +142,13 @@ export class Direct implements Endpoint, ConnectionOwner {
   }
 
   #connect(introduction: Buffer | null): ClientConnection {
-    const { protocol, host, port } = this.#target;
-    const { loop, ip, ipv4Only, tcpKeepAliveMs } = this.#options;
+    const { loop, tcpKeepAliveMs } = this.#options;
     const connection = new ClientConnection(this.#options, this, this.#scratch);
     this.#all.add(connection);
     this.counts.connects++;
-    const to: net.TcpNetConnectOpts = { host: ip ?? host, port };
-    if (ipv4Only === true) to.family = 4;
-    if (protocol === 'https') {
-      const socket = this.#secure(to, introduction);
+    const to = this.#to();
+    if (this.#target.protocol === 'https') {
+      const socket = this.#secure(to, introduction, ['http/1.1']);
       connection.attach(new Wire(loop, connection, () => socket).listenToData());
       socket.once('connect', () => {
         if (tcpKeepAliveMs !== undefined) socket.setKeepAlive(true, tcpKeepAliveMs);
@@ -149,9 +167,34 @@ export class Direct implements Endpoint, ConnectionOwner {
     return connection;
   }
 
-  #secure(to: net.TcpNetConnectOpts, introduction: Buffer | null): tls.TLSSocket {
+  dial(protocols: readonly string[]): { readonly socket: net.Socket; readonly isSecure: boolean } {
+    const { tcpKeepAliveMs } = this.#options;
+    const isSecure = this.#target.protocol === 'https';
+    const socket = isSecure ? this.#secure(this.#to(), null, protocols) : net.connect(this.#to());
+    if (tcpKeepAliveMs !== undefined) socket.once('connect', () => socket.setKeepAlive(true, tcpKeepAliveMs));
+    return { socket, isSecure };
+  }
+
+  adopt(socket: tls.TLSSocket): void {
+    const { loop } = this.#options;
+    const connection = new ClientConnection(this.#options, this, this.#scratch);
+    this.#all.add(connection);
+    connection.attach(new Wire(loop, connection, () => socket).listenToData());
+    connection.idleSinceMs = loop.clock.now();
+    connection.opened();
+  }
+
+  #to(): net.TcpNetConnectOpts {
+    const { host, port } = this.#target;
+    const { ip, ipv4Only } = this.#options;
+    const to: net.TcpNetConnectOpts = { host: ip ?? host, port };
+    if (ipv4Only === true) to.family = 4;
+    return to;
+  }
+
+  #secure(to: net.TcpNetConnectOpts, introduction: Buffer | null, protocols: readonly string[]): tls.TLSSocket {
     const { trust, serverName, verifyCert } = this.#options;
-    const options: tls.ConnectionOptions = { ...to, ALPNProtocols: ['http/1.1'], minVersion: 'TLSv1.2' };
+    const options: tls.ConnectionOptions = { ...to, ALPNProtocols: [...protocols], minVersion: 'TLSv1.2' };
     const name = serverName ?? this.#target.host;
     if (net.isIP(name) === 0) options.servername = name;
     if (serverName !== undefined) options.checkServerIdentity = (_host, certificate) => tls.checkServerIdentity(serverName, certificate);
@@ -195,16 +238,16 @@ export class Direct implements Endpoint, ConnectionOwner {
 
   /** Connections open now, idle ones included. */
   get connections(): number {
-    return this.#all.size;
+    return this.#h2 === null ? this.#all.size : this.#all.size + this.#h2.size;
   }
 
   get idleConnections(): number {
-    return this.#idle.length;
+    return this.#idle.length + (this.#h2?.idle ?? 0);
   }
 
   /** Bytes waiting to be taken by the upstream's sockets. */
   get bufferedBytes(): number {
-    let sum = 0;
+    let sum = this.#h2?.bufferedBytes ?? 0;
     for (const connection of this.#all) sum += connection.wire.buffered;
     return sum;
   }
@@ -213,6 +256,7 @@ export class Direct implements Endpoint, ConnectionOwner {
   close(): void {
     this.#closed = true;
     while (this.#idle.length > 0) this.#idle[this.#idle.length - 1]!.close();
+    this.#h2?.close();
   }
 }
 

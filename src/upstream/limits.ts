@@ -8,6 +8,12 @@ export const IDLE_MS = 55_000;
 export const FRESH_MS = 2_000;
 /** Distance kept to the peer's own `Keep-Alive: timeout`, ms. */
 export const KEEP_ALIVE_MARGIN_MS = 2_000;
+/** Streams on one HTTP/2 session to an upstream, when nobody says otherwise: what most servers allow. */
+export const H2_STREAMS = 100;
+/** How long an upstream that chose HTTP/1.1 in TLS is spoken to in it without being asked again, ms. */
+export const H1_CHOICE_MS = 600_000;
+/** Body bytes held of a request while TLS chooses its protocol, before its writer is asked to stop. */
+export const HELD_BYTES = 32 * 1024;
 /** Kinds of requests (scope and path) told apart at once; idle ones make room. */
 export const LANES = 1024;
 /** Agents with a free slot that are compared for one request. */
@@ -73,3 +79,7 @@ export const resolveLimits = {
   /** How long a new configuration waits for the first answers, ms. */
   firstMs: 5_000,
 } as const;
+
+/** Places in a line that clients may be told of, and for how long an answer to that holds, ms: to put a line in order takes a millisecond. */
+export const PLACES = 1_000;
+export const PLACES_MS = 500;
