@@ -1,5 +1,5 @@
 import net from 'node:net';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { fakeWorld } from '../../test/config/world.ts';
 import { soon, until } from '../../test/kit/until.ts';
 import { lacksIpv6 } from './grpc-proxy.ts';
@@ -8,6 +8,7 @@ import { run } from './run.ts';
 const open = new Set<net.Server>();
 
 afterEach(() => {
+  vi.restoreAllMocks();
   for (const server of open) server.close();
   open.clear();
 });
@@ -118,6 +119,22 @@ test('-d is for the commands that have it', async () => {
   const world = fakeWorld();
   expect(await run(['proxy', '-d'], world)).toBe(2);
   expect(world.err()).toBe('windlass: proxy: no flag -d; see windlass proxy --help\n');
+});
+
+test('a machine without IPv6 is listened on by IPv4', async () => {
+  const { listen } = net.Server.prototype;
+  vi.spyOn(net.Server.prototype, 'listen').mockImplementation(function (this: net.Server, ...args: unknown[]): net.Server {
+    if (!JSON.stringify(args).includes('"::"')) return Reflect.apply(listen, this, args) as net.Server;
+    process.nextTick(() => this.emit('error', Object.assign(new Error('no IPv6'), { code: 'EAFNOSUPPORT', syscall: 'listen', address: '::' })));
+    return this;
+  });
+  const proxy = runs(['p.json'], { 'p.json': fileOf({ address: '127.0.0.1', port: await listening() }) });
+  const at = Number(await proxy.listens());
+  expect(proxy.world.err()).toContain(`"address":"0.0.0.0:${at}"`);
+  const socket = net.connect(at, '127.0.0.1');
+  await soon('a connection', new Promise((resolve) => socket.once('connect', resolve)));
+  socket.destroy();
+  expect(await proxy.stop()).toBe(0);
 });
 
 test('only a machine that has no IPv6 is listened on by IPv4 alone', () => {
