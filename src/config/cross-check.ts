@@ -99,7 +99,10 @@ function checkPlugin({ name, definition, values }: PluginItem, tree: Tree, repor
 }
 
 function checkServer(server: ServerSettings, item: Item, settings: GatewaySettings, tree: Tree, report: Report): void {
-  if (server.locations.length === 0 && server.accepts.length === 0)
+  const redirect = item.entries.get('redirect_https');
+  if (redirect !== undefined && server.redirectHttps !== null && server.tls !== null)
+    report.warn(redirect.place, `${item.subject}.${redirect.key}`, 'has no effect on a server with TLS; write it in the one without');
+  if (server.locations.length === 0 && server.accepts.length === 0 && server.redirectHttps === null)
     report.warn(item.place, item.subject, `has no locations: every request gets ${server.noMatchStatus}; name some in locations`);
   const cert = item.entries.get('tls_cert');
   const key = item.entries.get('tls_key');

@@ -138,6 +138,7 @@ export const EXAMPLES: ReadonlyMap<string, string> = new Map([
   ['tls_key', '"key.pem"'],
   ['tls_ca', '"ca.pem"'],
   ['tls_client_ca', '"clients.pem"'],
+  ['redirect_https', 'true'],
   ['tls_client_crl', '"revoked.pem"'],
   ['tls_cipher_list', '"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"'],
   ['tls_ciphersuites', '"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384"'],

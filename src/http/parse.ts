@@ -35,7 +35,10 @@ export function parseRequest(head: RequestHead, bytes: Buffer, start: number, en
   const methodStart = i;
   while (i < end && TOKEN[bytes[i]!] !== 0) i++;
   if (i >= end) return i - methodStart > 32 ? refuse(head, 'bad_request', 'method longer than 32 bytes') : INCOMPLETE;
-  if (bytes[i] !== SP || i === methodStart) return refuse(head, 'bad_request', 'the request line does not begin with a method and one space');
+  if (bytes[i] !== SP || i === methodStart) {
+    const isTls = bytes[methodStart] === TLS_HANDSHAKE && bytes[methodStart + 1] === TLS_MAJOR;
+    return refuse(head, 'bad_request', isTls ? SPEAKS_TLS : 'the request line does not begin with a method and one space');
+  }
   if (i - methodStart > 32) return refuse(head, 'bad_request', 'method longer than 32 bytes');
   head.method = head.textMethod = methodOf(bytes, methodStart, i);
   head.lineStart = methodStart;
@@ -325,6 +328,12 @@ function badName(bytes: Buffer, from: number, at: number): string {
   if (c === SP || c === TAB) return 'white space before the colon of a field';
   return at === from && c === COLON ? 'a field without a name' : 'a character that may not stand in a field name';
 }
+
+/** How a ClientHello begins (RFC 8446 5.1); a NUL of its length may be all that came with it. */
+const TLS_HANDSHAKE = 0x16;
+const TLS_MAJOR = 3;
+/** Why a request was refused that is none. */
+export const SPEAKS_TLS = 'TLS was spoken to a port without TLS';
 
 function refuse(head: Head, code: FailureCode, detail: string): number {
   head.problem = code;

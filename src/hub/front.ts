@@ -16,7 +16,7 @@ import { readCertificates } from '../config/authorities.ts';
 import { type ClientAuthorities, clientAuthorities } from '../config/sections/server.ts';
 import { SettingsError } from '../config/settings-error.ts';
 import type { CommonSettings, ListenSettings } from '../config/settings.ts';
-import { tellOfHandshakes } from './handshakes.ts';
+import { tellOfHandshakes, tellOfTls } from './handshakes.ts';
 import { type Deps, House } from './house.ts';
 
 /** A running program that takes requests. */
@@ -91,7 +91,7 @@ export class Front {
         limits: settings.limits,
         site: this.#site(parts),
         halfClose: 'depart',
-        ...(tls === null ? {} : { tls: tls() }),
+        ...(tls === null ? { spokeTls: tellOfTls(house.log, house.loop.clock) } : { tls: tls() }),
         // A hub's upstreams are its agents, few for all; a plain proxy's client may need a connection onward.
         descriptorsPerClient: takeOver === undefined ? 2 : 1,
         ...(takeOver === undefined ? {} : { takeOver }),

@@ -3,6 +3,7 @@ import type { TicketKeys } from '../certs/ticket-keys.ts';
 import type { Log } from '../observe/log.ts';
 import { formatAddress, type Address } from '../schema/address.ts';
 import { Failure } from '../http/failure.ts';
+import type { RequestHead } from '../http/head.ts';
 import type { ProxyProtocolIn } from '../http/proxy-protocol.ts';
 import type { TakeOver } from '../http/server-h1.ts';
 import type { ServerTls } from '../http/tls-listener.ts';
@@ -23,7 +24,9 @@ import { makeLocation, serverFacts } from './gateway-locations.ts';
 import type { Journals } from './gateway-journals.ts';
 import type { PreparedCertificates } from './gateway-certificates.ts';
 import { gatewayTls } from './gateway-tls.ts';
+import { tellOfTls } from './handshakes.ts';
 import type { House } from './house.ts';
+import { httpsLocation, isWithoutTls } from './https-location.ts';
 import type { ListenerSpec } from './listener.ts';
 import { healthLocation, operatorsLocation } from './operators-location.ts';
 import { takeOutOurs } from './our-fields.ts';
@@ -72,7 +75,7 @@ export async function makeSites(settings: GatewaySettings, around: SiteSurroundi
         halfClose: server.halfClose === 'answer' ? 'answer' : 'depart',
         descriptorsPerClient: 2,
         ...(takeOver !== null && server.accepts.includes('native') ? { takeOver } : {}),
-        ...(tls === null ? {} : { tls }),
+        ...(tls === null ? { spokeTls: tellOfTls(log, around.house.loop.clock, { server: name }) } : { tls }),
         proxyProtocol: server.proxyProtocol === 'off' ? null : proxyProtocolOf(server, log),
       };
     },
@@ -110,6 +113,8 @@ async function makeSite(server: ServerSettings, settings: GatewaySettings, aroun
     entries.push({ rule: item.rule, value: makeLocation(item, surroundings) });
   }
   const router = new Router(entries);
+  const served = (head: RequestHead): Match<Location> | null => router.find(head);
+  const redirect = server.redirectHttps === null ? null : { value: httpsLocation(server.redirectHttps), captures: null };
   const ours = oursOf(server, house, around.answers);
   const pages = new ErrorPages(server.viaName, server.errorTemplates);
   const { noMatchStatus } = server;
@@ -119,7 +124,7 @@ async function makeSite(server: ServerSettings, settings: GatewaySettings, aroun
     pages,
     trusts: (address) => server.trustedProxies.has(address),
     guards: [pressure.guard, takeOutOurs],
-    find: ours === null ? (head) => router.find(head) : (head) => ours(head.path) ?? router.find(head),
+    find: ours === null && redirect === null ? served : (head) => ours?.(head.path) ?? (redirect !== null && isWithoutTls(head) ? redirect : served(head)),
     upstream: around.upstream,
     nowhere: NOWHERE,
     missing: () => new Failure('no_location', 'nothing is served at this host and path', 0, noMatchStatus),

@@ -1,6 +1,7 @@
 import type { Clock } from '../std/clock.ts';
 import type { Log } from '../observe/log.ts';
 import { Seldom } from '../observe/seldom.ts';
+import { SPEAKS_TLS } from '../http/parse.ts';
 import type { HandshakeFailure, ServerTls } from '../http/tls-listener.ts';
 import { HANDSHAKE_LINES_MS } from './limits.ts';
 
@@ -11,6 +12,18 @@ export function tellOfHandshakes(log: Log, clock: Clock, fields: Readonly<Record
     const missed = kind === 'other' ? null : seldom.ask(reason);
     const level = missed === null ? 'debug' : LEVELS[kind];
     log[level]({ ...fields, peer: address, reason, ...(missed === null || missed === 0 ? {} : { andBefore: missed }) }, WORDS[kind]);
+  };
+}
+
+/** What is logged of clients that speak TLS to a port without it: the first one, then some now and then. */
+export function tellOfTls(log: Log, clock: Clock, fields: Readonly<Record<string, string>> = {}): (address: string) => void {
+  const seldom = new Seldom(HANDSHAKE_LINES_MS, () => clock.now());
+  return (address) => {
+    const missed = seldom.ask(SPEAKS_TLS);
+    log[missed === null ? 'debug' : 'info'](
+      { ...fields, peer: address, ...(missed === null || missed === 0 ? {} : { andBefore: missed }) },
+      `${SPEAKS_TLS}: it was answered 400`,
+    );
   };
 }
 

@@ -3,6 +3,7 @@ import type { Log } from '../observe/log.ts';
 import { maxDescriptors, openDescriptors } from '../observe/process.ts';
 import { formatAddress, type Address } from '../schema/address.ts';
 import type { HttpLimits } from '../http/limits.ts';
+import { SPEAKS_TLS } from '../http/parse.ts';
 import { type ServerCounts, ServerH1, type ServerOptions } from '../http/server-h1.ts';
 import { Door } from '../proxy/door.ts';
 import type { Proxy } from '../proxy/handle.ts';
@@ -14,6 +15,8 @@ export interface ListenerSpec extends Pick<ServerOptions, 'halfClose' | 'takeOve
   readonly address: Address;
   readonly limits: HttpLimits;
   readonly site: Site;
+  /** Somebody spoke TLS to this socket, which has none. */
+  readonly spokeTls?: (address: string) => void;
   /** Descriptors that one client may need, its upstream's included. */
   readonly descriptorsPerClient: number;
 }
@@ -36,12 +39,18 @@ export class Listener {
 
   #optionsOf(spec: ListenerSpec): ServerOptions {
     const { door } = this;
-    const { site } = spec;
+    const { site, spokeTls } = spec;
     return {
       loop: this.#loop,
       limits: withinDescriptors(spec.limits, spec.descriptorsPerClient),
       handler: door,
-      refuse: door.refuse,
+      refuse:
+        spokeTls === undefined
+          ? door.refuse
+          : (failure, peer, head, reply, notes) => {
+              if (failure.detail === SPEAKS_TLS) spokeTls(peer.address);
+              return door.refuse(failure, peer, head, reply, notes);
+            },
       rescue: door.rescue,
       trusts: (address) => site.trusts(address),
       halfClose: spec.halfClose,

@@ -3,9 +3,10 @@ import { httpLimits, type HttpLimits } from '../../http/limits.ts';
 import { accessLog, type AccessLogSpec } from '../../schema/access-log.ts';
 import { formatAddress, type Address } from '../../schema/address.ts';
 import type { Cidrs } from '../../schema/cidrs.ts';
-import { address, choice, cidrs, duration, integer, list, orNone, orOff, text, textLike, toggle, type Kind } from '../../schema/kind.ts';
+import { address, choice, cidrs, duration, integer, list, orNone, orOff, scalar, text, textLike, toggle, type Kind } from '../../schema/kind.ts';
 import { certificatesIn, pem, type Pem, revocationLists } from '../../schema/pem.ts';
 import { setting, type Values } from '../../schema/setting.ts';
+import { Wrong } from '../../schema/wrong.ts';
 import type { ErrorTemplates } from '../../proxy/error-pages.ts';
 import { h2Limits, listenTable } from '../common.ts';
 import { errorTemplates, errorTemplatesByStatus } from '../error-templates.ts';
@@ -26,6 +27,17 @@ const TLS_VERSION: Kind<TlsVersion> = {
   ...choice(TLS_VERSIONS),
   json: { anyOf: [choice(TLS_VERSIONS).json, { type: 'string', pattern: '^[tT][lL][sS][vV]1(\\.[01])?$' }] },
 };
+
+const HTTPS_PORT: Kind<number> = scalar(
+  'PORT',
+  'true, or the port of https when it is not 443',
+  (given) => {
+    const n = given === 'true' ? 443 : Number(given);
+    if (!Number.isInteger(n) || n < 1 || n > 65_535) throw new Wrong('is no port', 'write true, or a port from 1 to 65535');
+    return n;
+  },
+  { types: ['number', 'boolean'] },
+);
 
 /** Settings of a listening socket, section [servers.NAME]. */
 export const serverTable = {
@@ -114,6 +126,13 @@ export const serverTable = {
     help: "the authorities' lists of certificates that were taken back: one of each, and not too old",
     fallback: null,
     fallbackText: 'none',
+  }),
+  redirectHttps: setting<number | null>({
+    kind: orOff(HTTPS_PORT),
+    group: TLS,
+    help: 'send all requests that come without TLS to https, for good (308); proofs for certificate authorities are shown all the same',
+    fallback: null,
+    fallbackText: 'off',
   }),
   trustedProxies: setting<Cidrs | null>({
     kind: cidrs(),
@@ -258,6 +277,8 @@ export interface ServerSettings {
   readonly accepts: readonly Wire[];
   /** Null = plain HTTP. */
   readonly tls: ServerTlsSettings | null;
+  /** The port of https to which requests without TLS are sent; null = they are served. */
+  readonly redirectHttps: number | null;
   readonly trustedProxies: Cidrs;
   readonly proxyProtocol: 'off' | 'on';
   /** Who may send a PROXY header. */
@@ -289,6 +310,7 @@ export function serverSettings(name: string, values: Values<typeof serverTable>,
     locations: values.locations,
     accepts: values.accepts,
     tls: tlsOf(values),
+    redirectHttps: values.redirectHttps,
     trustedProxies,
     proxyProtocol: values.proxyProtocol,
     proxyProtocolFrom: values.proxyProtocolFrom ?? trustedProxies,
