@@ -29,7 +29,7 @@ export interface SeenCall {
   readonly host: string;
   /** What its deadline leaves when it comes, ms; Infinity without one. */
   readonly leftMs: number;
-  /** Bytes of its messages so far. */
+  /** Bytes of its messages so far; of Emit, of those that were sent. */
   bytes: number;
   /** It was cancelled, or its connection is gone. */
   readonly cancelled: Promise<void>;
@@ -39,7 +39,7 @@ type AnyCall = NodeJS.EventEmitter & Pick<grpc.ServerUnaryCall<Buffer, Buffer>, 
 
 /**
  * The service. What it does is asked for in metadata: `x-echo…` come back in the head and `x-trail…` in the trailers, `x-fail` is a status to end with
- * (`x-message`, `x-details-bin`), `x-hang` never to answer.
+ * (`x-message`, `x-details-bin`), `x-hang` never to answer, `x-early` not to wait for the end of the request.
  */
 export class GrpcOrigin {
   readonly server: grpc.Server;
@@ -72,19 +72,27 @@ export class GrpcOrigin {
           );
         },
         emit: (call: grpc.ServerWritableStream<Buffer, Buffer>) => {
-          this.#begin('Emit', call);
+          const seen = this.#begin('Emit', call);
           const [count = 0, size = 0] = call.request.toString().split(' ').map(Number);
           let sent = 0;
           const more = (): void => {
-            while (sent < count && !call.cancelled) if (!call.write(Buffer.alloc(size, ++sent & 0xff))) return void call.once('drain', more);
+            while (sent < count && !call.cancelled) {
+              seen.bytes += size;
+              if (!call.write(Buffer.alloc(size, ++sent & 0xff))) return void call.once('drain', more);
+            }
             this.#finish(call, (error, trailers) => (error === null ? call.end(trailers) : call.emit('error', error)));
           };
           more();
         },
         talk: (call: grpc.ServerDuplexStream<Buffer, Buffer>) => {
           const seen = this.#begin('Talk', call);
+          const early = call.metadata.get('x-early').length > 0;
           call.on('data', (message: Buffer) => {
             seen.bytes += message.length;
+            if (early) {
+              this.#finish(call, (error, trailers) => (error === null ? call.end(trailers) : call.emit('error', error)));
+              return;
+            }
             if (call.write(message)) return;
             call.pause();
             call.once('drain', () => call.resume());

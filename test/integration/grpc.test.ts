@@ -1,0 +1,251 @@
+import { Buffer } from 'node:buffer';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { parseUpstreamUrl } from '../../src/schema/upstream-url.ts';
+import { fileTo, startGatewayOf } from '../kit/gateway.ts';
+import { failureOf, type GrpcClient, grpcClient, type GrpcOrigin, messagesOf, startGrpcOrigin, statusOf } from '../kit/grpc.ts';
+import { rawGrpc } from '../kit/grpc-raw.ts';
+import { kit } from '../kit/kit.ts';
+import { soon, until } from '../kit/until.ts';
+
+const tools = kit();
+const { startHubWith, startAgentFor } = tools;
+
+const FIXTURES = new URL('../fixtures/', import.meta.url).pathname;
+const [PEM, KEY, CA] = [join(FIXTURES, 'one.pem'), join(FIXTURES, 'one.key'), join(FIXTURES, 'ca.pem')];
+const PAIR = { cert: readFileSync(PEM), key: readFileSync(KEY) };
+const TRUST = readFileSync(CA);
+
+/** A service, and the way to it. */
+interface Reached {
+  readonly origin: GrpcOrigin;
+  readonly client: GrpcClient;
+  readonly port: number;
+  /** Signed the certificate of the front; absent where there is no TLS. */
+  readonly ca?: Buffer;
+}
+
+async function throughGateway(): Promise<Reached> {
+  const origin = await startGrpcOrigin(tools);
+  const gateway = await startGatewayOf(tools, fileTo(origin.port, { more: 'alpn = "H2"\n' }));
+  return { origin, port: gateway.port(), client: grpcClient(tools, gateway.port()) };
+}
+
+async function throughTls(): Promise<Reached> {
+  const origin = await startGrpcOrigin(tools, PAIR);
+  const gateway = await startGatewayOf(
+    tools,
+    fileTo(origin.port, {
+      server: `tls_cert = "${PEM}"\ntls_key = "${KEY}"\n`,
+      more: `alpn = "H2H1"\nsni = "hub.test"\ntls_ca = "${CA}"\n`,
+    }),
+  );
+  return {
+    origin,
+    port: gateway.port(),
+    ca: TRUST,
+    client: grpcClient(tools, gateway.port(), TRUST, { 'grpc.ssl_target_name_override': 'hub.test' }),
+  };
+}
+
+/** `tls`: the hub's front speaks it. */
+async function throughAgent(tls: boolean): Promise<Reached & { readonly agent: { destroy(): void } }> {
+  const origin = await startGrpcOrigin(tools);
+  const hub = await startHubWith(tls ? { tls: { certFile: PEM, keyFile: KEY } } : {});
+  const agent = await startAgentFor(hub, origin, {
+    slots: 200,
+    upstreams: [parseUpstreamUrl(`h2c://127.0.0.1:${origin.port}`)],
+    ...(tls ? { hubs: [parseUpstreamUrl(`https://127.0.0.1:${hub.address.port}`)], caFile: CA } : {}),
+  });
+  const { port } = hub.address;
+  const client = tls ? grpcClient(tools, port, TRUST, { 'grpc.ssl_target_name_override': 'hub.test' }) : grpcClient(tools, port);
+  return { origin, port, client, agent, ...(tls ? { ca: TRUST } : {}) };
+}
+
+const WAYS: [string, () => Promise<Reached>][] = [
+  ['a gateway', throughGateway],
+  ['a hub and an agent', () => throughAgent(false)],
+  ['TLS in front and behind', throughTls],
+];
+
+describe.each(WAYS)('through %s', (_, reach) => {
+  test('unary: the message, metadata of both kinds in both directions, and trailers', async () => {
+    const { origin, client } = await reach();
+    const bytes = Buffer.from([0, 1, 0x7f, 0x80, 0xff]);
+    const { message, head, trailers } = await client.unary('hello', {
+      'x-echo-text': ['one', 'two'],
+      'x-echo-raw-bin': [bytes, Buffer.alloc(0), Buffer.from('three')],
+      'x-trail-text': 'a b',
+      'x-trail-raw-bin': bytes,
+      authorization: 'Bearer token',
+    });
+    expect(message.toString()).toBe('hello');
+    expect(head.get('x-echo-text').join(', ')).toBe('one, two');
+    expect(head.get('x-echo-raw-bin')).toEqual([bytes, Buffer.alloc(0), Buffer.from('three')]);
+    expect([trailers.get('x-trail-text'), trailers.get('x-trail-raw-bin')]).toEqual([['a b'], [bytes]]);
+    const [call] = origin.calls;
+    expect(call!.metadata.get('authorization')).toEqual(['Bearer token']);
+    expect(call!.leftMs).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test('all kinds of streams', async () => {
+    const { client } = await reach();
+    const collected = await client.collect(Array.from({ length: 100 }, (__, i) => Buffer.alloc(i)));
+    expect(collected.message.toString()).toBe('100 messages, 4950 bytes');
+    const emitted = client.emit(100, 1000, { 'x-trail-a': 'b' });
+    const status = statusOf(emitted);
+    expect((await messagesOf(emitted)).map((message) => [message.length, message[0]])).toEqual(Array.from({ length: 100 }, (__, i) => [1000, i + 1]));
+    expect(await status).toMatchObject({ code: 0, metadata: expect.objectContaining({}) });
+    expect((await status).metadata.get('x-trail-a')).toEqual(['b']);
+  });
+
+  test('a conversation: each message is answered before the next is sent, and the end of one side is told', async () => {
+    const { client } = await reach();
+    const talk = client.talk();
+    const status = statusOf(talk);
+    const answers = talk[Symbol.asyncIterator]();
+    for (let i = 0; i < 20; i++) {
+      talk.write(Buffer.from(`message ${i}`));
+      expect(String((await answers.next()).value)).toBe(`message ${i}`);
+    }
+    talk.end();
+    expect((await answers.next()).done).toBe(true);
+    expect((await status).code).toBe(0);
+  });
+
+  test('an error is its status, its message and its details, without a body or behind one', async () => {
+    const { client } = await reach();
+    const details = Buffer.from([8, 9, 0, 255]);
+    const wanted = { 'x-fail': '9', 'x-message': encodeURIComponent('100% größer:\n☃'), 'x-details-bin': details };
+    const failure = await failureOf(client.unary('x', wanted));
+    expect([failure.code, failure.details]).toEqual([9, '100% größer:\n☃']);
+    expect(failure.metadata.get('grpc-status-details-bin')).toEqual([details]);
+    const emitted = client.emit(3, 10, wanted);
+    const status = statusOf(emitted);
+    let messages = 0;
+    emitted.on('data', () => messages++);
+    expect(await status).toMatchObject({ code: 9, details: '100% größer:\n☃' });
+    expect([messages, (await status).metadata.get('grpc-status-details-bin')]).toEqual([3, [details]]);
+  });
+
+  test('a message of 4 MiB there and back, byte for byte', async () => {
+    const { client } = await reach();
+    const large = Buffer.alloc(4 * 1024 * 1024, 'abcdefghijk');
+    expect((await client.unary(large)).message.equals(large)).toBe(true);
+  });
+
+  test('a hundred calls at once, of all kinds, get their own answers', async () => {
+    const { client } = await reach();
+    const size = (i: number): number => i * 700;
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, async (__, i) => {
+        if (i % 4 === 0) return (await client.unary(Buffer.alloc(size(i)))).message.length;
+        if (i % 4 === 1) return (await client.collect([Buffer.alloc(size(i))])).message.toString();
+        if (i % 4 === 2) return (await messagesOf(client.emit(3, size(i)))).map(({ length }) => length).join();
+        const talk = client.talk();
+        talk.end(Buffer.alloc(size(i)));
+        return (await messagesOf(talk)).map(({ length }) => length).join();
+      }),
+    );
+    const wanted = answers.map((__, i) => [size(i), `1 messages, ${size(i)} bytes`, `${size(i)},${size(i)},${size(i)}`, String(size(i))][i % 4]);
+    expect(answers).toEqual(wanted);
+  });
+
+  test('a client that does not read holds the service up, and loses nothing', async () => {
+    const { origin, client } = await reach();
+    const [count, size] = [256, 256 * 1024];
+    const emitted = client.emit(count, size);
+    emitted.pause();
+    const call = await origin.arrived(0);
+    let before = -1;
+    await until('the service to stop', async () => {
+      const { bytes } = call;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      const same = bytes === before && bytes > 0;
+      before = bytes;
+      return same;
+    });
+    expect(call.bytes).toBeLessThan((count * size) / 2);
+    expect((await messagesOf(emitted)).reduce((sum, { length }) => sum + length, 0)).toBe(count * size);
+  });
+
+  test('a deadline reaches the service, and ends the call for both sides', async () => {
+    const { origin, client } = await reach();
+    await client.unary('x', {}, { deadline: Date.now() + 60_000 });
+    expect(origin.calls[0]!.leftMs).toBeLessThanOrEqual(60_000);
+    expect(origin.calls[0]!.leftMs).toBeGreaterThan(30_000);
+    const failure = await failureOf(client.unary('x', { 'x-hang': '1' }, { deadline: Date.now() + 300 }));
+    expect(failure.code).toBe(4);
+    await soon('the cancellation', (await origin.arrived(1)).cancelled);
+  });
+
+  test('a deadline that the client leaves to us ends a call before its head, and a stream behind it, with a status', async () => {
+    const { origin, port, ca } = await reach();
+    const call = rawGrpc(tools, port, ca);
+    const early = await call({ 'grpc-timeout': '300m', 'x-hang': '1' }).answer;
+    expect(early.head).toMatchObject({ ':status': 200, 'grpc-status': '4' });
+    expect([early.headOnly, early.reset]).toEqual([true, 0]);
+    await soon('the cancellation', (await origin.arrived(0)).cancelled);
+    const late = await call({ ':path': '/test.Service/Talk', 'grpc-timeout': '500m', 'x-hang': '1', 'x-echo-a': 'b' }).answer;
+    expect(late.head).toMatchObject({ ':status': 200, 'x-echo-a': 'b' });
+    expect(late.head['grpc-status']).toBeUndefined();
+    expect([late.body.length, late.trailers?.['grpc-status'], late.reset]).toEqual([14, '4', 0]);
+    await soon('the cancellation', (await origin.arrived(1)).cancelled);
+    expect(origin.calls[1]!.leftMs).toBeLessThanOrEqual(500);
+  });
+
+  test('who cancels is heard by the service: before an answer, and in the middle of a conversation', async () => {
+    const { origin, client } = await reach();
+    const ended = new Promise((resolve) => {
+      const call = client.beginUnary('x', { 'x-hang': '1' }, {}, resolve, resolve);
+      void origin.arrived(0).then(() => call.cancel());
+    });
+    await soon('the cancellation', (await origin.arrived(0)).cancelled);
+    expect(await ended).toMatchObject({ code: 1 });
+    const talk = client.talk();
+    talk.write(Buffer.from('a'));
+    await once(talk, 'data');
+    const status = statusOf(talk);
+    talk.cancel();
+    await soon('the cancellation', (await origin.arrived(1)).cancelled);
+    expect((await status).code).toBe(1);
+  });
+
+  test('a service that has had enough ends a conversation whose client goes on talking', async () => {
+    const { client } = await reach();
+    const talk = client.talk({ 'x-early': '1', 'x-fail': '11', 'x-message': 'enough' });
+    const status = statusOf(talk);
+    talk.write(Buffer.from('a'));
+    expect(await soon('its status', status)).toMatchObject({ code: 11, details: 'enough' });
+  });
+
+  test('[rule R2] [fault 23] a service that is killed in the middle of a stream is UNAVAILABLE, and never OK', async () => {
+    const { origin, client } = await reach();
+    const talk = client.talk();
+    talk.write(Buffer.from('a'));
+    await once(talk, 'data');
+    const unary = failureOf(client.unary('x', { 'x-hang': '1' }));
+    await origin.arrived(1);
+    const status = statusOf(talk);
+    origin.kill();
+    expect((await soon('its status', status)).code).toBe(14);
+    expect((await soon('its failure', unary)).code).toBe(14);
+  });
+});
+
+test('an agent behind TLS carries calls too', async () => {
+  const { client } = await throughAgent(true);
+  expect((await client.unary('hello')).message.toString()).toBe('hello');
+});
+
+test('[rule R2] an agent that is gone in the middle of a stream is UNAVAILABLE, and never OK', async () => {
+  const { client, agent } = await throughAgent(false);
+  const talk = client.talk();
+  talk.write(Buffer.from('a'));
+  await once(talk, 'data');
+  const status = statusOf(talk);
+  agent.destroy();
+  expect((await soon('its status', status)).code).toBe(14);
+});
