@@ -3,6 +3,7 @@ import { type FSWatcher, readFileSync, watch } from 'node:fs';
 import { dirname } from 'node:path';
 import tls from 'node:tls';
 import type { Log } from '../observe/log.ts';
+import { tellOfAge } from './age.ts';
 import { certLimits } from './limits.ts';
 
 /** A certificate chain and its key, PEM. */
@@ -30,6 +31,8 @@ export class CertFiles {
   #settle: NodeJS.Timeout | null = null;
   /** Of the bytes that were looked at last, usable or not: each state of the files is judged once. */
   #seen: string;
+  /** When its age was looked at last, wall-clock ms. */
+  #toldMs = 0;
   current: CertPair;
   /** Called after every change. */
   changed: (pair: CertPair) => void = () => {};
@@ -71,7 +74,10 @@ export class CertFiles {
     try {
       const bytes = readBoth(this.#options);
       hash = hashOf(bytes);
-      if (hash === this.#seen) return;
+      if (hash === this.#seen) {
+        if (this.#options.wall() - this.#toldMs >= certLimits.warnEveryMs) this.#warnOfAge();
+        return;
+      }
       this.current = pairOf(bytes, this.#options);
     } catch (error) {
       const { message } = error as Error;
@@ -87,12 +93,12 @@ export class CertFiles {
     this.changed(this.current);
   }
 
+  /** At once, and every day again for as long as it is so: whoever renews it may have stopped. */
   #warnOfAge(): void {
     const { log, wall, certPath } = this.#options;
-    const leftMs = this.current.notAfterMs - wall();
-    if (leftMs <= 0) log.warn({ cert: certPath }, 'the TLS certificate has expired');
-    else if (leftMs < certLimits.soonExpiredMs)
-      log.warn({ cert: certPath, notAfter: new Date(this.current.notAfterMs).toISOString() }, 'the TLS certificate expires soon');
+    const now = wall();
+    tellOfAge(log, certPath, this.current.notAfterMs, now);
+    this.#toldMs = now;
   }
 
   close(): void {
