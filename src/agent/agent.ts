@@ -16,7 +16,7 @@ import { type TunnelLimits, tunnelLimits } from '../tunnel/limits.ts';
 import { dialHub } from '../tunnel/native/dial.ts';
 import { SlotLedger } from '../tunnel/native/slots.ts';
 import type { Hardware } from '../tunnel/session.ts';
-import { Direct } from '../upstream/direct.ts';
+import { Direct, protocolsOf } from '../upstream/direct.ts';
 import { type AdminListener, listenForOperators } from '../admin/listen.ts';
 import { authorities } from '../config/authorities.ts';
 import type { AgentSettings } from '../config/settings.ts';
@@ -81,6 +81,7 @@ export async function startAgent(settings: AgentSettings, deps: AgentDeps): Prom
       cancelGraceMs: settings.cancelGraceMs,
       drainTimeoutMs: settings.drainTimeoutMs,
       hostHeader: settings.hostHeader,
+      ...protocolsOf(upstream),
       ...(trust === undefined ? {} : { trust }),
     });
     const gate = new Gate(direct, settings.allow, settings.upgrades);

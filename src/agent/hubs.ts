@@ -4,7 +4,7 @@ import type { Log } from '../observe/log.ts';
 import type { Fields } from '../observe/redact.ts';
 import { isLoopback } from '../schema/address.ts';
 import { forbiddenAddress } from '../schema/forbidden-address.ts';
-import { parseUpstreamUrl, type UpstreamUrl } from '../schema/upstream-url.ts';
+import { parseServerUrl, type UpstreamUrl } from '../schema/upstream-url.ts';
 import type { DialOptions, HubConnection } from '../tunnel/native/dial.ts';
 import type { Sibling, Welcome } from '../tunnel/native/hello.ts';
 import { ADDRESSES, CONNECTIONS, RESOLVE_EVERY_MS, RESOLVE_SPACING_MS } from './limits.ts';
@@ -198,7 +198,7 @@ export class Hubs {
   #name(key: string, by: UpstreamUrl, { id, address }: Sibling): void {
     let hub: UpstreamUrl;
     try {
-      hub = parseUpstreamUrl(address);
+      hub = parseServerUrl(address);
     } catch {
       this.#complainOnce(address, { hub: by.shown, sibling: id }, 'the hub names a sibling whose address cannot be used');
       return;

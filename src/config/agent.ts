@@ -11,6 +11,7 @@ import {
   text,
   textLike,
   toggle,
+  serverUrl,
   upstreamUrl,
   type Kind,
 } from '../schema/kind.ts';
@@ -26,11 +27,11 @@ const START = 'To start';
 const UPSTREAM = 'The upstream';
 
 const PROXY: Kind<'environment' | 'off' | UpstreamUrl> = {
-  ...upstreamUrl(),
+  ...serverUrl(),
   word: 'URL|off',
   says: 'http(s)://[user[:pass]@]host[:port], or off',
-  parse: (texts) => (isOff(texts.at(-1)) ? 'off' : upstreamUrl().parse(texts)),
-  fromToml: (value, folder) => (isOff(value) ? 'off' : upstreamUrl().fromToml(value, folder)),
+  parse: (texts) => (isOff(texts.at(-1)) ? 'off' : serverUrl().parse(texts)),
+  fromToml: (value, folder) => (isOff(value) ? 'off' : serverUrl().fromToml(value, folder)),
   format: (value) => (typeof value === 'string' ? value : value.shown),
 };
 
@@ -219,7 +220,6 @@ function shownOf({ certFile, keyFile, hub }: Values<typeof agentTable>): AgentSe
     const [one, other] = certFile === null ? ['--key-file', '--cert-file'] : ['--cert-file', '--key-file'];
     throw new SettingsError([`${one} needs ${other} as well: give both (or neither, to show the hub no certificate)`]);
   }
-  if (hub.every(({ protocol }) => protocol === 'http'))
-    throw new SettingsError(['--cert-file is of no use without TLS: give an https:// hub']);
+  if (hub.every(({ protocol }) => protocol === 'http')) throw new SettingsError(['--cert-file is of no use without TLS: give an https:// hub']);
   return { certFile, keyFile };
 }

@@ -1,4 +1,4 @@
-import { Direct } from '../upstream/direct.ts';
+import { Direct, protocolsOf } from '../upstream/direct.ts';
 import { FixedUpstream } from '../upstream/fixed.ts';
 import { authorities } from '../config/authorities.ts';
 import type { ProxySettings } from '../config/settings.ts';
@@ -22,6 +22,7 @@ export async function startProxy(settings: ProxySettings, deps: Deps): Promise<R
         cancelGraceMs: 5_000,
         drainTimeoutMs: 0,
         hostHeader: settings.hostHeader,
+        ...protocolsOf(target),
         ...(trust === undefined ? {} : { trust }),
       }),
   );

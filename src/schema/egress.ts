@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { parseUpstreamUrl, type UpstreamUrl } from './upstream-url.ts';
+import { parseServerUrl, type UpstreamUrl } from './upstream-url.ts';
 import { Wrong } from './wrong.ts';
 
 /** Through which proxies this machine reaches others. */
@@ -54,7 +54,7 @@ function proxyOf(env: Readonly<Record<string, string | undefined>>, name: string
   const found = valueOf(env, name);
   if (found === null) return null;
   try {
-    return parseUpstreamUrl(found[1]);
+    return parseServerUrl(found[1]);
   } catch (error) {
     if (!(error instanceof Wrong)) throw error;
     // The value may hold a password: only the variable is named.

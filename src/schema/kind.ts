@@ -5,7 +5,7 @@ import { formatBytes, parseBytes } from './bytes.ts';
 import { Cidrs, parseCidr } from './cidrs.ts';
 import { formatDuration, parseDuration } from './duration.ts';
 import { nearest } from './nearest.ts';
-import { parseHubUrl, parseUpstreamUrl, type UpstreamUrl } from './upstream-url.ts';
+import { parseHubUrl, parseServerUrl, parseUpstreamUrl, type UpstreamUrl } from './upstream-url.ts';
 import { Wrong } from './wrong.ts';
 
 /** A kind of value: how it is read from text and from TOML, and how it is written. Everything that cannot be used throws Wrong. */
@@ -165,8 +165,17 @@ export function orOff<T>(kind: Kind<T>): Kind<T | null> {
   };
 }
 
+/** Where requests go. */
 export function upstreamUrl(): Kind<UpstreamUrl> {
-  return scalar('URL', 'host:port (http) or http(s)://[user[:pass]@]host[:port][/path]', parseUpstreamUrl, {
+  return scalar('URL', 'host:port (http), http(s):// or h2c://[user[:pass]@]host[:port][/path]', parseUpstreamUrl, {
+    format: (url) => url.shown,
+    redact: withoutUserInfo,
+  });
+}
+
+/** A server of HTTP/1.1. */
+export function serverUrl(): Kind<UpstreamUrl> {
+  return scalar('URL', 'host:port (http) or http(s)://[user[:pass]@]host[:port][/path]', parseServerUrl, {
     format: (url) => url.shown,
     redact: withoutUserInfo,
   });
@@ -271,7 +280,7 @@ export function siblings(): Kind<ReadonlyMap<string, UpstreamUrl>> {
       if (at < 0) throw new Wrong('has no =', `write ID=${given}`);
       const id = given.slice(0, at).trim();
       if (!/^[\w.-]{1,64}$/.test(id)) throw new Wrong('has no hub id', 'use up to 64 letters, digits, dots and dashes before the =');
-      return [id, parseUpstreamUrl(given.slice(at + 1).trim())];
+      return [id, parseServerUrl(given.slice(at + 1).trim())];
     }),
   );
   return {

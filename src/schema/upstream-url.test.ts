@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseHubUrl, parseUpstreamUrl } from './upstream-url.ts';
+import { parseHubUrl, parseServerUrl, parseUpstreamUrl } from './upstream-url.ts';
 
 test.each([
   [
@@ -17,6 +17,19 @@ test.each([
     { protocol: 'http', host: '::1', port: 3000, authority: '[::1]:3000', path: '/x%20y', authorization: null, shown: 'http://[::1]:3000/x%20y' },
   ],
   ['[::1]', { protocol: 'http', host: '::1', port: 80, authority: '[::1]', path: '', authorization: null, shown: 'http://[::1]' }],
+  [
+    'H2C://me.example:50051/v1',
+    {
+      protocol: 'http',
+      host: 'me.example',
+      port: 50051,
+      authority: 'me.example:50051',
+      path: '/v1',
+      authorization: null,
+      shown: 'h2c://me.example:50051/v1',
+      h2c: true,
+    },
+  ],
   ['host', { protocol: 'http', host: 'host', port: 80, authority: 'host', path: '', authorization: null, shown: 'http://host' }],
 ] as const)('%s', (text, url) => {
   expect(parseUpstreamUrl(text)).toEqual(url);
@@ -76,4 +89,8 @@ test.each([
 ])('a hub at %s is dialled at %s; as a WebSocket: %s', (text, shown, webSocket) => {
   const url = parseHubUrl(text);
   expect([url.shown, url.webSocket]).toEqual([shown, webSocket]);
+});
+
+test('only an upstream can be HTTP/2 in plain text: a hub or a proxy is dialled otherwise', () => {
+  for (const parse of [parseHubUrl, parseServerUrl]) expect(() => parse('h2c://hub:8080')).toThrow('not supported');
 });

@@ -18,15 +18,24 @@ export interface UpstreamUrl {
   readonly shown: string;
   /** A hub that is to be reached as a WebSocket. */
   readonly webSocket?: true;
+  /** It is spoken to in HTTP/2 from the first byte on, in plain text. */
+  readonly h2c?: true;
 }
 
 /** Where a hub is: as for upstreams, or `ws(s)://…` for the WebSocket form of the tunnel. */
 export function parseHubUrl(text: string): UpstreamUrl {
-  return /^wss?:\/\//i.test(text) ? { ...parseUpstreamUrl(text.replace(/^ws/i, 'http')), webSocket: true } : parseUpstreamUrl(text);
+  return /^wss?:\/\//i.test(text) ? { ...parseServerUrl(text.replace(/^ws/i, 'http')), webSocket: true } : parseServerUrl(text);
+}
+
+/** Where requests go: as parseServerUrl(), or `h2c://…` for HTTP/2 in plain text. */
+export function parseUpstreamUrl(text: string): UpstreamUrl {
+  if (!/^h2c:\/\//i.test(text)) return parseServerUrl(text);
+  const url = parseServerUrl(text.replace(/^h2c/i, 'http'));
+  return { ...url, shown: url.shown.replace('http', 'h2c'), h2c: true };
 }
 
 /** `host:port` (http), or `http(s)://[user[:pass]@]host[:port][/path]`. */
-export function parseUpstreamUrl(text: string): UpstreamUrl {
+export function parseServerUrl(text: string): UpstreamUrl {
   // oxlint-disable-next-line no-control-regex -- control characters are what is being looked for
   if (/[\s\u0000-\u001f\u007f]/.test(text)) throw new Wrong('has a space or control character in it', 'write it as http://host:port');
   const [, scheme, rest] = /^(?:([a-z][a-z\d+.-]*):\/\/)?(.*)$/i.exec(text)!;

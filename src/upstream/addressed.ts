@@ -132,7 +132,7 @@ export class Addressed {
     const { settings, trust } = this.#parts!;
     const options = this.#directOptions(place);
     // All that cannot change about a connection once it is open.
-    const way = JSON.stringify([place.host, settings.sni, settings.verifyCert, trust?.key, settings.proxyProtocol, settings.tcpIdle]);
+    const way = JSON.stringify([place.host, settings.sni, settings.verifyCert, trust?.key, settings.proxyProtocol, settings.tcpIdle, settings.alpn]);
     if (before instanceof Direct && this.#ways.get(before) === way) {
       before.reconfigure(options);
       return before;
@@ -163,6 +163,8 @@ export class Addressed {
       poolSize: settings.keepalivePoolSize ?? poolSize,
       poolIdleMs: settings.idleTimeout,
       verifyCert: settings.verifyCert,
+      alpn: settings.alpn,
+      maxH2Streams: settings.maxH2Streams,
       ...(settings.sni === null ? {} : { serverName: settings.sni }),
       ...(trust === null ? {} : { trust: trust.context }),
       ...(settings.tcpIdle === null ? {} : { tcpKeepAliveMs: settings.tcpIdle }),

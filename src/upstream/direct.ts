@@ -16,7 +16,7 @@ import { FRESH_MS, IDLE_CONNECTIONS, IDLE_MS, KEEP_ALIVE_MARGIN_MS } from './lim
 import { Refusal } from './refusal.ts';
 
 export interface DirectOptions extends SessionsOptions {
-  /** Which protocols it is spoken to in; absent: HTTP/1.1. It cannot change. With `proxyProtocol` it is always HTTP/1.1. */
+  /** Which protocols it is spoken to in; absent: HTTP/1.1. It cannot change. With `proxyProtocol` it is always HTTP/1.1, and H2H1 needs TLS. */
   readonly alpn?: Alpn;
   /** `keep` the client's Host, or write the target's own. */
   readonly hostHeader: 'keep' | 'upstream';
@@ -34,8 +34,6 @@ export interface DirectOptions extends SessionsOptions {
   readonly verifyCert?: boolean;
   /** Names are looked up for IPv4 addresses only. */
   readonly ipv4Only?: boolean;
-  /** Idle connections kept; absent: IDLE_CONNECTIONS. */
-  readonly poolSize?: number;
   /** Silence after which the system asks whether the peer is still there, ms; absent: it does not. */
   readonly tcpKeepAliveMs?: number;
   /**
@@ -74,10 +72,8 @@ export class Direct implements Endpoint, ConnectionOwner, Sockets {
     this.#options = options;
     this.#scratch = options.scratch ?? new ResponseHead(options.limits.fieldCount);
     const { alpn = 'H1', proxyProtocol } = options;
-    this.#h2 =
-      alpn === 'H1' || proxyProtocol !== undefined
-        ? null
-        : new H2Sessions(this, target.protocol === 'http' ? 'H2' : alpn, target.protocol, new HeadReader(options.limits, this.#scratch), options);
+    const isH1 = alpn === 'H1' || proxyProtocol !== undefined || (alpn === 'H2H1' && target.protocol === 'http');
+    this.#h2 = isH1 ? null : new H2Sessions(this, alpn, target.protocol, new HeadReader(options.limits, this.#scratch), options);
   }
 
   open(head: RequestHead, reply: ReplySink, notes: Notes): RequestSink {
@@ -258,6 +254,15 @@ export class Direct implements Endpoint, ConnectionOwner, Sockets {
     while (this.#idle.length > 0) this.#idle[this.#idle.length - 1]!.close();
     this.#h2?.close();
   }
+}
+
+/**
+ * The protocols that an address asks for by its scheme, where nothing else says: `h2c://` HTTP/2, `https://` HTTP/2 for gRPC alone, if TLS chooses it.
+ * Everything else is better off over HTTP/1.1: it costs less, and an upstream that has closed its connection has stopped (decisions/016).
+ */
+export function protocolsOf({ protocol, h2c }: UpstreamUrl): Pick<DirectOptions, 'alpn' | 'h2ForGrpcOnly'> {
+  if (h2c === true) return { alpn: 'H2' };
+  return protocol === 'https' ? { alpn: 'H2H1', h2ForGrpcOnly: true } : { alpn: 'H1' };
 }
 
 /** The PROXY header for the client of a request; null when none is wanted. */

@@ -17,7 +17,9 @@ export type Alpn = 'H1' | 'H2' | 'H2H1';
 export interface SessionsOptions extends ClientOptions {
   /** Streams of one session at once; absent: H2_STREAMS. */
   readonly maxH2Streams?: number;
-  /** How long an idle session is kept, ms; 0 = not at all; absent: IDLE_MS. */
+  /** Idle connections kept; 0 = none; absent: IDLE_CONNECTIONS. Sessions are as many as they must be, so it bounds those of HTTP/1.1 alone. */
+  readonly poolSize?: number;
+  /** How long an idle connection or session is kept, ms; 0 = not at all; absent: IDLE_MS. */
   readonly poolIdleMs?: number;
   /** With H2H1: only gRPC goes over HTTP/2, since nothing else needs it. */
   readonly h2ForGrpcOnly?: boolean;
@@ -204,7 +206,7 @@ export class H2Sessions implements SessionOwner, StreamOwner {
   }
 
   get #idleMs(): number {
-    return this.#closed ? 0 : (this.#options.poolIdleMs ?? IDLE_MS);
+    return this.#closed || this.#options.poolSize === 0 ? 0 : (this.#options.poolIdleMs ?? IDLE_MS);
   }
 
   #withRoom(): ClientSession | null {

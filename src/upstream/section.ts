@@ -10,6 +10,8 @@ import { type StatusRange, statuses } from '../schema/statuses.ts';
 import { type UpstreamAddress, upstreamAddresses } from '../schema/upstream-address.ts';
 import { Wrong } from '../schema/wrong.ts';
 import type { OnAbort } from '../http/client-h1.ts';
+import type { Alpn } from './h2-sessions.ts';
+import { H2_STREAMS } from './limits.ts';
 
 const ADDRESSES = 'Addresses';
 const CHOOSING = 'Choosing';
@@ -34,7 +36,7 @@ const discovery = scalar<Discovery>(
   { choices: ['static', 'dns'] },
 );
 
-const alpn = scalar<'H1' | 'H2' | 'H2H1'>(
+const alpn = scalar<Alpn>(
   'PROTOCOL',
   'H1, H2 or H2H1',
   (given) => {
@@ -177,13 +179,17 @@ export const upstreamTable = {
     fallback: null,
     fallbackText: 'the built-in ones',
   }),
-  alpn: setting<'H1' | 'H2' | 'H2H1'>({ kind: alpn, group: TLS, help: 'protocol to speak; today always HTTP/1.1', fallback: 'H1' }),
-  maxH2Streams: setting<number | null>({
+  alpn: setting<Alpn>({
+    kind: alpn,
+    group: TLS,
+    help: 'H1: HTTP/1.1. H2: HTTP/2, without TLS by prior knowledge. H2H1: as TLS chooses (ALPN), HTTP/2 rather',
+    fallback: 'H1',
+  }),
+  maxH2Streams: setting({
     kind: integer(1, 1_000_000),
     group: CONNECTIONS,
-    help: ACCEPTED,
-    fallback: null,
-    fallbackText: 'none',
+    help: 'requests on one HTTP/2 connection at once, unless the upstream allows fewer; over it another is opened',
+    fallback: H2_STREAMS,
   }),
   connectionTimeout: setting({ kind: duration(DAY_MS), group: TIMES, help: 'how long a TCP connection may take; 0 = no limit', fallback: 5_000 }),
   totalConnectionTimeout: setting({
@@ -345,8 +351,12 @@ export function upstreamFindings(of: Values<typeof upstreamTable>, given: Readon
   for (const key of ['verifyCert', 'tlsCert', 'tlsCa'] as const)
     if (of.sni === null && given.has(key)) warn(key, 'has no effect without TLS', 'give sni, the name for TLS, or take it away');
   if (of.sni !== null && !of.verifyCert) warn('verifyCert', 'is false: anybody can pose as this upstream', 'give tls_ca instead');
-  if (of.alpn !== 'H1') warn('alpn', `is ${of.alpn}, but upstreams are spoken to in HTTP/1.1`, 'write alpn = "H1"');
-  for (const key of ['maxH2Streams', 'tcpInterval', 'tcpProbeCount', 'tcpUserTimeout', 'tcpRecvBuf', 'tcpFastOpen'] as const)
+  if (of.alpn !== 'H1' && of.proxyProtocol !== null)
+    warn('alpn', 'has no effect with proxy_protocol, which speaks HTTP/1.1', 'take one of the two away');
+  else if (of.alpn === 'H2H1' && of.sni === null)
+    warn('alpn', 'is H2H1, which TLS chooses from: without it HTTP/1.1 is spoken', 'give sni, or write alpn = "H2" for HTTP/2 without TLS');
+  if (of.alpn === 'H1' && given.has('maxH2Streams')) warn('maxH2Streams', 'has no effect with HTTP/1.1', 'write alpn = "H2H1", or take it away');
+  for (const key of ['tcpInterval', 'tcpProbeCount', 'tcpUserTimeout', 'tcpRecvBuf', 'tcpFastOpen'] as const)
     if (given.has(key)) warn(key, 'has no effect here', 'take it away; the system decides');
   if (of.updateFrequency !== null && of.updateFrequency < 1_000) error('updateFrequency', 'is too short', 'give at least 1s');
   if (of.proxyProtocol !== null && given.has('idleTimeout') && of.idleTimeout > 0)
