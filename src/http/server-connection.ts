@@ -180,7 +180,7 @@ export class ServerConnection implements WireUser, Timed {
 
   /** Does the connection begin as one of HTTP/2 does (RFC 9113 3.4)? Then it becomes one: the client knew that we speak it. */
   #speaksHttp2(bytes: Buffer, from: number, end: number): boolean {
-    if (this.peer.requests > 0 || this.options.http2 === false) return false;
+    if (this.peer.requests > 0 || this.options.limits.h2Streams === 0) return false;
     const length = Math.min(end - from, PREFACE.length);
     if (bytes.compare(PREFACE, 0, length, from, from + length) !== 0) return false;
     this.state = CLOSED;

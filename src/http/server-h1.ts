@@ -33,8 +33,6 @@ export interface ServerOptions {
   readonly tls?: ServerTls;
   /** Every connection begins with a PROXY header, before TLS and HTTP. */
   readonly proxyProtocol?: ProxyProtocolIn | null;
-  /** Is HTTP/2 spoken to clients that want it: by ALPN, or by prior knowledge where there is no TLS? Absent: yes. */
-  readonly http2?: boolean;
 }
 
 export interface TakeOver {
@@ -125,7 +123,7 @@ export class ServerH1 {
       refused: () => this.counts.refusedConnections++,
       accepted: (socket, secured) => this.#accepted(socket, secured),
       now: () => loop.clock.now(),
-      http2: () => this.#options.http2 !== false,
+      http2: () => this.#options.limits.h2Streams > 0,
       wall: () => loop.clock.wall(),
       proxyProtocol: proxyProtocol ?? null,
     });

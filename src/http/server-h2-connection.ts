@@ -183,7 +183,7 @@ export class ServerH2Connection implements Timed {
     this.#server.counts.http2Floods++;
     this.#state = CLOSED;
     this.due = this.options.loop.clock.now() + this.options.limits.drainTimeoutMs;
-    this.#session.destroy(undefined, NGHTTP2_ENHANCE_YOUR_CALM);
+    this.#session.destroy(new Error('too much came that is no request'), NGHTTP2_ENHANCE_YOUR_CALM);
   }
 
   /** No more requests on this connection: the client is told first, and a round trip later which was the last (RFC 9113 6.8). */

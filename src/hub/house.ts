@@ -182,6 +182,14 @@ export class House {
   #count(): void {
     const { metrics } = this;
     metrics.computedGauge('windlass_connections', 'Client connections open.', () => this.#sum(({ counts }) => counts.connections));
+    metrics.computedGauge('windlass_http2_connections', 'Those among them that speak HTTP/2.', () => this.#sum(({ counts }) => counts.http2));
+    metrics.computed(
+      'counter',
+      'windlass_http2_floods_total',
+      'Connections of HTTP/2 that were closed for a flood of what is no request.',
+      [],
+      (emit) => emit(this.#sum(({ counts }) => counts.http2Floods)),
+    );
     metrics.computed('counter', 'windlass_connections_total', 'Client connections, by what became of them.', ['result'], (emit) => {
       emit(
         this.#sum(({ counts }) => counts.accepted),

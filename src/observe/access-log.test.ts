@@ -12,7 +12,7 @@ const record: AccessRecord = {
   client: '192.0.2.7',
   method: 'GET',
   target: '/v1/models',
-  minor: 1,
+  version: '1.1',
   status: 200,
   replyBytes: 1024,
   requestBytes: 0,

@@ -11,8 +11,8 @@ export interface AccessRecord {
   method: string;
   /** Request target with its query. */
   target: string;
-  /** HTTP/1.x: the x. */
-  minor: number;
+  /** What the client spoke: `1.1`, `1.0` or `2.0`. */
+  version: string;
   /** Status that went out, or 499 / 598, which never do. */
   status: number;
   replyBytes: number;
@@ -66,7 +66,7 @@ export class AccessLog implements Omit<LineSink, 'write'> {
 
   /** The line, newline included. */
   format(r: AccessRecord): string {
-    return `${this.#time(r.wallMs)} ${word(r.client)} "${quoted(r.method)} ${quoted(redactedTarget(r.target))} HTTP/1.${r.minor}" ${r.status} out=${r.replyBytes} in=${r.requestBytes} ms=${tenths(r.totalMs)} wait=${tenths(r.waitMs)} attempts=${r.attempts} agent=${word(r.agent)} endpoint=${word(r.endpoint)} failure=${r.failure === '' ? '-' : r.failure} host=${word(r.host)}${r.tries === '' ? '' : ` tries=${word(r.tries)}`}\n`;
+    return `${this.#time(r.wallMs)} ${word(r.client)} "${quoted(r.method)} ${quoted(redactedTarget(r.target))} HTTP/${r.version}" ${r.status} out=${r.replyBytes} in=${r.requestBytes} ms=${tenths(r.totalMs)} wait=${tenths(r.waitMs)} attempts=${r.attempts} agent=${word(r.agent)} endpoint=${word(r.endpoint)} failure=${r.failure === '' ? '-' : r.failure} host=${word(r.host)}${r.tries === '' ? '' : ` tries=${word(r.tries)}`}\n`;
   }
 
   #time(ms: number): string {

@@ -13,8 +13,10 @@ export interface Journal {
 export interface Entry {
   /** The head as it goes on to the upstream, after rewrites and edits. Not called when it was not changed. */
   changed(head: RequestHead): void;
-  /** The head of the answer, as it goes to the client. Not called when none went out. */
+  /** The head of the answer, as it goes to the client where no plugin changes it. Not called when none came. */
   answered(head: ResponseHead): void;
+  /** The head of the answer behind the plugins of its location, or that of a plugin's own. */
+  passed(head: ResponseHead): void;
   /** Its trailers, where it has any, before they go out. */
   trailed(trailers: HeaderList): void;
   /** Once, last. `status`: as logged (499 for a client that left); `location` and `upstream`: names, '' when there is none. */
@@ -34,8 +36,8 @@ export class AccessJournal implements Journal {
 
   begin(head: RequestHead | null, notes: Notes, peer: Peer): Entry {
     return head === null
-      ? new AccessEntry(this, notes, '-', '-', '-', 1, peer.address)
-      : new AccessEntry(this, notes, head.method, head.target, head.authority, head.minor, head.client);
+      ? new AccessEntry(this, notes, '-', '-', '-', peer.http2 ? '2.0' : '1.1', peer.address)
+      : new AccessEntry(this, notes, head.method, head.target, head.authority, versionOf(head, peer), head.client);
   }
 }
 
@@ -45,22 +47,24 @@ class AccessEntry implements Entry {
   readonly #method: string;
   readonly #target: string;
   readonly #host: string;
-  readonly #minor: number;
+  readonly #version: string;
   readonly #client: string;
 
-  constructor(journal: AccessJournal, notes: Notes, method: string, target: string, host: string, minor: number, client: string) {
+  constructor(journal: AccessJournal, notes: Notes, method: string, target: string, host: string, version: string, client: string) {
     this.#journal = journal;
     this.#notes = notes;
     this.#method = method;
     this.#target = target;
     this.#host = host;
-    this.#minor = minor;
+    this.#version = version;
     this.#client = client;
   }
 
   changed(): void {}
 
   answered(): void {}
+
+  passed(): void {}
 
   trailed(): void {}
 
@@ -71,7 +75,7 @@ class AccessEntry implements Entry {
     record.client = this.#client;
     record.method = this.#method;
     record.target = this.#target;
-    record.minor = this.#minor;
+    record.version = this.#version;
     record.status = status;
     record.replyBytes = notes.replyBytes;
     record.requestBytes = notes.requestBytes;
@@ -93,7 +97,7 @@ function emptyRecord(): AccessRecord {
     client: '',
     method: '',
     target: '',
-    minor: 1,
+    version: '1.1',
     status: 0,
     replyBytes: 0,
     requestBytes: 0,
@@ -106,4 +110,9 @@ function emptyRecord(): AccessRecord {
     host: '',
     tries: '',
   };
+}
+
+/** What the client spoke: its head is text of HTTP/1.1 either way. */
+export function versionOf({ minor }: RequestHead, { http2 }: Peer): string {
+  return http2 ? '2.0' : minor === 0 ? '1.0' : '1.1';
 }

@@ -104,6 +104,12 @@ describe('the named formats', () => {
 });
 
 describe('tags', () => {
+  const noted = new Map<string, string | number>([
+    ['compression_ratio', 3.25],
+    ['compression_time', 0.4],
+    ['cache_lock_time', 12],
+    ['cache_lookup_time', 'no number'],
+  ]);
   const upstream = { dispatchedMs: 1002, connectMs: 2, connectTlsMs: 0.5, firstByteMs: 1008, connectionMs: 712.345, connections: 3 };
   test.each<[string, string, Told]>([
     ['{method} {scheme} {proto} {host}', 'GET https HTTP/1.1 example.org', {}],
@@ -139,6 +145,7 @@ describe('tags', () => {
       { request: 'GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic x\r\nCookie: a=b\r\n\r\n' },
     ],
     ['{compression_ratio} {cache_lookup_time_human}', '- -', {}],
+    ['{compression_ratio} {compression_time} {cache_lock_time_human} {cache_lookup_time}', '3.25 0.4 12ms -', { notes: { noted } }],
   ])('%s', (template, expected, told) => {
     expect(lineOf(template, told)).toBe(expected);
   });
@@ -183,13 +190,6 @@ describe('tags', () => {
     expect(lineOf('{status} {upstream_status} {<retry-after}', { middle, status: 503 })).toBe('503 - 1');
   });
 
-  test('requests that run are counted', () => {
-    const sink = new Kept();
-    const journal = new TemplateJournal(parseLogTemplate('{processing}', {}, ''), sink, () => 0);
-    const peer = makePeer('', 0, 0, 'http', false);
-    const [a, b] = [journal.begin(null, new Notes(0), peer), journal.begin(null, new Notes(0), peer)];
-    b.finished(200, 0, '', '');
-    a.finished(200, 0, '', '');
   test('says what a trailer said where the head did not, and no secret of either', () => {
     const middle = (entry: Entry): void => {
       entry.answered(ResponseHead.make(200, ['x-one', 'head'], -2));
@@ -198,6 +198,13 @@ describe('tags', () => {
     expect(lineOf('{<grpc-status} {<x-one} {<set-cookie} {<grpc-message}', { middle })).toBe('14 head *** -');
   });
 
+  test('requests that run are counted', () => {
+    const sink = new Kept();
+    const journal = new TemplateJournal(parseLogTemplate('{processing}', {}, ''), sink, () => 0);
+    const peer = makePeer('', 0, 0, 'http', false);
+    const [a, b] = [journal.begin(null, new Notes(0), peer), journal.begin(null, new Notes(0), peer)];
+    b.finished(200, 0, '', '');
+    a.finished(200, 0, '', '');
     journal.begin(null, new Notes(0), peer).finished(200, 0, '', '');
     expect(sink.lines).toEqual(['2\n', '1\n', '1\n']);
   });

@@ -5,7 +5,7 @@ import { LOG_TAGS, type LogPart, type LogTag, type LogTemplate, type Place } fro
 import type { Notes } from '../http/exchange.ts';
 import { type Head, type HeaderList, type Peer, REMOVED, type RequestHead, type ResponseHead, STRIDE } from '../http/head.ts';
 import { COOKIE, idOfName, REFERER, TRACEPARENT, USER_AGENT, X_REQUEST_ID } from '../http/names.ts';
-import type { Entry, Journal } from './journal.ts';
+import { type Entry, type Journal, versionOf } from './journal.ts';
 
 /** How a piece of a line is written where it stands. */
 const TEXT = 0;
@@ -228,9 +228,11 @@ export class TemplateJournal implements Journal {
         return notes.firstByteMs === 0 ? -1 : tenths(Math.max(0, notes.firstByteMs - notes.dispatchedMs - notes.connectMs));
       case 'upstream_response_time':
         return notes.firstByteMs === 0 ? -1 : tenths(end.nowMs - notes.firstByteMs);
-      default:
-        // What plugins will do.
-        return -1;
+      default: {
+        // What plugins note under the names that Pingap has for it.
+        const noted = notes.noted?.get(tag);
+        return typeof noted === 'number' ? noted : -1;
+      }
     }
   }
 
@@ -288,12 +290,16 @@ class TemplateEntry implements Entry {
     this.#journal.answered(head, this.values);
   }
 
-  finished(status: number, nowMs: number, location: string, upstream: string): void {
-    this.#journal.finished(this, { status, nowMs, location, upstream });
+  passed(head: ResponseHead): void {
+    this.#journal.answered(head, this.values);
+  }
+
   trailed(trailers: HeaderList): void {
     this.#journal.trailed(trailers, this.values);
   }
 
+  finished(status: number, nowMs: number, location: string, upstream: string): void {
+    this.#journal.finished(this, { status, nowMs, location, upstream });
   }
 }
 
@@ -400,7 +406,7 @@ function requestValue(head: RequestHead, keep: Keep): string {
     case 'host':
       return hostOf(head.authority);
     case 'proto':
-      return head.minor === 0 ? 'HTTP/1.0' : 'HTTP/1.1';
+      return `HTTP/${versionOf(head, head.peer)}`;
     case 'client_ip':
       return head.client;
     case 'referer':

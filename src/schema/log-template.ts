@@ -23,7 +23,7 @@ export const LOG_TAGS = {
   original_query: { type: 'text', says: 'its query alone' },
   host: { type: 'text', says: 'host that was asked for, without the port' },
   scheme: { type: 'text', says: '`http` or `https`, between the peer and us' },
-  proto: { type: 'text', says: '`HTTP/1.1` or `HTTP/1.0`' },
+  proto: { type: 'text', says: '`HTTP/1.1`, `HTTP/1.0` or `HTTP/2.0`' },
   remote: { type: 'text', says: "the peer's address (what a PROXY header says, where one is expected)" },
   remote_port: { type: 'number', says: 'its port' },
   server_port: { type: 'number', says: 'port of ours that was dialled' },
@@ -79,10 +79,10 @@ export const LOG_TAGS = {
   upstream_processing_time: time('from when the request could be sent to the head of the answer'),
   upstream_response_time: time('from the head of the answer to its end'),
   // what plugins will do
-  compression_time: time('compression; no plugin compresses yet'),
-  compression_ratio: { type: 'number', says: 'compression; no plugin compresses yet' },
-  cache_lookup_time: time('cache; no plugin caches yet'),
-  cache_lock_time: time('cache; no plugin caches yet'),
+  compression_time: time('how long zlib was at work on the answer (compression)'),
+  compression_ratio: { type: 'number', says: 'bytes of the answer before compression, divided by those after it' },
+  cache_lookup_time: time('absent: a look into memory takes microseconds'),
+  cache_lock_time: time('how long the request waited for another that fetched the same (cache)'),
 } as const satisfies Record<string, LogTagInfo>;
 
 export type LogTag = keyof typeof LOG_TAGS;
