@@ -42,6 +42,7 @@ export class ClientStream implements RequestSink, Writer, Timed {
   readonly #accept: string;
   readonly #isHead: boolean;
   readonly #repeatable: boolean;
+  readonly #isGrpc: boolean;
   readonly #takesTrailers: boolean;
   readonly #expected: number;
   writer: Writer | null = null;
@@ -89,7 +90,8 @@ export class ClientStream implements RequestSink, Writer, Timed {
     this.#isHead = head.method === 'HEAD';
     this.#repeatable = IDEMPOTENT.has(head.method) && head.upgrade === '';
     // To send trailers costs a frame more at the end, and must be said at the beginning; requests of gRPC never have any.
-    this.#takesTrailers = head.length === UNKNOWN_LENGTH && !isGrpc(head);
+    this.#isGrpc = isGrpc(head);
+    this.#takesTrailers = head.length === UNKNOWN_LENGTH && !this.#isGrpc;
     this.#expected = head.length;
     this.#requestEnded = head.bodiless && head.upgrade === '';
     reply.writer = this;
@@ -165,6 +167,11 @@ export class ClientStream implements RequestSink, Writer, Timed {
     return ms > 0 ? this.#options.loop.sweeper.coarse + ms : NEVER;
   }
 
+  /** A gRPC stream may be silent as long as its deadline lets it: whether the upstream is alive, the session's pings tell (fault row 24). */
+  get #idleDue(): number {
+    return this.#isGrpc ? NEVER : this.#in(this.#options.idleTimeoutMs);
+  }
+
   // --- the request, from the caller
 
   write(chunk: Uint8Array): boolean {
@@ -192,7 +199,7 @@ export class ClientStream implements RequestSink, Writer, Timed {
     carrier.write(mine);
     if (carrier.writableLength < clientH2Limits.highWaterBytes) {
       // While both sides talk, either of them shows that the exchange is alive.
-      if (this.#state === BODY && !this.#paused) this.due = this.#in(this.#options.idleTimeoutMs);
+      if (this.#state === BODY && !this.#paused) this.due = this.#idleDue;
       return true;
     }
     this.#blocked = true;
@@ -211,7 +218,7 @@ export class ClientStream implements RequestSink, Writer, Timed {
     if (this.#carrier === null) return;
     this.#carrier.end();
     this.#requestSent();
-    if (this.#state === BODY && !this.#paused) this.due = this.#in(this.#options.idleTimeoutMs);
+    if (this.#state === BODY && !this.#paused) this.due = this.#idleDue;
   }
 
   #break(detail: string): void {
@@ -305,7 +312,7 @@ export class ClientStream implements RequestSink, Writer, Timed {
       this.#state = BODY;
       this.#remaining = bodiless ? 0 : head.length;
       head.upgrade = '';
-      this.due = this.#discarding ? this.#discardDue : this.#in(this.#options.idleTimeoutMs);
+      this.due = this.#discarding ? this.#discardDue : this.#idleDue;
       // The chance of an upgrade has passed: the request has no body.
       if (this.upgrade !== '' && !this.#requestEnded) {
         this.#requestEnded = true;
@@ -318,7 +325,7 @@ export class ClientStream implements RequestSink, Writer, Timed {
   }
 
   received(chunk: Buffer): void {
-    const { loop, idleTimeoutMs } = this.#options;
+    const { loop } = this.#options;
     if (this.#state !== BODY && this.#state !== RAW) return;
     this.#session!.heard();
     if (this.#remaining >= 0 && (this.#remaining -= chunk.length) < 0) {
@@ -328,7 +335,7 @@ export class ClientStream implements RequestSink, Writer, Timed {
     if (this.#discarding) return;
     loop.reads.private = true;
     if (this.reply.write(chunk)) {
-      if (this.#state === BODY) this.due = this.#in(idleTimeoutMs);
+      if (this.#state === BODY) this.due = this.#idleDue;
     } else if (this.#carrier !== null && !this.#carrier.closed) {
       this.#paused = true;
       // Whoever does not take the answer is slow, not the upstream.
@@ -488,7 +495,7 @@ export class ClientStream implements RequestSink, Writer, Timed {
   #resume(): void {
     if (!this.#paused || this.#carrier === null) return;
     this.#paused = false;
-    if (this.#state === BODY && !this.#discarding) this.due = this.#in(this.#options.idleTimeoutMs);
+    if (this.#state === BODY && !this.#discarding) this.due = this.#idleDue;
     this.#carrier.resume();
   }
 

@@ -43,6 +43,7 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
   readonly #isHead: boolean;
   /** An extended CONNECT: its 2xx would mean that the protocol is spoken. */
   readonly #isConnect: boolean;
+  readonly #asksGrpc: boolean;
   #awaitsContinue: boolean;
   /** Its answer is told as gRPC tells it: a failure goes into the trailers. */
   #isGrpc = false;
@@ -72,6 +73,7 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
     this.notes = notes;
     this.#isHead = asked === 'HEAD';
     this.#isConnect = asked === 'CONNECT';
+    this.#asksGrpc = head !== null && isGrpc(head);
     this.#awaitsContinue = head !== null && head.expectContinue;
     this.#open = !ended;
     const known = (stream as Carrier)[EXCHANGE] !== undefined;
@@ -396,6 +398,8 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
   }
 
   #awaitBody(): void {
+    // A client of gRPC may have nothing to say for as long as its deadline lets it.
+    if (this.#asksGrpc) return;
     const { loop, limits } = this.#connection.options;
     this.#bodyDue = loop.sweeper.coarse + limits.bodyIdleTimeoutMs;
     this.#watch();

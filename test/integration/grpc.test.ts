@@ -235,6 +235,24 @@ describe.each(WAYS)('through %s', (_, reach) => {
   });
 });
 
+test('[fault 24] a stream may be silent for longer than bodies may: pings show who is alive, and deadlines end what is too long', async () => {
+  const origin = await startGrpcOrigin(tools);
+  const gateway = await startGatewayOf(
+    tools,
+    fileTo(origin.port, { server: 'body_idle_timeout = "200ms"', more: 'alpn = "H2"\nread_timeout = "200ms"\n' }),
+  );
+  const talk = grpcClient(tools, gateway.port()).talk();
+  const answers = talk[Symbol.asyncIterator]();
+  for (const message of ['before', 'after']) {
+    talk.write(Buffer.from(message));
+    expect(String((await answers.next()).value)).toBe(message);
+    // Nothing happens, for three times as long as would end another exchange.
+    if (message === 'before') await new Promise((resolve) => setTimeout(resolve, 600));
+  }
+  talk.end();
+  expect((await answers.next()).done).toBe(true);
+});
+
 test('an agent behind TLS carries calls too', async () => {
   const { client } = await throughAgent(true);
   expect((await client.unary('hello')).message.toString()).toBe('hello');
