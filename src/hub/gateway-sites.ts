@@ -29,6 +29,7 @@ import type { House } from './house.ts';
 import { httpsLocation, isWithoutTls } from './https-location.ts';
 import type { ListenerSpec } from './listener.ts';
 import { healthLocation, operatorsLocation } from './operators-location.ts';
+import { keepMetadata } from './grpc-metadata.ts';
 import { takeOutOurs } from './our-fields.ts';
 
 export interface SiteSurroundings {
@@ -123,7 +124,7 @@ async function makeSite(server: ServerSettings, settings: GatewaySettings, aroun
     viaName: server.viaName,
     pages,
     trusts: (address) => server.trustedProxies.has(address),
-    guards: [pressure.guard, takeOutOurs],
+    guards: server.grpcUnderscores ? [pressure.guard, takeOutOurs, keepMetadata] : [pressure.guard, takeOutOurs],
     find: ours === null && redirect === null ? served : (head) => ours?.(head.path) ?? (redirect !== null && isWithoutTls(head) ? redirect : served(head)),
     upstream: around.upstream,
     nowhere: NOWHERE,
