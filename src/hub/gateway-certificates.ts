@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto';
+import { tellOfAge } from '../certs/age.ts';
 import { CertFiles } from '../certs/files.ts';
 import type { Minter, NamedPair } from '../certs/store.ts';
 import type { Pem } from '../schema/pem.ts';
@@ -76,12 +77,16 @@ export class GatewayCertificates {
     const named: Named[] = [];
     const pairs: NamedPair[] = [];
     const own = new Map<string, NamedPair>();
+    /** Those that stand in the configuration: files look after themselves. */
+    const inline: Named[] = [];
     try {
       for (const item of settings.certificates.values()) {
         if (item.of === 'authority') continue;
-        const pair = item.of === 'order' ? made.ordered.get(item.name)! : pairOf(item, open(item.cert, item.key));
+        const opened = item.of === 'order' ? null : open(item.cert, item.key);
+        const pair = item.of === 'order' ? made.ordered.get(item.name)! : pairOf(item, opened);
         pairs.push(pair);
         named.push({ label: `certificates.${item.name}`, pair });
+        if (item.of !== 'order' && opened === null) inline.push(named.at(-1)!);
       }
       for (const authority of made.minters) named.push({ label: `certificates.${authority.name}`, pair: authority });
       if (made.selfSigned !== null) named.push({ label: 'self_signed', pair: made.selfSigned });
@@ -93,6 +98,7 @@ export class GatewayCertificates {
         const pair = one === null ? { cert: cert.text, key: key.text, domains: [], isDefault: true, notAfterMs } : livePair(one, true, []);
         own.set(name, pair);
         named.push({ label: `servers.${name}`, pair });
+        if (one === null) inline.push(named.at(-1)!);
       }
     } catch (error) {
       discard();
@@ -111,6 +117,7 @@ export class GatewayCertificates {
         this.#files = files;
         this.#named = named;
         for (const [key, one] of before) if (files.get(key) !== one) one.close();
+        for (const { label, pair } of inline) tellOfAge(this.#house.log, label, pair.notAfterMs, this.#house.loop.clock.wall());
       },
       abandon: discard,
     };
