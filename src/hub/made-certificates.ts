@@ -182,7 +182,7 @@ export class MadeCertificates {
     const found = await openDevelopmentAuthority(this.#folderFor('self_signed'), this.#wall);
     const { fingerprint256, validTo } = found.authority.certificate;
     this.#house.log.info(
-      { ca: found.certPath, sha256: fingerprint256, notAfter: validTo },
+      { ca: found.certPath, sha256: fingerprint256, notAfter: new Date(validTo).toISOString() },
       `${found.isNew ? 'an authority for development was made' : 'the authority for development is there'}: who is to believe servers with self_signed trusts this file`,
     );
     this.#development = found;
