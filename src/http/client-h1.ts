@@ -485,7 +485,7 @@ export class ClientConnection implements WireUser, Timed {
     }
     if (this.state === CONNECTING) {
       exchange.notes.began = 'no';
-      const [code, detail] = connectFailure(error);
+      const [code, detail] = connectFailure(error, this.#tcpMs > 0);
       this.fail(code, detail);
       return;
     }

@@ -1,8 +1,13 @@
 import type { FailureCode } from './failure.ts';
 
-/** A connect error as a failure: the reason a person needs, never the stack. Null: the other side closed without a word. */
-export function connectFailure(error: Error | null): readonly [code: FailureCode, detail: string] {
+/**
+ * A connect error as a failure: the reason a person needs, never the stack. Null: the other side closed without a word. `inHandshake`: TCP was up, and
+ * TLS had begun.
+ */
+export function connectFailure(error: Error | null, inHandshake = false): readonly [code: FailureCode, detail: string] {
   const code = (error as NodeJS.ErrnoException | null)?.code ?? '';
+  if (inHandshake && (code === '' || code === 'ECONNRESET' || code === 'EPIPE'))
+    return ['tls_failed', `the upstream ended the connection in the TLS handshake${code === '' ? '' : ` (${code})`}: does this port speak TLS?`];
   switch (code) {
     case 'ECONNREFUSED':
       return ['connect_refused', 'the upstream refuses connections (ECONNREFUSED): is the service running?'];
