@@ -428,10 +428,9 @@ export class ClientStream implements RequestSink, Writer, Timed {
       case constants.NGHTTP2_FRAME_SIZE_ERROR:
       case constants.NGHTTP2_COMPRESSION_ERROR:
         return ['bad_response', `HTTP/2 with the upstream broke ${when} (${codeName(code)})`];
-      case constants.NGHTTP2_ENHANCE_YOUR_CALM:
-        return ['bad_response', `the stream was reset ${when} (${codeName(code)}): the head of the answer may be too large`];
       default:
-        return ['upstream_reset', `the upstream reset the stream ${when} (${codeName(code)})`];
+        // ENHANCE_YOUR_CALM is the upstream's word for too many requests, and Node's, in our name, for a head far beyond all limits.
+        return ['upstream_reset', `the stream was reset ${when} (${codeName(code)})`];
     }
   }
 

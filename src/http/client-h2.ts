@@ -4,7 +4,7 @@ import type tls from 'node:tls';
 import type { Timed } from '../std/sweeper.ts';
 import type { ClientOptions } from './client-h1.ts';
 import type { ClientStream } from './client-h2-stream.ts';
-import { connectFailure } from './connect-failure.ts';
+import { connectFailure, refusalWords } from './connect-failure.ts';
 import { Failure } from './failure.ts';
 import { headScratch } from './h2-fields.ts';
 import { ResponseHead } from './head.ts';
@@ -228,9 +228,9 @@ export class ClientSession implements Timed {
     this.#state = 'greeting';
     const options: http2.ClientSessionOptions & { maxSessionInvalidFrames: number } = {
       createConnection: () => this.#socket,
-      // A list is measured with 32 bytes for each field (RFC 9113 6.5.2); what is over ours by less than that is refused by the parser, with its reason.
-      settings: { enablePush: false, initialWindowSize: streamWindowBytes, maxHeaderListSize: headBytes + 32 * fieldCount },
-      maxHeaderListPairs: fieldCount + PSEUDO_FIELDS,
+      // Twice what is taken, with 32 bytes for each field (RFC 9113 6.5.2): so that the parser, which gives a reason, refuses most of what is too much.
+      settings: { enablePush: false, initialWindowSize: streamWindowBytes, maxHeaderListSize: 2 * headBytes + 32 * fieldCount },
+      maxHeaderListPairs: 4 * fieldCount,
       maxSessionMemory: sessionMemoryMb,
       maxSessionInvalidFrames: invalidFrames,
     };
@@ -353,9 +353,10 @@ export class ClientSession implements Timed {
   #closed(): void {
     switch (this.#state) {
       case 'greeting': {
-        const network = (this.#error as NodeJS.ErrnoException | null)?.syscall !== undefined;
+        const error = this.#error as NodeJS.ErrnoException | null;
+        const isOfConnection = error?.syscall !== undefined || refusalWords(error?.code ?? '') !== undefined;
         this.#fail(
-          network
+          isOfConnection
             ? new Failure(...connectFailure(this.#error))
             : new Failure('no_http2', 'the upstream does not speak HTTP/2 on this port: is it one of HTTP/1.1, or of TLS?'),
         );
@@ -381,8 +382,6 @@ export class ClientSession implements Timed {
   }
 }
 
-/** What a head has beside its fields. */
-const PSEUDO_FIELDS = 8;
 /** A session that was opened for somebody is not closed before he has had the time to use it, ms. */
 const OPENED_MS = 1_000;
 

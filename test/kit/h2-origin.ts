@@ -31,6 +31,8 @@ export interface H2OriginOptions {
 }
 
 const BODY_KEPT_BYTES = 64 * 1024;
+/** Answers that nobody takes wait in it; beyond it Node turns new requests away. */
+const SESSION_MEMORY_MB = 1000;
 
 /** An origin of node:http2 that records what it saw. Without a handler it reads each request to its end and answers 200 with `ok`. */
 export class H2Origin {
@@ -44,7 +46,9 @@ export class H2Origin {
 
   constructor(answer: H2Answerer = okH2, { pair, allowHTTP1 = true, settings = {} }: H2OriginOptions = {}) {
     this.server =
-      pair === undefined ? http2.createServer({ settings }) : http2.createSecureServer({ cert: pair.cert, key: pair.key, allowHTTP1, settings });
+      pair === undefined
+        ? http2.createServer({ settings, maxSessionMemory: SESSION_MEMORY_MB })
+        : http2.createSecureServer({ cert: pair.cert, key: pair.key, allowHTTP1, settings, maxSessionMemory: SESSION_MEMORY_MB });
     this.server.on('session', (session: http2.ServerHttp2Session) => {
       this.sessions.push(session);
       session.on('error', () => {});
