@@ -221,7 +221,7 @@ describe.each(WAYS)('through %s', (_, reach) => {
     expect(await soon('its status', status)).toMatchObject({ code: 11, details: 'enough' });
   });
 
-  test('[rule R2] [fault 23] a service that is killed in the middle of a stream is UNAVAILABLE, and never OK', async () => {
+  test('[rule R2] [fault 22] a service that is killed in the middle of a stream is UNAVAILABLE, and never OK', async () => {
     const { origin, client } = await reach();
     const talk = client.talk();
     talk.write(Buffer.from('a'));
