@@ -73,6 +73,8 @@ test('a file can set everything of a hub', async () => {
       bodyIdleTimeoutMs: 6000,
       writeIdleTimeoutMs: 7000,
       keepAliveTimeoutMs: 8000,
+      h2Streams: 50,
+      h2StreamWindow: 64_000,
     },
     tls: {
       certFile: join(here, 'valid', 'cert.pem'),
@@ -146,7 +148,11 @@ test('a file can set everything of a proxy', async () => {
     caFile: join(here, 'valid', 'ca.pem'),
     upgrades: [],
     accessLog: 'stdout',
-    tls: { certFile: join(here, 'valid', 'cert.pem'), keyFile: join(here, 'valid', 'key.pem'), clients: { caFile: '/etc/ssl/clients.pem', ask: 'required' } },
+    tls: {
+      certFile: join(here, 'valid', 'cert.pem'),
+      keyFile: join(here, 'valid', 'key.pem'),
+      clients: { caFile: '/etc/ssl/clients.pem', ask: 'required' },
+    },
     adminAddr: { host: '127.0.0.1', port: 9082 },
     limits: { headBytes: 16_384, targetBytes: 16_384 },
   });

@@ -106,7 +106,7 @@ test('a file of today means what it means there', async () => {
     serverTiming: true,
     metricsPath: '/metrics',
     grpcHealth: false,
-    limits: { ...httpLimits, headTimeoutMs: 15_000, bodyIdleTimeoutMs: 15_000, writeIdleTimeoutMs: 30_000 },
+    limits: { ...httpLimits, h2Streams: 0, headTimeoutMs: 15_000, bodyIdleTimeoutMs: 15_000, writeIdleTimeoutMs: 30_000 },
   });
   expect(web.trustedProxies.has('192.168.1.7')).toBe(true);
   expect(settings.servers.get('pushed')!.metricsPath).toBeNull();
