@@ -282,7 +282,7 @@ export class ServerConnection implements WireUser, Timed {
       this.exchange = null;
       this.state = CLOSED;
       this.wire.reset();
-    } else this.options.rescue(failure, this.#lastExchange(notes));
+    } else this.options.rescue(failure, this.#lastExchange(notes), false);
     exchange.settle();
   }
 

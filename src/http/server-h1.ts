@@ -22,7 +22,7 @@ export interface ServerOptions {
   /** Answers what never became an exchange (bad framing, too large); the connection closes behind it. `head` is null when there is none to speak of. */
   refuse(failure: Failure, peer: Peer, head: RequestHead | null, reply: ReplySink, notes: Notes): RequestSink;
   /** Turns a failure into an answer, for an exchange that the handler has been told to give up. */
-  rescue(failure: Failure, reply: ReplySink): void;
+  rescue(failure: Failure, reply: ReplySink, asksGrpc: boolean): void;
   /** Is this peer's word on who its client is to be believed? */
   trusts(address: string): boolean;
   /** An upgrade that takes the connection out of HTTP (a tunnel). `rest` is what came behind the head. */

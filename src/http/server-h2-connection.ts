@@ -161,7 +161,7 @@ export class ServerH2Connection implements Timed {
     this.options.loop.sweeper.remove(of);
     this.#exchanges.delete(of);
     if (of.stream.closed) return;
-    this.options.rescue(failure, this.#began(of.successor()));
+    this.options.rescue(failure, this.#began(of.successor()), of.asksGrpc);
   }
 
   /** @internal A stream was reset, by the client or for its fault. */

@@ -43,7 +43,8 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
   readonly #isHead: boolean;
   /** An extended CONNECT: its 2xx would mean that the protocol is spoken. */
   readonly #isConnect: boolean;
-  readonly #asksGrpc: boolean;
+  /** The request is one of gRPC. */
+  readonly asksGrpc: boolean;
   #awaitsContinue: boolean;
   /** Its answer is told as gRPC tells it: a failure goes into the trailers. */
   #isGrpc = false;
@@ -73,7 +74,7 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
     this.notes = notes;
     this.#isHead = asked === 'HEAD';
     this.#isConnect = asked === 'CONNECT';
-    this.#asksGrpc = head !== null && isGrpc(head);
+    this.asksGrpc = head !== null && isGrpc(head);
     this.#awaitsContinue = head !== null && head.expectContinue;
     this.#open = !ended;
     const known = (stream as Carrier)[EXCHANGE] !== undefined;
@@ -375,11 +376,12 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
   #breakOff(failure: Failure): void {
     const { sink, stream, notes, headSent } = this;
     notes.failure = failure;
+    if (this.#isGrpc && headSent) this.end(grpcStatusFields(failure));
     this.dead = true;
     this.#bodyDue = NEVER;
     sink.abort(failure);
-    if (headSent) stream.close(NGHTTP2_CANCEL);
-    else this.#connection.rescue(failure, this);
+    if (!headSent) this.#connection.rescue(failure, this);
+    else if (!this.ended) stream.close(NGHTTP2_CANCEL);
     this.#settle();
   }
 
@@ -399,7 +401,7 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
 
   #awaitBody(): void {
     // A client of gRPC may have nothing to say for as long as its deadline lets it.
-    if (this.#asksGrpc) return;
+    if (this.asksGrpc) return;
     const { loop, limits } = this.#connection.options;
     this.#bodyDue = loop.sweeper.coarse + limits.bodyIdleTimeoutMs;
     this.#watch();

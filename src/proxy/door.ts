@@ -52,6 +52,6 @@ export class Door implements Handler {
   };
 
   /** For a server: answers an exchange that has been told to give up. */
-  readonly rescue = (failure: Failure, reply: ReplySink): void =>
-    rescue(failure, reply, { wish: 'any', pages: this.site.pages, requestId: '', entry: null });
+  readonly rescue = (failure: Failure, reply: ReplySink, asksGrpc: boolean): void =>
+    rescue(failure, reply, { wish: asksGrpc ? 'grpc' : 'any', pages: this.site.pages, requestId: '', entry: null });
 }

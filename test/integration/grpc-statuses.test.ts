@@ -1,3 +1,5 @@
+import { Buffer } from 'node:buffer';
+import { once } from 'node:events';
 import { expect, test } from 'vitest';
 import { fileWithPlugins } from '../kit/ask.ts';
 import { fileTo, startGatewayOf } from '../kit/gateway.ts';
@@ -5,6 +7,7 @@ import { failureOf, grpcClient, startGrpcOrigin, statusOf } from '../kit/grpc.ts
 import { rawGrpc } from '../kit/grpc-raw.ts';
 import { kit, metricBecomes } from '../kit/kit.ts';
 import { field } from '../kit/stage.ts';
+import { soon } from '../kit/until.ts';
 
 const tools = kit();
 const { startHubWith, startAgentFor, startOrigin, rawClient } = tools;
@@ -103,6 +106,26 @@ test('[rule R3] a location with too many requests, and a body that is too large,
   await origin.arrived(0);
   expect(await failureOf(client.unary('a'))).toMatchObject({ code: 8, details: expect.stringContaining('run already') });
   talk.cancel();
+});
+
+test.each([
+  ['a server takes', { server: 'max_body = "1kb"' }],
+  ['a location takes', { location: 'client_max_body_size = "1kb"' }],
+])('[rule R3] a stream that grows beyond what %s is RESOURCE_EXHAUSTED, before its head and behind it', async (_, settings) => {
+  const origin = await startGrpcOrigin(tools);
+  const gateway = await startGatewayOf(tools, fileTo(origin.port, { ...settings, more: 'alpn = "H2"\n' }));
+  const client = grpcClient(tools, gateway.port());
+  expect(await failureOf(client.collect([Buffer.alloc(700), Buffer.alloc(700)]))).toMatchObject({
+    code: 8,
+    details: expect.stringContaining('than 1000 bytes'),
+  });
+  const talk = client.talk();
+  const status = statusOf(talk);
+  talk.write(Buffer.alloc(700));
+  await once(talk, 'data');
+  talk.write(Buffer.alloc(700));
+  expect(await soon('its status', status)).toMatchObject({ code: 8, details: expect.stringContaining('than 1000 bytes') });
+  await soon('the cancellation', origin.calls.find(({ method }) => method === 'Talk')!.cancelled);
 });
 
 test.each<[string, string, string]>([
