@@ -216,6 +216,10 @@ export class ClientSession implements Timed {
 
   readonly #onError = (error: Error): void => {
     this.#error ??= error;
+    // An alert of TLS closes no socket that a session reads: Node leaves it open and silent.
+    if (this.#h2 === null || this.#h2.destroyed) return;
+    this.#h2.destroy();
+    this.#socket.destroy();
   };
 
   readonly #onClose = (): void => {

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type http from 'node:http';
+import http2 from 'node:http2';
 import https from 'node:https';
 import type net from 'node:net';
 import type tls from 'node:tls';
@@ -62,10 +63,15 @@ test.each([
   expect(service.heard).toEqual([]);
 });
 
-test.each(['TLSv1.2', 'TLSv1.3'] as const)('a service that wants a client certificate is 502 without one, and the reason says it, %s [fault 19]', async (version) => {
+test.each([
+  ['TLSv1.2', 'H1'],
+  ['TLSv1.3', 'H1'],
+  ['TLSv1.2', 'H2H1'],
+  ['TLSv1.3', 'H2H1'],
+] as const)('a service that wants a client certificate is 502 without one, and the reason says it, %s, alpn = %s [fault 19]', async (version, alpn) => {
   const only = { minVersion: version, maxVersion: version };
   const service = await startService({ ...only, ca: fixture('client-ca.pem'), requestCert: true, rejectUnauthorized: true });
-  const gateway = await startGatewayOf(made, fileOf(`"127.0.0.1:${service.port}"`, TRUST));
+  const gateway = await startGatewayOf(made, fileOf(`"127.0.0.1:${service.port}"`, `${TRUST}alpn = "${alpn}"\n`));
   for (const method of ['GET', 'POST']) {
     const answer = await ask(gateway.port(), { method, headers: { Accept: 'application/json' }, ...(method === 'POST' ? { body: 'x' } : {}) });
     expect([answer.status, JSON.parse(answer.text)]).toEqual([
@@ -74,8 +80,35 @@ test.each(['TLSv1.2', 'TLSv1.3'] as const)('a service that wants a client certif
     ]);
   }
   expect(service.heard).toEqual([]);
-  await gateway.change(fileOf(`"127.0.0.1:${service.port}"`, TRUST + SHOWN('alice', 'alice')));
+  await gateway.change(fileOf(`"127.0.0.1:${service.port}"`, `${TRUST}alpn = "${alpn}"\n${SHOWN('alice', 'alice')}`));
   expect((await ask(gateway.port(), { method: 'POST', body: 'x' })).text).toBe('from the service');
+});
+
+test('a service of HTTP/2 that wants a client certificate is no other', async () => {
+  const server = http2.createSecureServer({
+    cert: fixture('one.pem'),
+    key: fixture('one.key'),
+    ca: fixture('client-ca.pem'),
+    requestCert: true,
+    rejectUnauthorized: true,
+  });
+  server.on('stream', (stream) => {
+    stream.respond({ ':status': 200 });
+    stream.end('from the service');
+  });
+  server.on('sessionError', () => {});
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  later(() => server.close());
+  const { port } = server.address() as net.AddressInfo;
+  for (const alpn of ['H2', 'H2H1']) {
+    const gateway = await startGatewayOf(made, fileOf(`"127.0.0.1:${port}"`, `${TRUST}alpn = "${alpn}"\n`));
+    const answer = await ask(gateway.port(), { headers: { Accept: 'application/json' } });
+    expect(JSON.parse(answer.text)).toMatchObject({ status: 502, code: 'tls_failed', detail: expect.stringMatching(/wants a client certificate/) });
+    await gateway.change(fileOf(`"127.0.0.1:${port}"`, `${TRUST}alpn = "${alpn}"\n${SHOWN('alice', 'alice')}`));
+    expect((await ask(gateway.port())).text).toBe('from the service');
+    gateway.destroy();
+  }
 });
 
 test('a request that a service has turned away for want of a certificate goes to the next address, whatever its method, when its body can be sent again', async () => {
