@@ -4,6 +4,8 @@ export function isCompressible(contentType: string): boolean {
   const type = (end < 0 ? contentType : contentType.slice(0, end)).trim().toLowerCase();
   // Events must arrive when they are sent.
   if (type === 'text/event-stream') return false;
+  // Messages with lengths before them, whatever they are written in; gRPC compresses them itself.
+  if (type.startsWith('application/grpc')) return false;
   return type.startsWith('text/') || type.endsWith('+json') || type.endsWith('+xml') || TYPES.has(type);
 }
 
