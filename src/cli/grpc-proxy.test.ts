@@ -122,9 +122,9 @@ test('-d is for the commands that have it', async () => {
 });
 
 test('a machine without IPv6 is listened on by IPv4', async () => {
-  const { listen } = net.Server.prototype;
+  const listen: unknown = Reflect.get(net.Server.prototype, 'listen');
   vi.spyOn(net.Server.prototype, 'listen').mockImplementation(function (this: net.Server, ...args: unknown[]): net.Server {
-    if (!JSON.stringify(args).includes('"::"')) return Reflect.apply(listen, this, args) as net.Server;
+    if (!JSON.stringify(args).includes('"::"')) return Reflect.apply(listen as (...given: unknown[]) => net.Server, this, args);
     process.nextTick(() => this.emit('error', Object.assign(new Error('no IPv6'), { code: 'EAFNOSUPPORT', syscall: 'listen', address: '::' })));
     return this;
   });

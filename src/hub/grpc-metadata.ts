@@ -1,5 +1,5 @@
 // HOT: runs per request of servers that ask for it.
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import { isGrpc } from '../http/grpc.ts';
 import { REMOVED, type RequestHead, STRIDE } from '../http/head.ts';
 import { idOfName } from '../http/names.ts';

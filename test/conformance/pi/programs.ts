@@ -188,8 +188,8 @@ class Call {
 
   #give(): void {
     if (this.#wanted === null || this.#chunks.length < this.#wanted.count) return;
-    const { count, resolve } = this.#wanted;
+    const wanted = this.#wanted;
     this.#wanted = null;
-    resolve(this.#chunks.splice(0, count));
+    wanted.resolve(this.#chunks.splice(0, wanted.count));
   }
 }
