@@ -238,7 +238,7 @@ describe('a request over HTTP/2', () => {
     expect(requests[0]!.sha256).toBe(createHash('sha256').update(body).digest('hex'));
   });
 
-  it('holds no more of an answer that nobody takes than its window [fault 15]', async () => {
+  it('holds no more of an answer that nobody takes than its window [threat 50]', async () => {
     const { port } = await origin((stream) => {
       stream.respond({ ':status': 200 });
       stream.end(Buffer.alloc(8_000_000));
@@ -273,7 +273,7 @@ describe('a request over HTTP/2', () => {
     }
   });
 
-  it('whose client leaves is cancelled, and settles when its stream is no more', async () => {
+  it('whose client leaves is cancelled, and settles when its stream is no more [fault 29]', async () => {
     const made = await origin((stream) => stream.respond({ ':status': 200 }));
     const { reply, sink } = ask(directTo(`http://127.0.0.1:${made.port}`));
     await until('the head', () => reply.calls.length === 1);
@@ -334,7 +334,7 @@ describe('a request over HTTP/2', () => {
 });
 
 describe('time-outs over HTTP/2', () => {
-  it('bound the wait for the head, and the silence within a body; the stream ends, the session stays', async () => {
+  it('bound the wait for the head, and the silence within a body; the stream ends, the session stays [fault 23] [fault 24]', async () => {
     const made = await origin((stream, { ':path': path }) => {
       if (path === '/half') {
         stream.respond({ ':status': 200 });
@@ -352,7 +352,7 @@ describe('time-outs over HTTP/2', () => {
     expect(made.sessions.length).toBe(1);
   });
 
-  it('bound how long an upstream may take nothing of a request', async () => {
+  it('bound how long an upstream may take nothing of a request [threat 49]', async () => {
     const { port, peers } = await raw(() => {});
     const direct = directTo(`http://127.0.0.1:${port}`, { writeTimeoutMs: 150, firstByteTimeoutMs: 60_000 });
     const { reply, sink } = ask(direct, POST);
@@ -364,7 +364,7 @@ describe('time-outs over HTTP/2', () => {
     for (const { calls } of [reply, later.reply]) expect(calls).toEqual(['abort upstream_stalled', 'settled']);
   });
 
-  it('bound connecting, the greeting of HTTP/2 included', async () => {
+  it('bound connecting, the greeting of HTTP/2 included [fault 17]', async () => {
     const mute = await import('node:net').then((net) => net.createServer().listen(0, '127.0.0.1'));
     await until('a port', () => mute.address() !== null);
     open.push(() => mute.close());
@@ -431,7 +431,7 @@ describe('an upstream that fails over HTTP/2', () => {
     expect([reply.calls, notes.began, made.peers.length]).toEqual([['abort upstream_refused', 'settled'], 'no', 2]);
   });
 
-  it('that loses a used connection is asked once more for what may be sent twice, and for nothing else [rule R1]', async () => {
+  it('that loses a used connection is asked once more for what may be sent twice, and for nothing else [rule R1] [fault 20]', async () => {
     const made = await raw((peer, connection) => {
       if (connection > 0) {
         void peer.request().then(({ stream }) => peer.headers(stream, [[':status', '200']], END_STREAM));
@@ -451,7 +451,7 @@ describe('an upstream that fails over HTTP/2', () => {
     expect(post.notes.began).toBe('maybe');
   });
 
-  it('in the middle of a body is a cut, never an end, whatever the code of its reset [fault 5]', async () => {
+  it('in the middle of a body is a cut, never an end, whatever the code of its reset [fault 22] [rule R2]', async () => {
     for (const code of [0, 2, 8]) {
       const { port } = await raw(
         (peer) =>
@@ -517,7 +517,7 @@ describe('an upstream that fails over HTTP/2', () => {
     ],
   ];
   for (const [what, fields, flags = 0] of heads)
-    it(`that answers with ${what} gives no answer`, async () => {
+    it(`that answers with ${what} gives no answer [fault 26]`, async () => {
       const { port } = await raw((peer) => void peer.request().then(({ stream }) => peer.headers(stream, fields, flags)));
       const { reply } = ask(directTo(`http://127.0.0.1:${port}`));
       await reply.over;
@@ -575,11 +575,12 @@ describe('an upstream that fails over HTTP/2', () => {
     expect((await made.peers[0]!.frame(RST_STREAM)).payload.readUInt32BE()).toBe(8);
   });
 
-  it('that floods us with PING or SETTINGS is hung up on', async () => {
+  it('that floods us with PING or SETTINGS is hung up on [threat 53]', async () => {
     for (const type of [PING, 4]) {
       const made = await raw((peer) => {
         void peer.request().then(() => {
-          for (let i = 0; i < 2_000; i++) peer.send(type, 0, 0, type === PING ? Buffer.alloc(8) : Buffer.alloc(0));
+          // Not enough for nghttp2, which counts answers that were not taken.
+          for (let i = 0; i < 700; i++) peer.send(type, 0, 0, type === PING ? Buffer.alloc(8) : Buffer.alloc(0));
         });
       });
       const { reply } = ask(directTo(`http://127.0.0.1:${made.port}`), POST);
@@ -818,7 +819,7 @@ describe('TLS chooses the protocol', () => {
     expect(notes.began).toBe('no');
   });
 
-  it('and a certificate that is not believed is named [fault 43]', async () => {
+  it('and a certificate that is not believed is named [fault 19]', async () => {
     const made = await origin(undefined, { pair: PAIR });
     for (const alpn of ['H2', 'H2H1'] as const) {
       const { reply } = ask(directTo(`https://localhost:${made.port}`, { alpn }));

@@ -171,6 +171,33 @@ describe.each(WAYS)('HTTP/2 through $name', (way) => {
     expect([heard.code, heard.text.split(';').length]).toEqual([0, 11]);
   });
 
+  test('an answer of a head alone stays one, and one that is complete before its request has ended arrives whole [fault 25]', async () => {
+    const { client } = await behind(way.origin.pair === undefined ? way : WAYS[0]!, (stream, { ':path': path }) => {
+      const head = { ':status': 200, 'content-type': 'application/grpc' };
+      if (path === '/head') stream.respond({ ...head, 'grpc-status': '5' }, { endStream: true });
+      else {
+        stream.respond(head, { waitForTrailers: true });
+        stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '9' }));
+        stream.on('data', () => stream.end('so far'));
+      }
+    });
+    const alone = client.request({ ...GRPC, ':path': '/head' });
+    const ended = new Promise<boolean>((resolve) =>
+      alone.on('response', (_head, flags) => resolve((flags & http2.constants.NGHTTP2_FLAG_END_STREAM) !== 0)),
+    );
+    const whole = new Heard(alone);
+    alone.end('message');
+    await whole.over;
+    expect([await ended, whole.head!['grpc-status'], whole.head!['content-length'], whole.trailers]).toEqual([true, '5', undefined, null]);
+    const early = client.request(GRPC);
+    const heard = new Heard(early);
+    early.write('one of many');
+    await until('the trailers', () => heard.trailers);
+    expect([heard.text, heard.trailers!['grpc-status']]).toEqual(['so far', '9']);
+    early.end();
+    await heard.over;
+  });
+
   test('large bodies pass unchanged both ways at the same time', async () => {
     const down = randomBytes(5_000_000);
     const { origin, client } = await behind(way, (stream) => {
@@ -204,7 +231,7 @@ describe.each(WAYS)('HTTP/2 through $name', (way) => {
     for (const { code, head, text } of heard) expect([code, head?.[':status'], text]).toEqual([0, 200, 'done']);
   });
 
-  test('an upstream that is killed in the middle of an answer is a cut, and for gRPC UNAVAILABLE, never the end [fault 5]', async () => {
+  test('an upstream that is killed in the middle of an answer is a cut, and for gRPC UNAVAILABLE, never the end [fault 22] [rule R2]', async () => {
     const { origin, client } = await behind(way, (stream, headers) => {
       const grpc = headers['content-type'] === 'application/grpc';
       stream.respond({ ':status': 200, ...(grpc ? { 'content-type': 'application/grpc' } : {}) });
@@ -220,7 +247,7 @@ describe.each(WAYS)('HTTP/2 through $name', (way) => {
     if (grpc.code === 0) expect(grpc.trailers?.['grpc-status']).toBe('14');
   });
 
-  test('a client that leaves reaches the upstream as a cancelled stream', async () => {
+  test('a client that leaves reaches the upstream as a cancelled stream [rule R5] [fault 29]', async () => {
     const { origin, client } = await behind(way, (stream) => {
       stream.respond({ ':status': 200 });
       stream.write('some');
@@ -233,7 +260,7 @@ describe.each(WAYS)('HTTP/2 through $name', (way) => {
     expect(origin.sessions[0]!.destroyed).toBe(false);
   });
 
-  test('clients that read nothing hold little memory, and the others go on [fault 15]', async () => {
+  test('clients that read nothing hold little memory, and the others go on [threat 50]', async () => {
     const { front, client } = await behind(way, (stream, { ':path': path }) => {
       stream.respond({ ':status': 200 });
       stream.end(path === '/large' ? Buffer.alloc(6_000_000) : 'quick');
