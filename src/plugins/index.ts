@@ -4,6 +4,7 @@ import { appPasswordPlugin } from './app-password.ts';
 import { basicAuthPlugin } from './basic-auth/basic-auth.ts';
 import { cachePlugin } from './cache/cache.ts';
 import { combinedAuthPlugin } from './combined-auth/combined-auth.ts';
+import { clientCertificatePlugin } from './client-certificate.ts';
 import { clientKeysPlugin } from './client-keys/client-keys.ts';
 import { compressionPlugin } from './compression/compression.ts';
 import { corsPlugin } from './cors.ts';
@@ -35,6 +36,7 @@ export const plugins: readonly PluginDefinition[] = [
   basicAuthPlugin,
   cachePlugin,
   combinedAuthPlugin,
+  clientCertificatePlugin,
   clientKeysPlugin,
   compressionPlugin,
   corsPlugin,

@@ -1,4 +1,5 @@
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import http2 from 'node:http2';
 import { join } from 'node:path';
 import tls from 'node:tls';
 import { expect, test } from 'vitest';
@@ -112,6 +113,18 @@ test('names that could break out of a header field come escaped [threat 75]', as
   const said = JSON.parse(await tlsGet(made, gateway.port(), shown('odd'))) as Record<string, string>;
   expect(said['x-cn']).toBe(String.raw`al ice \"q\" \\ \E2\98\83 \+z`);
   expect(said['x-names']).toBe(String.raw`DNS:a.test, URI:spiffe://x/a\,DNS:root.test`);
+});
+
+test('over HTTP/2 the certificate counts as well', async () => {
+  const origin = await startTelling();
+  const gateway = await startGatewayOf(made, fileTo(origin.port, { server: `${PAIR}${CLIENTS}`, location: FORWARD }));
+  const session = http2.connect(`https://localhost:${gateway.port()}`, { ca: fixture('ca.pem'), ...shown('alice') });
+  made.later(() => session.destroy());
+  const stream = session.request({ 'x-cn': 'root' });
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  expect(session.alpnProtocol).toBe('h2');
+  expect(JSON.parse(Buffer.concat(chunks).toString())).toMatchObject({ 'x-cn': 'alice', 'x-client-dn': 'CN=alice,OU=dev,O=Example' });
 });
 
 test('a certificate that the list has taken back is refused', async () => {

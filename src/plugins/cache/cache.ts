@@ -208,7 +208,8 @@ class Cache implements Plugin {
       does: 'fetch',
       key,
       asked: recordOf(request.headers()),
-      hadAuthorization: exchange.hadAuthorization,
+      // A certificate says who somebody is as well as a field does, and a plugin behind this one may go by it.
+      hadAuthorization: exchange.hadAuthorization || exchange.request.clientCertificate !== null,
       wants,
       stale,
       verifies,
