@@ -54,6 +54,8 @@ export interface HttpLimits {
    * 64 KiB are 5,000 WINDOW_UPDATE frames that nobody needs.
    */
   h2OverheadBytes: number;
+  /** How long a client of HTTP/2 may take to answer whether it is there, where nothing that it sends makes sense any more, ms. */
+  h2PingTimeoutMs: number;
   /** Settings in one SETTINGS frame. There are seven. */
   h2Settings: number;
   /** Memory that Node's HTTP/2 may use for one connection, MiB; over it streams are refused. 100 answers of 64 KiB that wait, and room. */
@@ -85,6 +87,7 @@ export const httpLimits: HttpLimits = {
   h2ResetsPerSecond: 10,
   h2ControlFrames: 1_000,
   h2OverheadBytes: 64 * 1024,
+  h2PingTimeoutMs: 5_000,
   h2Settings: 32,
   h2SessionMiB: 16,
 };

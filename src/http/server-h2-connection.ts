@@ -18,6 +18,8 @@ const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR, NGH
 const LOOK_MS = 1_000;
 /** How long a client may take to hear that no more is wanted, ms: until then its new requests are still served. */
 const GOODBYE_MS = 1_000;
+/** What a PING costs, and its answer (RFC 9113 6.7). */
+const PING_BYTES = 17;
 /** The largest stream number there is: what the first of two GOAWAYs names, so that no request on its way is lost (RFC 9113 6.8). */
 const LAST_STREAM = 2 ** 31 - 1;
 /** What a frame costs beside what it carries (RFC 9113 4.1). */
@@ -51,6 +53,12 @@ export class ServerH2Connection implements Timed {
   /** Overhead and bytes sent when they were last looked at. */
   #overhead = 0;
   #sent: number;
+  /** Has anything been understood, or sent, since the last look? */
+  alive = true;
+  /** Has something come that belongs to no request, and no sign of life since? */
+  #doubtful = false;
+  /** When the answer to a PING of ours must be there; 0 = none is out. */
+  #probeDue = 0;
   /** Bytes that the socket had read before it spoke HTTP/2. */
   readonly #before: number;
 
@@ -77,6 +85,7 @@ export class ServerH2Connection implements Timed {
       this.#opened(stream, fields, raw),
     );
     const control = (): void => {
+      this.alive = true;
       if (!this.#meter.control(loop.sweeper.coarse)) this.#calm();
     };
     session.on('ping', control);
@@ -92,6 +101,7 @@ export class ServerH2Connection implements Timed {
 
   #opened(stream: ServerHttp2Stream, fields: http2.IncomingHttpHeaders, raw: RawFields): void {
     this.countFields(raw);
+    this.alive = true;
     stream.on('error', ignore);
     if (stream.destroyed || stream.closed) {
       this.wasReset();
@@ -243,11 +253,40 @@ export class ServerH2Connection implements Timed {
     const { bytesRead, bytesWritten } = this.#socket;
     const overhead = bytesRead - this.#before - this.carried;
     const grown = overhead - this.#overhead - (bytesWritten - this.#sent) / 4;
-    this.#overhead = overhead;
+    if (bytesWritten > this.#sent) this.alive = true;
     this.#sent = bytesWritten;
-    if (this.#meter.overhead(grown, now)) return true;
-    this.#calm();
+    if (!this.#meter.overhead(grown, now)) {
+      this.#overhead = overhead;
+      this.#calm();
+      return false;
+    }
+    if (this.#probeDue > 0) {
+      if (now < this.#probeDue) return true;
+      this.destroy();
+      return false;
+    }
+    // nghttp2 gives up a connection on which the protocol was broken without telling Node: it hears nothing any more, and says nothing.
+    if (overhead > this.#overhead) this.#doubtful = true;
+    else if (this.alive) this.#doubtful = false;
+    else if (this.#doubtful || this.#isStuck) this.#probe(now);
+    this.#overhead = overhead;
+    this.alive = false;
+    return true;
+  }
+
+  /** Is there something that the client does not take, or is not sent? */
+  get #isStuck(): boolean {
+    for (const { stream } of this.#exchanges) if (stream.writableLength > 0) return true;
     return false;
+  }
+
+  #probe(now: number): void {
+    this.#doubtful = false;
+    this.#probeDue = now + this.options.limits.h2PingTimeoutMs;
+    this.#session.ping(() => {
+      this.#probeDue = 0;
+      this.carried += PING_BYTES;
+    });
   }
 
   /** Bytes held for the client: unsent answers, and bodies that nobody takes. */

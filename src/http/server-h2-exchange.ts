@@ -110,6 +110,7 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
     const connection = this.#connection;
     const n = chunk.length;
     connection.carried += n + FRAME_BYTES;
+    connection.alive = true;
     if (!this.#reading || this.dead || (this.ended && !this.#raw)) return;
     const { notes } = this;
     const { loop, limits } = connection.options;
