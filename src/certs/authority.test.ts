@@ -77,6 +77,15 @@ test.each(['', 'a..b', '*.example.com', 'a b', 'A.example', '-a.example', `${'a'
   },
 );
 
+test('a name that is too long for the subject stands among the names alone', async () => {
+  const key = await makeKey('ecdsa');
+  const cert = makeCertificate({ names: ['CA'], isAuthority: true, key, notBeforeMs: NOW, notAfterMs: NOW + 1e9, issuer: null });
+  const name = `${'a'.repeat(60)}.${'b'.repeat(60)}.test`;
+  const leaf = new X509Certificate(new Authority(cert, key, () => NOW).leafFor([name])!.cert);
+  expect(leaf.subject ?? '').toBe('');
+  expect(leaf.checkHost(name)).toBe(name);
+});
+
 test("what is no authority's certificate, or not for that key, is refused", async () => {
   const [key, other] = [await makeKey('ecdsa'), await makeKey('ecdsa')];
   const times = { notBeforeMs: NOW, notAfterMs: NOW + 1e9, issuer: null };

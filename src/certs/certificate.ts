@@ -74,6 +74,6 @@ function forServer(names: readonly string[], { asymmetricKeyType }: KeyObject): 
     sequence(oid('2.5.29.19'), truth(), octets(sequence())),
     sequence(oid('2.5.29.15'), truth(), octets(usage)),
     sequence(oid('2.5.29.37'), octets(sequence(oid('1.3.6.1.5.5.7.3.1')))),
-    alternativeNames(names),
+    alternativeNames(names, commonName(names[0]!).length === sequence().length),
   ];
 }

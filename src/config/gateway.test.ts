@@ -127,6 +127,43 @@ test('a name has one certificate, and there is one default', async () => {
   ]);
 });
 
+test('what is ordered is what the file says, and a warning tells what stands in the way of it', async () => {
+  const text = `[certificates.c]
+domains = "B.example.com., a.example.com"
+acme = "lets_encrypt_staging"
+acme_email = "ops@example.com"
+acme_eab_kid = "kid"
+acme_eab_hmac_key = "c2VjcmV0"
+buffer_days = 10
+tls_cert = "${fixtures}one.pem"
+tls_key = "${fixtures}one.key"
+`;
+  const { settings, warnings } = await loadGateway(fileOf(text), {});
+  expect(settings.certificates.get('c')).toMatchObject({
+    of: 'order',
+    domains: ['b.example.com', 'a.example.com'],
+    order: {
+      directoryUrl: 'https://acme-staging-v02.api.letsencrypt.org/directory',
+      ca: null,
+      email: 'ops@example.com',
+      external: { kid: 'kid', hmacKey: 'c2VjcmV0' },
+      keyType: 'ecdsa',
+      renewBeforeMs: 864_000_000,
+      initial: { cert: readFileSync(join(fixtures, 'one.pem'), 'utf8') },
+    },
+  });
+  expect(warnings).toEqual([
+    expect.stringContaining('certificates.c.acme is ordered for nobody; write global_certificates = true'),
+    expect.stringContaining('certificates.c.acme is proven at port 80 of its domains, and no server listens there without TLS'),
+  ]);
+  const served = fileOf(text, { 'servers.web': 'global_certificates = true' });
+  const plain = '\n[servers.plain]\naddr = "127.0.0.1:80"\nlocations = ["api"]\n';
+  writeFileSync(served, readFileSync(served, 'utf8') + plain);
+  expect((await loadGateway(served, {})).warnings).toEqual([]);
+  const empty = await loadGateway(fileOf(`[certificates.c]\nacme = ""\ntls_cert = "${fixtures}one.pem"\ntls_key = "${fixtures}one.key"`), {});
+  expect(empty.settings.certificates.get('c')).toMatchObject({ of: 'pair' });
+});
+
 test('a server with a pair of its own, or with those of the file, speaks TLS', async () => {
   const pair = `tls_cert = "${fixtures}one.pem"\ntls_key = "${fixtures}one.key"\n`;
   const own = await load('', { 'servers.web': `${pair}tls_min_version = "tlsv1.3"\ntls_ciphersuites = "TLS_AES_128_GCM_SHA256"` });

@@ -1,10 +1,12 @@
+import { hostname } from 'node:os';
+import { resolve } from 'node:path';
 import { Authority } from '../certs/authority.ts';
 import { type DevelopmentAuthority, openDevelopmentAuthority } from '../certs/development-authority.ts';
 import type { Http01Answers } from '../certs/acme/http-01.ts';
 import type { AcmeLimits } from '../certs/acme/limits.ts';
 import type { OrderedCertificate, OrderedStatus, OrderMeans } from '../certs/acme/ordered.ts';
+import type { CertificateRecord } from '../certs/acme/records.ts';
 import type { Minter, NamedPair } from '../certs/store.ts';
-import { hostname } from 'node:os';
 import type { GatewaySettings } from '../config/gateway.ts';
 import type { AuthoritySettings, OrderSettings } from '../config/sections/certificate.ts';
 import { SettingsError } from '../config/settings-error.ts';
@@ -47,7 +49,7 @@ interface Ordered {
 export class MadeCertificates {
   readonly #house: House;
   readonly #options: MadeOptions;
-  #means: Promise<OrderMeans & { readonly answers: Http01Answers }> | null = null;
+  #means: Promise<OrderMeans> | null = null;
   #answers: Http01Answers | null = null;
   #development: DevelopmentAuthority | null = null;
   #ordered = new Map<string, Ordered>();
@@ -74,17 +76,25 @@ export class MadeCertificates {
     const ordered = new Map<string, Ordered>();
     const minters = new Map(this.#minters);
     const abandon = (): void => {
-      for (const { one } of ordered.values()) if (![...before.values()].some((old) => old.one === one)) one.stop();
+      for (const [name, { one }] of ordered) if (before.get(name)?.one !== one) one.stop();
     };
     const made: (Minter & { name: string; notAfterMs: number })[] = [];
     const isSelfSigned = [...settings.servers.values()].some(({ tls }) => tls?.selfSigned === true);
     let development: DevelopmentAuthority | null = null;
+    // Read once for all that are new.
+    let kept: ReadonlyMap<string, CertificateRecord> | null = null;
+    const open = async (of: OrderSettings): Promise<OrderedCertificate> => {
+      const means = await this.#meansFor(`certificates.${of.name}`);
+      kept ??= await means.store.certificates.all();
+      const { OrderedCertificate: Made } = await import('../certs/acme/ordered.ts');
+      return Made.open({ name: of.name, domains: of.domains, isDefault: of.isDefault, ...of.order }, means, kept);
+    };
     try {
       for (const of of settings.certificates.values()) {
         if (of.of === 'authority') made.push(this.#minterOf(of, minters));
         if (of.of !== 'order') continue;
         const known = before.get(of.name);
-        ordered.set(of.name, known?.fingerprint === of.fingerprint ? known : { fingerprint: of.fingerprint, one: await this.#open(of) });
+        ordered.set(of.name, known?.fingerprint === of.fingerprint ? known : { fingerprint: of.fingerprint, one: await open(of) });
       }
       if (isSelfSigned) development = await this.#openDevelopment();
     } catch (error) {
@@ -132,11 +142,6 @@ export class MadeCertificates {
     return { name, ...minterFor(known.authority, domains, isDefault) };
   }
 
-  async #open({ name, domains, isDefault, order }: OrderSettings): Promise<OrderedCertificate> {
-    const { OrderedCertificate: Made } = await import('../certs/acme/ordered.ts');
-    return Made.open({ name, domains, isDefault, ...order }, await this.#meansFor(`certificates.${name}`));
-  }
-
   /** Made when something is ordered for the first time. */
   #meansFor(subject: string): Promise<OrderMeans> {
     this.#means ??= this.#makeMeans(this.#folderFor(`${subject}.acme`));
@@ -148,7 +153,7 @@ export class MadeCertificates {
     return means;
   }
 
-  async #makeMeans(stateDir: string): Promise<OrderMeans & { answers: Http01Answers }> {
+  async #makeMeans(stateDir: string): Promise<OrderMeans> {
     const [{ openAcmeStore }, { OrderDesk }, { Http01Answers: Answers }, { acmeLimits }] = await Promise.all([
       import('../certs/acme/records.ts'),
       import('../certs/acme/desk.ts'),
@@ -160,7 +165,6 @@ export class MadeCertificates {
     this.#answers ??= new Answers();
     return {
       store,
-      answers: this.#answers,
       solvers: [this.#answers],
       desk: new OrderDesk(limits.ordersAtOnce),
       limits,
@@ -197,7 +201,7 @@ export class MadeCertificates {
   #folderFor(subject: string): string {
     const { stateDir } = this.#options;
     if (stateDir === null) throw new SettingsError([`${subject} needs a folder for what must outlive the process; give one with --state-dir`]);
-    return stateDir;
+    return resolve(stateDir);
   }
 
   readonly #wall = (): number => this.#house.loop.clock.wall();

@@ -8,7 +8,10 @@ import { expect, test } from 'vitest';
 import { CHALLENGE_PATH } from '../../src/certs/acme/http-01.ts';
 import { makeCertificate } from '../../src/certs/certificate.ts';
 import { makeKey } from '../../src/certs/signing.ts';
+import { run } from '../../src/cli/run.ts';
+import { readText } from '../../src/config/read-text.ts';
 import { SettingsError } from '../../src/config/settings-error.ts';
+import { fakeWorld } from '../config/world.ts';
 import { AcmeServer } from '../kit/acme-server.ts';
 import { ask } from '../kit/ask.ts';
 import { startGatewayOf, type TestGateway } from '../kit/gateway.ts';
@@ -68,6 +71,18 @@ test('with self_signed any name gets a certificate that who trusts our authority
   gateway.destroy();
   const again = await startGatewayOf(tools, all('self_signed = true'), { stateDir });
   expect((await shown(again.port(), { servername: 'app.test', ca })).ca).toBe(false);
+});
+
+test('who starts it by hand is told the line to type', async () => {
+  const folder = tools.folder();
+  const file = join(folder, 'windlass.toml');
+  writeFileSync(file, `[basic]\nadmin_addr = "off"\nlog_format = "pretty"\n${all('self_signed = true')}`);
+  const world = { ...fakeWorld(), readText };
+  const code = run(['run', file, '--state-dir', join(folder, 'state')], world);
+  tools.later(() => code);
+  tools.later(() => world.signal('SIGTERM'));
+  const line = await until('the line', () => /^curl .*$/m.exec(world.err())?.[0]);
+  expect(line).toMatch(new RegExp(`^curl --cacert '${folder}/state/development-ca/ca\\.pem' https://127\\.0\\.0\\.1:\\d+/$`));
 });
 
 test('without a folder nothing is made or ordered, and the start says why', async () => {

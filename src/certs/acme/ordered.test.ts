@@ -70,6 +70,7 @@ async function stage(store?: AcmeStore): Promise<Stage> {
         ...terms,
       },
       means,
+      await kept.certificates.all(),
     );
     ends.push(() => one.stop());
     return one;

@@ -92,10 +92,10 @@ export class OrderedCertificate implements NamedPair {
   /** Called when new handshakes get another certificate. */
   changed: () => void = () => {};
 
-  /** @throws StoreError */
-  static async open(terms: OrderTerms, means: OrderMeans): Promise<OrderedCertificate> {
+  /** `kept`: what is in the store. */
+  static async open(terms: OrderTerms, means: OrderMeans, kept: ReadonlyMap<string, CertificateRecord>): Promise<OrderedCertificate> {
     const one = new OrderedCertificate(terms, means, await placeholderFor(terms.domains, means.wall()));
-    one.#take(await means.store.certificates.all());
+    one.#take(kept);
     return one;
   }
 
@@ -104,7 +104,7 @@ export class OrderedCertificate implements NamedPair {
     this.#means = means;
     this.domains = terms.domains;
     this.isDefault = terms.isDefault;
-    this.#id = [terms.directoryUrl, terms.keyType, ...terms.domains.toSorted()].join(' ');
+    this.#id = idOf(terms);
     this.#chance = means.random();
     this.#pair = placeholder;
   }
@@ -144,17 +144,24 @@ export class OrderedCertificate implements NamedPair {
 
   /** What can serve until something newer comes: the one that was ordered for these names, one that was ordered for some of them, the one that was given. */
   #take(records: ReadonlyMap<string, CertificateRecord>): void {
-    const { domains, directoryUrl, initial } = this.#terms;
+    const { initial, domains } = this.#terms;
     const own = records.get(this.#id);
-    const others = [...records].filter(([id]) => id.startsWith(`${directoryUrl} `)).map(([, record]) => record);
-    const candidates = [own, ...others].map((record) => (record === undefined ? null : readPair(record.chain, record.key)));
-    if (initial !== null) candidates.push(readPair(initial.cert, initial.key));
-    const usable = candidates.filter((pair) => pair !== null && pair.notAfterMs > this.#means.wall());
-    const found = usable.find((pair) => covers(pair!, domains)) ?? usable.find((pair) => domains.some((domain) => covers(pair!, [domain]))) ?? null;
+    const found =
+      this.#usable(own, domains) ??
+      // Reading one costs a tenth of a millisecond, and there may be thousands.
+      [...records].map(([id, record]) => (isAkin(id, this.#terms) ? this.#usable(record, domains) : null)).find((pair) => pair !== null) ??
+      this.#usable(initial === null ? undefined : { chain: initial.cert, key: initial.key }, domains);
     if (found === null) return;
     this.#pair = found;
     this.#isPlaceholder = false;
     this.#nextMs = covers(found, domains) ? this.#dueMs(found) : 0;
+  }
+
+  /** Null: there is none that has not expired and is for one of the names at least. */
+  #usable(kept: Pick<CertificateRecord, 'chain' | 'key'> | undefined, domains: readonly string[]): Pair | null {
+    const pair = kept === undefined ? null : readPair(kept.chain, kept.key);
+    if (pair === null || pair.notAfterMs <= this.#means.wall()) return null;
+    return domains.some((domain) => covers(pair, [domain])) ? pair : null;
   }
 
   #look(): void {
@@ -322,9 +329,8 @@ export class OrderedCertificate implements NamedPair {
     const { store, limits, wall } = this.#means;
     await store.certificates.change((all) => {
       const longAgo = wall() - limits.forgetMs;
-      for (const [id, { chain, key, orders, heldUntilMs }] of all)
-        if (Math.max(heldUntilMs, ...orders, readPair(chain, key)?.notAfterMs ?? 0) < longAgo) all.delete(id);
-      all.set(this.#id, { ...recordOf(all, this.#id), chain: pair.cert, key: pair.key });
+      for (const [id, { notAfterMs, orders, heldUntilMs }] of all) if (Math.max(notAfterMs, heldUntilMs, ...orders) < longAgo) all.delete(id);
+      all.set(this.#id, { ...recordOf(all, this.#id), chain: pair.cert, key: pair.key, notAfterMs: pair.notAfterMs });
     });
   }
 
@@ -342,8 +348,19 @@ const HOUR_MS = 3_600_000;
 /** What a placeholder is good for, ms; clients do not believe it anyway. */
 const PLACEHOLDER_MS = 365 * 86_400_000;
 
+/** Under which a certificate is kept. */
+function idOf({ directoryUrl, keyType, domains }: OrderTerms): string {
+  return [directoryUrl, keyType, ...domains.toSorted()].join(' ');
+}
+
+/** Is that the id of another certificate from there, for some of the names? */
+function isAkin(id: string, { directoryUrl, domains }: OrderTerms): boolean {
+  const [directory, , ...names] = id.split(' ');
+  return directory === directoryUrl && names.some((name) => domains.includes(name));
+}
+
 function recordOf(all: ReadonlyMap<string, CertificateRecord>, id: string): CertificateRecord {
-  return all.get(id) ?? { chain: '', key: '', orders: [], heldUntilMs: 0 };
+  return all.get(id) ?? { chain: '', key: '', notAfterMs: 0, orders: [], heldUntilMs: 0 };
 }
 
 /** Null: it is none, or none that can be used. */

@@ -17,6 +17,8 @@ export interface CertificateRecord {
   /** PEM; '' = none came yet. */
   readonly chain: string;
   readonly key: string;
+  /** When it expires, wall-clock ms. */
+  readonly notAfterMs: number;
   /** Orders of the last hour, whatever came of them, wall-clock ms: a program that starts again and again must not order each time. */
   readonly orders: readonly number[];
   /** The server wants no order before this, wall-clock ms. */
@@ -59,10 +61,15 @@ const accountForm: RecordForm<AccountRecord> = {
 const certificateForm: RecordForm<CertificateRecord> = {
   kind: 'ACME certificates',
   read: (value) => {
-    const [orders, heldUntilMs] = [fieldOf(value, 'orders'), fieldOf(value, 'heldUntilMs')];
+    const orders = fieldOf(value, 'orders');
     if (!Array.isArray(orders) || !orders.every((at) => typeof at === 'number')) throw new Error('has no list of orders');
-    if (typeof heldUntilMs !== 'number') throw new Error('has no heldUntilMs');
-    return { chain: textIn(value, 'chain'), key: textIn(value, 'key'), orders, heldUntilMs };
+    return {
+      chain: textIn(value, 'chain'),
+      key: textIn(value, 'key'),
+      notAfterMs: numberIn(value, 'notAfterMs'),
+      orders,
+      heldUntilMs: numberIn(value, 'heldUntilMs'),
+    };
   },
   write: (record) => record,
 };
@@ -71,4 +78,10 @@ function textIn(value: unknown, name: string): string {
   const text = fieldOf(value, name);
   if (typeof text !== 'string') throw new Error(`has no text ${name}`);
   return text;
+}
+
+function numberIn(value: unknown, name: string): number {
+  const number = fieldOf(value, name);
+  if (typeof number !== 'number') throw new Error(`has no number ${name}`);
+  return number;
 }
