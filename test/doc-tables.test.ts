@@ -24,6 +24,17 @@ describe('docs/access-log.md', () => {
   });
 });
 
+describe('docs/grpc.md', () => {
+  test('lists codes under the gRPC status that they have, and all that are not UNAVAILABLE', () => {
+    const rows = page('grpc.md').matchAll(/^\| (\d+) [A-Z_]+ \| ([^|]*) \| [^|]* \|$/gm);
+    const told = [...rows].flatMap(([, status, codes]) => [...codes!.matchAll(/`(\w+)`/g)].map(([, code]) => [code!, Number(status)] as const));
+    const wanted = new Map(Object.entries(failures).map(([code, [, grpc]]) => [code, grpc as number]));
+    for (const [code, status] of told) expect([code, wanted.get(code)]).toEqual([code, status]);
+    const missing = [...wanted].filter(([code, status]) => status !== 14 && status !== 1 && !told.some(([one]) => one === code));
+    expect(missing).toEqual([]);
+  });
+});
+
 describe('docs/errors.md', () => {
   test('lists every failure code with its status', () => {
     const told = tableUnder(page('errors.md'), 'Codes').map((row) => row.split(' | ').slice(0, 4).join(' | '));
