@@ -34,7 +34,9 @@ export function readCertificates(flag: string, file: string): readonly string[] 
     for (const certificate of certificates) new X509Certificate(certificate);
     if (certificates.length === 0) throw new Error('nothing there');
   } catch {
-    throw new SettingsError([`${flag} ${JSON.stringify(file)} holds no PEM certificate that can be read; it begins with -----BEGIN CERTIFICATE-----`]);
+    throw new SettingsError([
+      `${flag} ${JSON.stringify(file)} holds no PEM certificate that can be read; it begins with -----BEGIN CERTIFICATE-----`,
+    ]);
   }
   return certificates;
 }

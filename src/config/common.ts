@@ -109,7 +109,12 @@ export const listenTable = {
     help: 'after SIGTERM, how long to go on serving while /readyz says 503, for load balancers to notice',
     fallback: 0,
   }),
-  http2: setting({ kind: toggle(), group: 'Requests', help: 'speak HTTP/2 to clients that want it: with TLS by ALPN, without it by prior knowledge', fallback: true }),
+  http2: setting({
+    kind: toggle(),
+    group: 'Requests',
+    help: 'speak HTTP/2 to clients that want it: with TLS by ALPN, without it by prior knowledge',
+    fallback: true,
+  }),
   maxH2Streams: setting({
     kind: integer(1, 100_000),
     group: LIMITS,

@@ -26,7 +26,12 @@ export const clientCertificatePlugin = definePlugin({
     }),
     fingerprints: setting<readonly string[]>({
       kind: list(
-        textLike(/^[\dA-Fa-f]{2}(?::?[\dA-Fa-f]{2}){31}$/, 'SHA256', 'SHA-256 of a certificate', 'openssl x509 -noout -fingerprint -sha256 -in FILE shows it'),
+        textLike(
+          /^[\dA-Fa-f]{2}(?::?[\dA-Fa-f]{2}){31}$/,
+          'SHA256',
+          'SHA-256 of a certificate',
+          'openssl x509 -noout -fingerprint -sha256 -in FILE shows it',
+        ),
       ),
       group: 'Who',
       help: 'SHA-256 of certificates that get in, with colons or without',

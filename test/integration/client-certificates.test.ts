@@ -1,7 +1,7 @@
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import http2 from 'node:http2';
 import { join } from 'node:path';
-import tls from 'node:tls';
+import type tls from 'node:tls';
 import { expect, test } from 'vitest';
 import { loadGateway } from '../../src/config/gateway.ts';
 import type { HubStatus } from '../../src/hub/status.ts';
@@ -37,7 +37,9 @@ async function startTelling(): ReturnType<typeof startOrigin> {
 }
 
 function refusals(gateway: TestGateway): string[] {
-  return gateway.log.lines.filter(({ message }) => /turned away for its certificate/.test(message)).map(({ fields }) => String((fields as { reason: string }).reason));
+  return gateway.log.lines
+    .filter(({ message }) => /turned away for its certificate/.test(message))
+    .map(({ fields }) => String((fields as { reason: string }).reason));
 }
 
 const TLS13 = 'TLSv1.3';
@@ -49,7 +51,12 @@ for (const version of [TLS12, TLS13] as const) {
     const gateway = await startGatewayOf(made, fileTo(origin.port, { server: `${PAIR}${CLIENTS}`, location: FORWARD }));
     const only = { minVersion: version, maxVersion: version };
     const said = JSON.parse(await tlsGet(made, gateway.port(), { ...shown('alice'), ...only })) as Record<string, string>;
-    expect(said).toMatchObject({ 'x-client-dn': 'CN=alice,OU=dev,O=Example', 'x-cn': 'alice', 'x-serial': '01', 'x-issuer': 'CN=Windlass test clients' });
+    expect(said).toMatchObject({
+      'x-client-dn': 'CN=alice,OU=dev,O=Example',
+      'x-cn': 'alice',
+      'x-serial': '01',
+      'x-issuer': 'CN=Windlass test clients',
+    });
     expect(said['x-names']).toContain('URI:spiffe://example/alice');
     expect(said['x-fingerprint']).toMatch(/^[\da-f]{64}$/);
     expect(said['client-cert']).toMatch(/^:[A-Za-z\d+/=]+:$/);
@@ -244,7 +251,10 @@ test('a hub that requires certificates of its agents takes those that show one, 
   without.destroy();
   await startAgentFor(hub, origin, { ...there, shown: AS_ALICE, agentId: 'box' });
   const status = (await (await fetch(`http://127.0.0.1:${hub.adminAddress!.port}/status`)).json()) as HubStatus;
-  expect(status.agentList[0]).toMatchObject({ id: 'box', certificate: { subject: 'CN=alice,OU=dev,O=Example', fingerprint: expect.stringMatching(/^[\da-f]{64}$/) } });
+  expect(status.agentList[0]).toMatchObject({
+    id: 'box',
+    certificate: { subject: 'CN=alice,OU=dev,O=Example', fingerprint: expect.stringMatching(/^[\da-f]{64}$/) },
+  });
   expect(hub.log.find(({ message }) => message === 'agent joined')!.fields['certificate']).toBe('CN=alice,OU=dev,O=Example');
   // Applications need none.
   expect(await tlsGet(made, portOf(hub))).toBe('from the agent');

@@ -32,7 +32,9 @@ test('the certificate is the one of the name that is asked for, of all names dir
   const text = (more: string): string =>
     fileTo(origin.port, {
       server: 'global_certificates = true',
-      more: certificate('wild', `${FIXTURES}one`, 'domains = ["*.example.com"]') + certificate('exact', `${FIXTURES}two`, `domains = ["a.example.com"]\n${more}`),
+      more:
+        certificate('wild', `${FIXTURES}one`, 'domains = ["*.example.com"]') +
+        certificate('exact', `${FIXTURES}two`, `domains = ["a.example.com"]\n${more}`),
     });
   const gateway = await startGatewayOf(made, text(''));
   const subjects = async (): Promise<string[]> =>
@@ -101,7 +103,10 @@ test('certificates that stand in the file itself serve as well; when each expire
 test('versions and ciphers are those that the server allows', async () => {
   const origin = await startOrigin();
   const pair = `tls_cert = "${FIXTURES}one.pem"\ntls_key = "${FIXTURES}one.key"\n`;
-  const gateway = await startGatewayOf(made, fileTo(origin.port, { server: `${pair}tls_min_version = "tlsv1.3"\ntls_ciphersuites = "TLS_AES_128_GCM_SHA256"` }));
+  const gateway = await startGatewayOf(
+    made,
+    fileTo(origin.port, { server: `${pair}tls_min_version = "tlsv1.3"\ntls_ciphersuites = "TLS_AES_128_GCM_SHA256"` }),
+  );
   const of = async (options: Parameters<typeof tlsClient>[2]): Promise<string> => {
     try {
       const { socket } = await tlsClient(made, gateway.port(), options);
@@ -115,7 +120,9 @@ test('versions and ciphers are those that the server allows', async () => {
   expect(await of({})).toBe('TLSv1.3 TLS_AES_128_GCM_SHA256');
   expect(await of({ maxVersion: 'TLSv1.2' })).toBe('ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION');
   await gateway.change(
-    fileTo(origin.port, { server: `${pair}tls_max_version = "tlsv1.2"\ntls_cipher_list = "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384"` }),
+    fileTo(origin.port, {
+      server: `${pair}tls_max_version = "tlsv1.2"\ntls_cipher_list = "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384"`,
+    }),
   );
   expect(await of({})).toBe('TLSv1.2 TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384');
   expect(await of({ ciphers: 'ECDHE-ECDSA-AES128-GCM-SHA256' })).toBe('ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE');

@@ -58,7 +58,10 @@ test('what a trusted proxy has taken off the TLS of is served; of others the wor
 
 test('a server that does nothing but redirect needs no locations; one with TLS has nothing to redirect, and is told so', async () => {
   const file = join(folder(), 'windlass.toml');
-  writeFileSync(file, `[servers.plain]\naddr = "127.0.0.1:0"\nredirect_https = true\n${SECURE.replace('locations = ["all"]\n', 'redirect_https = 443\n')}`);
+  writeFileSync(
+    file,
+    `[servers.plain]\naddr = "127.0.0.1:0"\nredirect_https = true\n${SECURE.replace('locations = ["all"]\n', 'redirect_https = 443\n')}`,
+  );
   const { warnings } = await loadGateway(file, {});
   expect(warnings).toEqual([expect.stringMatching(/servers\.secure\.redirect_https has no effect on a server with TLS/)]);
   writeFileSync(file, '[servers.plain]\naddr = "127.0.0.1:0"\nredirect_https = 70000\n');
@@ -76,7 +79,8 @@ test('a client that speaks TLS to a port without it is answered 400, and one lin
   const raw = await rawClient(proxy);
   const answer = await raw.send(Buffer.from([0x16, 3, 1, 2, 0, 1, 0])).answer();
   expect([answer.status, answer.body.toString()]).toEqual([400, expect.stringContaining('TLS was spoken to a port without TLS')]);
-  const lines = (level: string) => proxy.log.filter((line) => line.level === level && line.message.startsWith('TLS was spoken to a port without TLS'));
+  const lines = (level: string) =>
+    proxy.log.filter((line) => line.level === level && line.message.startsWith('TLS was spoken to a port without TLS'));
   await until('four lines', () => lines('debug').length === 3);
   expect(lines('info')).toHaveLength(1);
   expect(lines('info')[0]!.fields['peer']).toBe('127.0.0.1');

@@ -94,7 +94,16 @@ if (!openssl) console.warn('openssl is not there: what it says of sessions and o
 
 /** What `openssl s_client` prints. */
 async function sClient(port: number, input: string, ...options: string[]): Promise<string> {
-  const child = spawn('openssl', ['s_client', '-connect', `127.0.0.1:${port}`, '-servername', 'localhost', '-CAfile', join(FIXTURES, 'ca.pem'), ...options]);
+  const child = spawn('openssl', [
+    's_client',
+    '-connect',
+    `127.0.0.1:${port}`,
+    '-servername',
+    'localhost',
+    '-CAfile',
+    join(FIXTURES, 'ca.pem'),
+    ...options,
+  ]);
   made.later(() => child.kill('SIGKILL'));
   let text = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')));

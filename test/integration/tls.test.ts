@@ -53,7 +53,8 @@ test('a client that speaks plain HTTP to a TLS port is closed, and one line says
   plain.send(get());
   await plain.ended();
   expect(plain.text).not.toContain('HTTP/1.1 200');
-  const lines = (level: string) => proxy.log.filter((line) => line.level === level && line.fields['reason'] === 'plain HTTP was spoken to a TLS port');
+  const lines = (level: string) =>
+    proxy.log.filter((line) => line.level === level && line.fields['reason'] === 'plain HTTP was spoken to a TLS port');
   await until('the line', () => lines('info').length === 1);
   for (let i = 0; i < 3; i++) await (await rawClient(proxy)).send(get()).ended();
   await until('the others', () => lines('debug').length === 3);
@@ -62,7 +63,9 @@ test('a client that speaks plain HTTP to a TLS port is closed, and one line says
   const other = await rawClient(proxy);
   other.send('SSH-2.0-OpenSSH_9.2\r\n');
   await other.ended();
-  await until('its line', () => proxy.log.some((line) => line.level === 'info' && line.fields['reason'] === 'what was spoken to a TLS port is no TLS'));
+  await until('its line', () =>
+    proxy.log.some((line) => line.level === 'info' && line.fields['reason'] === 'what was spoken to a TLS port is no TLS'),
+  );
   expect((await (await secureClient(proxy)).send(get()).answer()).status).toBe(200);
 });
 

@@ -59,7 +59,10 @@ test.each([
   const service = await startService(options);
   const gateway = await startGatewayOf(made, fileOf(`"127.0.0.1:${service.port}"`, more));
   const answer = await ask(gateway.port(), { headers: { Accept: 'application/json' } });
-  expect([answer.status, JSON.parse(answer.text)]).toEqual([502, expect.objectContaining({ code: 'tls_failed', detail: expect.stringMatching(words) })]);
+  expect([answer.status, JSON.parse(answer.text)]).toEqual([
+    502,
+    expect.objectContaining({ code: 'tls_failed', detail: expect.stringMatching(words) }),
+  ]);
   expect(service.heard).toEqual([]);
 });
 
@@ -68,21 +71,24 @@ test.each([
   ['TLSv1.3', 'H1'],
   ['TLSv1.2', 'H2H1'],
   ['TLSv1.3', 'H2H1'],
-] as const)('a service that wants a client certificate is 502 without one, and the reason says it, %s, alpn = %s [fault 19]', async (version, alpn) => {
-  const only = { minVersion: version, maxVersion: version };
-  const service = await startService({ ...only, ca: fixture('client-ca.pem'), requestCert: true, rejectUnauthorized: true });
-  const gateway = await startGatewayOf(made, fileOf(`"127.0.0.1:${service.port}"`, `${TRUST}alpn = "${alpn}"\n`));
-  for (const method of ['GET', 'POST']) {
-    const answer = await ask(gateway.port(), { method, headers: { Accept: 'application/json' }, ...(method === 'POST' ? { body: 'x' } : {}) });
-    expect([answer.status, JSON.parse(answer.text)]).toEqual([
-      502,
-      expect.objectContaining({ code: 'tls_failed', detail: expect.stringMatching(/wants a client certificate/) }),
-    ]);
-  }
-  expect(service.heard).toEqual([]);
-  await gateway.change(fileOf(`"127.0.0.1:${service.port}"`, `${TRUST}alpn = "${alpn}"\n${SHOWN('alice', 'alice')}`));
-  expect((await ask(gateway.port(), { method: 'POST', body: 'x' })).text).toBe('from the service');
-});
+] as const)(
+  'a service that wants a client certificate is 502 without one, and the reason says it, %s, alpn = %s [fault 19]',
+  async (version, alpn) => {
+    const only = { minVersion: version, maxVersion: version };
+    const service = await startService({ ...only, ca: fixture('client-ca.pem'), requestCert: true, rejectUnauthorized: true });
+    const gateway = await startGatewayOf(made, fileOf(`"127.0.0.1:${service.port}"`, `${TRUST}alpn = "${alpn}"\n`));
+    for (const method of ['GET', 'POST']) {
+      const answer = await ask(gateway.port(), { method, headers: { Accept: 'application/json' }, ...(method === 'POST' ? { body: 'x' } : {}) });
+      expect([answer.status, JSON.parse(answer.text)]).toEqual([
+        502,
+        expect.objectContaining({ code: 'tls_failed', detail: expect.stringMatching(/wants a client certificate/) }),
+      ]);
+    }
+    expect(service.heard).toEqual([]);
+    await gateway.change(fileOf(`"127.0.0.1:${service.port}"`, `${TRUST}alpn = "${alpn}"\n${SHOWN('alice', 'alice')}`));
+    expect((await ask(gateway.port(), { method: 'POST', body: 'x' })).text).toBe('from the service');
+  },
+);
 
 test('a service of HTTP/2 that wants a client certificate is no other', async () => {
   const server = http2.createSecureServer({
@@ -123,7 +129,11 @@ test('TLS asked of a service without it is 502 with the reason; without TLS, wha
   const plain = await startOrigin();
   const gateway = await startGatewayOf(made, fileOf(`"127.0.0.1:${plain.port}"`, TRUST));
   const answer = await ask(gateway.port(), { headers: { Accept: 'application/json' } });
-  expect(JSON.parse(answer.text)).toMatchObject({ status: 502, code: 'tls_failed', detail: expect.stringMatching(/does this port speak (?:it|TLS)\?$/) });
+  expect(JSON.parse(answer.text)).toMatchObject({
+    status: 502,
+    code: 'tls_failed',
+    detail: expect.stringMatching(/does this port speak (?:it|TLS)\?$/),
+  });
   const service = await startService({});
   await gateway.change(fileOf(`"127.0.0.1:${service.port}"`, ''));
   expect((await ask(gateway.port())).status).toBe(502);

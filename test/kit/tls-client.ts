@@ -24,7 +24,7 @@ export interface TlsClient extends RawClient {
 
 /** A client over TLS that believes the authority of the fixtures and asks for `localhost`. Rejects when there is no handshake. */
 export async function tlsClient(
-  { later }: { later(close: () => unknown): void },
+  { later }: { readonly later: (close: () => unknown) => void },
   port: number,
   options: tls.ConnectionOptions = {},
 ): Promise<TlsClient> {
@@ -39,7 +39,7 @@ export async function tlsClient(
 
 /** One request over a handshake of its own. @returns the text of the answer's body; `refused` when none came, whenever in the handshake that was */
 export async function tlsGet(
-  made: { later(close: () => unknown): void },
+  made: { readonly later: (close: () => unknown) => void },
   port: number,
   options: tls.ConnectionOptions = {},
   request = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
