@@ -111,7 +111,9 @@ test('not a number and infinities are written as Prometheus reads them', () => {
 test('mistakes in names are found when the metric is made', () => {
   const metrics = new Registry();
   metrics.counter('ok_total', 'x');
-  expect(() => metrics.counter('ok_total', 'x')).toThrow('exists already');
+  expect(() => metrics.counters('ok_total', 'x', ['a'])).toThrow('exists already');
+  expect(() => metrics.gauge('ok_total', 'x')).toThrow('exists already');
+  expect(() => metrics.computedGauge('ok_total', 'x', () => 1)).toThrow('exists already');
   expect(() => metrics.counter('not ok', 'x')).toThrow('not a metric name');
   expect(() => metrics.counters('c', 'x', ['le'])).toThrow('not a label name');
   expect(() => metrics.counters('c', 'x', ['__name__'])).toThrow('not a label name');
@@ -141,7 +143,7 @@ test('the process says its version, CPU, memory, descriptors and event loop', ()
 
 test('several of a kind count into one family', () => {
   const metrics = new Registry();
-  const ask = (): Family<Counter> => metrics.shared('ours_total', () => metrics.counters('ours_total', 'x', ['plugin']));
+  const ask = (): Family<Counter> => metrics.counters('ours_total', 'x', ['plugin']);
   ask().with('a').value++;
   ask().with('b').value += 2;
   expect(metrics.render()).toContain('ours_total{plugin="a"} 1\nours_total{plugin="b"} 2\n');

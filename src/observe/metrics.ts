@@ -49,17 +49,19 @@ export type Emit = (value: number, ...labelValues: string[]) => void;
 /** Seconds from half a millisecond to five minutes: service times of everything from a cache to a language model. */
 export const SECONDS: readonly number[] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
 
-/** All metrics of a process, and their text when scraped. */
+/**
+ * All metrics of a process, and their text when scraped. Who asks for a family that is there already counts into it: plugins of one category, and those that
+ * come in their place with a reload, say their own name in a label.
+ */
 export class Registry {
   readonly #metrics = new Map<string, Metric>();
-  readonly #shared = new Map<string, Family<unknown>>();
 
   counter(name: string, help: string): Counter {
     return this.counters(name, help, []).with();
   }
 
   counters(name: string, help: string, labels: readonly string[], maxSets = LABEL_SETS): Family<Counter> {
-    return this.#add(new Numbers(name, help, 'counter', labels, maxSets));
+    return this.#family(new Numbers(name, help, 'counter', labels, maxSets));
   }
 
   gauge(name: string, help: string): Gauge {
@@ -67,7 +69,7 @@ export class Registry {
   }
 
   gauges(name: string, help: string, labels: readonly string[], maxSets = LABEL_SETS): Family<Gauge> {
-    return this.#add(new Numbers(name, help, 'gauge', labels, maxSets));
+    return this.#family(new Numbers(name, help, 'gauge', labels, maxSets));
   }
 
   histogram(name: string, help: string, bounds: readonly number[] = SECONDS): Histogram {
@@ -75,7 +77,7 @@ export class Registry {
   }
 
   histograms(name: string, help: string, labels: readonly string[], bounds: readonly number[] = SECONDS, maxSets = LABEL_SETS): Family<Histogram> {
-    return this.#add(new Histograms(name, help, labels, bounds, maxSets));
+    return this.#family(new Histograms(name, help, labels, bounds, maxSets));
   }
 
   /** A metric that is computed when scraped. `collect` must be quick and may not wait. */
@@ -86,15 +88,6 @@ export class Registry {
   /** A gauge without labels that is computed when scraped. */
   computedGauge(name: string, help: string, read: () => number): void {
     this.computed('gauge', name, help, [], (emit) => emit(read()));
-  }
-
-  /** What several of a kind count into: made when the first of them asks for it. */
-  shared<Member>(name: string, make: () => Family<Member>): Family<Member> {
-    const known = this.#shared.get(name) as Family<Member> | undefined;
-    if (known !== undefined) return known;
-    const made = make();
-    this.#shared.set(name, made);
-    return made;
   }
 
   /** All values of a metric together (of a histogram how many there were); null when there is none of that name. */
@@ -109,8 +102,13 @@ export class Registry {
     return out.join('');
   }
 
+  #family<M extends Metric>(metric: M): M {
+    const known = this.#metrics.get(metric.name);
+    return known !== undefined && known.kind === metric.kind ? (known as M) : this.#add(metric);
+  }
+
   #add<M extends Metric>(metric: M): M {
-    if (this.#metrics.has(metric.name)) throw new Error(`metric ${metric.name} exists already`);
+    if (this.#metrics.has(metric.name)) throw new Error(`metric ${metric.name} exists already, and is another`);
     this.#metrics.set(metric.name, metric);
     return metric;
   }
@@ -125,14 +123,17 @@ const LABEL_NAME = /^(?!__)[a-zA-Z_][a-zA-Z0-9_]*$/;
 abstract class Metric {
   readonly name: string;
   protected readonly labels: readonly string[];
+  /** Families of one name and kind are one. */
+  readonly kind: string;
   readonly #preamble: string;
 
-  constructor(name: string, help: string, type: string, labels: readonly string[]) {
+  constructor(name: string, help: string, type: string, labels: readonly string[], more = '') {
     if (!METRIC_NAME.test(name)) throw new Error(`not a metric name: ${name}`);
     for (const label of labels) if (!LABEL_NAME.test(label) || label === 'le') throw new Error(`not a label name: ${label}`);
     if (new Set(labels).size !== labels.length) throw new Error(`a label of ${name} stands twice`);
     this.name = name;
     this.labels = labels;
+    this.kind = `${type}(${labels.join()})${more}`;
     this.#preamble = `# HELP ${name} ${help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')}\n# TYPE ${name} ${type}\n`;
   }
 
@@ -157,8 +158,8 @@ abstract class LabelSets<Member> extends Metric implements Family<Member> {
   protected readonly members = new Map<string, Member>();
   readonly #maxSets: number;
 
-  constructor(name: string, help: string, type: string, labels: readonly string[], maxSets: number) {
-    super(name, help, type, labels);
+  constructor(name: string, help: string, type: string, labels: readonly string[], maxSets: number, more?: string) {
+    super(name, help, type, labels, more);
     this.#maxSets = maxSets;
   }
 
@@ -199,7 +200,7 @@ class Histograms extends LabelSets<Histogram> {
   readonly #bounds: Float64Array;
 
   constructor(name: string, help: string, labels: readonly string[], bounds: readonly number[], maxSets: number) {
-    super(name, help, 'histogram', labels, maxSets);
+    super(name, help, 'histogram', labels, maxSets, ` of ${bounds.join()}`);
     for (let i = 0; i < bounds.length; i++) {
       if (!Number.isFinite(bounds[i]!) || (i > 0 && bounds[i]! <= bounds[i - 1]!)) throw new Error(`buckets of ${name} do not ascend`);
     }
@@ -233,7 +234,7 @@ class Computed extends Metric {
   readonly #collect: (emit: Emit) => void;
 
   constructor(name: string, help: string, type: string, labels: readonly string[], collect: (emit: Emit) => void) {
-    super(name, help, type, labels);
+    super(name, help, type, labels, ' computed');
     this.#collect = collect;
   }
 

@@ -32,3 +32,11 @@ test.each(examples)('the example of %s has no mistakes', async (_, text) => {
   // Files with secrets, and variables, are each reader's own.
   expect(report.errors().filter((line) => !/does not exist|is not set/.test(line))).toEqual([]);
 });
+
+test.each(examples)('the plugins of %s may stand in a file twice, under two names', async (_, text) => {
+  const file = join(folder, 'windlass.toml');
+  const sections = text.split(/^(?=\[)/m).filter((section) => /^\[+plugins\./.test(section));
+  writeFileSync(file, text + sections.map((section) => section.replace(/^(\[+plugins\.[\w-]+)/, '$1-again')).join(''));
+  const { report } = await readGateway(file, {}, file, true);
+  expect(report.errors().filter((line) => !/does not exist|is not set/.test(line))).toEqual([]);
+});

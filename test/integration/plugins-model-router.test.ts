@@ -168,6 +168,19 @@ test('usage is in the log and in the metrics when an answer ends, in one piece, 
   expect(await metric(gateway, 'windlass_model_tokens_total{plugin="router",model="other",direction="in"}')).toBe(10);
 });
 
+test('a reload with other models counts on, and a second router may stand beside it', async () => {
+  const cloud = await startOrigin((_request, response) => {
+    response.writeHead(200, { 'Content-Type': 'application/json' }).end('{"usage":{"prompt_tokens":10,"completion_tokens":3}}');
+  });
+  const gateway = await startGatewayOf(tools, fileWith('models = { "gpt-4o" = "cloud" }', { cloud: cloud.port }));
+  const post = (model: string): Promise<Asked> => ask(gateway.port(), { method: 'POST', path: '/v1/x', body: `{"model":"${model}"}` });
+  expect([(await post('gpt-4o')).status, (await post('new')).status]).toEqual([200, 404]);
+  const second = '[plugins.second]\ncategory = "model_router"\ndefault = "cloud"\n';
+  await gateway.change(fileWith('models = { "gpt-4o" = "cloud", "new" = "cloud" }', { cloud: cloud.port }) + second);
+  expect([(await post('gpt-4o')).status, (await post('new')).status]).toEqual([200, 200]);
+  expect(await metric(gateway, 'windlass_model_tokens_total{plugin="router",model="gpt-4o",direction="in"}')).toBe(20);
+});
+
 test('upstreams that do not exist are refused at load, as is a router without any', async () => {
   const file = join(folder(), 'windlass.toml');
   for (const [settings, said] of [
