@@ -1,5 +1,6 @@
 import type http from 'node:http';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { ask, type Asked, fileWithPlugins, type Question } from '../kit/ask.ts';
 import { startGatewayOf } from '../kit/gateway.ts';
@@ -11,13 +12,12 @@ const made = kit();
 const { startOrigin, rawClient } = made;
 
 /** A gateway with a cache, whose time a test moves. */
-async function cached(answer: Answerer, settings = '', more = '', sections = '') {
+async function cached(answer: Answerer, settings = '', more = '', sections = '', server = '') {
   let passedMs = 0;
   const clock = { now: () => performance.now() + passedMs, wall: () => Date.now() + passedMs };
   const origin = await startOrigin(answer);
-  const gateway = await startGatewayOf(made, fileWithPlugins(origin.port, `[plugins.kept]\ncategory = "cache"\n${settings}\n${sections}`, more), {
-    clock,
-  });
+  const file = fileWithPlugins(origin.port, `[plugins.kept]\ncategory = "cache"\n${settings}\n${sections}`, more);
+  const gateway = await startGatewayOf(made, file.replace('[servers.main]', `[servers.main]\n${server}`), { clock });
   const get = (path = '/', question: Question = {}): Promise<Asked> => ask(gateway.port(), { path, ...question });
   return { origin, gateway, get, pass: (ms: number) => (passedMs += ms) };
 }
@@ -301,7 +301,9 @@ test('what is old stands in for an upstream that fails, as long as that is allow
   await get();
   pass(15_000);
   status = 503;
-  expect(said(await get())).toBe('status 200 stale');
+  const stale = await get();
+  // It is no hit (RFC 9211 2.1): the upstream was asked.
+  expect([said(stale), stale.headers['cache-status']]).toEqual(['status 200 stale', 'Windlass; fwd=stale; detail=stale-if-error']);
   status = 0;
   expect(said(await get())).toBe('status 200 stale');
   await origin.close();
@@ -311,13 +313,20 @@ test('what is old stands in for an upstream that fails, as long as that is allow
   expect((await get()).status).toBe(502);
 });
 
-test('requests for the same wait for the first of them', async () => {
+test('requests for the same wait for the first of them, and are told how long', async () => {
+  const log = join(made.folder(), 'access.log');
   let finish = (): void => {};
-  const { get, origin } = await cached((_request, response) => {
-    response.writeHead(200, { 'Cache-Control': 'max-age=60' });
-    response.write('to');
-    finish = () => response.end('gether');
-  }, 'lock = "10s"');
+  const { get, origin } = await cached(
+    (_request, response) => {
+      response.writeHead(200, { 'Cache-Control': 'max-age=60' });
+      response.write('to');
+      finish = () => response.end('gether');
+    },
+    'lock = "10s"',
+    '',
+    '',
+    `access_log = '${log} {<x-cache-status} {cache_lock_time}'`,
+  );
   const all = Array.from({ length: 10 }, () => get());
   await until('the first', () => origin.requests.length === 1);
   await turns(20);
@@ -326,6 +335,15 @@ test('requests for the same wait for the first of them', async () => {
   expect(answers.filter((one) => one === 'together hit').length).toBe(9);
   expect(answers.filter((one) => one === 'together miss').length).toBe(1);
   expect(origin.requests.length).toBe(1);
+  const locks = (await Promise.all(all)).map(({ headers }) => headers['x-cache-lock']).filter((lock) => lock !== undefined);
+  expect(locks.length).toBe(9);
+  for (const lock of locks) expect(lock).toMatch(/^\d+(?:\.\d)?ms$/);
+  const lines = await until('ten lines', () => {
+    const text = existsSync(log) ? readFileSync(log, 'latin1').trim().split('\n') : [];
+    return text.length === 10 ? text : null;
+  });
+  expect(lines.toSorted().at(-1)).toBe('miss -');
+  expect(lines.filter((line) => /^hit \d+(?:\.\d)?$/.test(line)).length).toBe(9);
 });
 
 test('the others go on alone when the first takes long, or brings what is not for them', async () => {
@@ -394,7 +412,19 @@ test('PURGE forgets an address, or all, for those who may', async () => {
   expect((await get('/a', { method: 'PURGE' })).status).toBe(204);
   expect((await get('/a')).headers['x-cache-status']).toBe('miss');
   expect((await get('/b')).headers['x-cache-status']).toBe('hit');
-  expect((await get('/*', { method: 'PURGE' })).text).toBe('purged: 2, fail: 0\n');
+  for (const path of ['/news/1', '/news/2?x', '/newspaper']) await get(path);
+  await get('/news/3', { headers: { Host: 'b.example' } });
+  expect((await get('/news/*', { method: 'PURGE', headers: { Host: 'B.example:80' } })).text).toBe('purged: 1, fail: 0\n');
+  expect((await get('/news/*', { method: 'PURGE' })).text).toBe('purged: 2, fail: 0\n');
+  expect([
+    said(await get('/newspaper'))
+      .split(' ')
+      .at(-1),
+    said(await get('/news/1'))
+      .split(' ')
+      .at(-1),
+  ]).toEqual(['hit', 'miss']);
+  expect((await get('/*', { method: 'PURGE' })).text).toBe('purged: 4, fail: 0\n');
   expect(await metric(gateway, 'windlass_cache_bytes{plugin="kept"}')).toBe(0);
   const other = await cached(counting({ 'Cache-Control': 'max-age=60' }), 'purge_ip_list = ["10.0.0.0/8"]');
   await other.get('/a');

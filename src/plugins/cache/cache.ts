@@ -57,7 +57,7 @@ interface Fetch {
   readonly flight: Flight | null;
 }
 
-type Result = Label | 'miss' | 'expired' | 'bypass';
+type Result = Exclude<Label, 'rescued'> | 'miss' | 'expired' | 'bypass';
 
 class Cache implements Plugin {
   readonly #clock: Clock;
@@ -70,6 +70,8 @@ class Cache implements Plugin {
   readonly #headers: readonly string[];
   readonly #purgers: Cidrs | null;
   readonly #pending: Slot<Pending>;
+  /** How long it waited for another that fetched the same, ms. */
+  readonly #waited: Slot<number>;
   readonly #flights = new Map<string, Flight>();
   /** Keys whose answers are not kept, until when. */
   readonly #passes = new Map<string, number>();
@@ -95,9 +97,8 @@ class Cache implements Plugin {
     this.#headers = settings.headers.map((header) => header.toLowerCase());
     this.#purgers = settings.purgeIpList;
     this.#pending = slot(`cache ${name}`);
-    const results = metrics.shared('windlass_cache_requests_total', () =>
-      metrics.counters('windlass_cache_requests_total', 'Requests that passed a cache, by what it had for them.', ['plugin', 'result']),
-    );
+    this.#waited = slot(`cache ${name} waited`);
+    const results = metrics.counters('windlass_cache_requests_total', 'Requests that passed a cache, by what it had for them.', ['plugin', 'result']);
     const count = (result: Result): Counter => results.with(name, result);
     this.#counts = {
       hit: count('hit'),
@@ -107,9 +108,7 @@ class Cache implements Plugin {
       expired: count('expired'),
       bypass: count('bypass'),
     };
-    this.#gauge = metrics
-      .shared('windlass_cache_bytes', () => metrics.gauges('windlass_cache_bytes', 'Memory of what a cache keeps, roughly.', ['plugin']))
-      .with(name);
+    this.#gauge = metrics.gauges('windlass_cache_bytes', 'Memory of what a cache keeps, roughly.', ['plugin']).with(name);
   }
 
   request(exchange: PluginExchange): Reply | undefined | Promise<Reply | undefined> {
@@ -141,7 +140,7 @@ class Cache implements Plugin {
   }
 
   #give(request: PluginRequest, entry: Entry, now: number, label: Label): Reply {
-    this.#counts[label].value++;
+    this.#counts[label === 'rescued' ? 'stale' : label].value++;
     const ifNoneMatch = request.header('if-none-match');
     const ifModifiedSince = request.header('if-modified-since');
     // Only GET has parts (RFC 9110 14.2).
@@ -226,12 +225,16 @@ class Cache implements Plugin {
   }
 
   async #follow(exchange: PluginExchange, key: string, before: Entry | null, flight: Flight): Promise<Reply | undefined> {
+    const sinceMs = this.#clock.now();
     await flight.wait(this.#lockMs);
     const { request } = exchange;
     const now = this.#clock.now();
+    const waitedMs = Math.round((now - sinceMs) * 10) / 10;
+    exchange.set(this.#waited, waitedMs);
+    exchange.note('cache_lock_time', waitedMs);
     const entry = this.#store.find(key, request);
     if (entry !== null && entry !== before && now < entry.freshUntilMs) return this.#give(request, entry, now, 'hit');
-    if (entry !== null && flight.hasFailed && now < entry.errorUntilMs) return this.#give(request, entry, now, 'stale');
+    if (entry !== null && flight.hasFailed && now < entry.errorUntilMs) return this.#give(request, entry, now, 'rescued');
     this.#lead(exchange, key, entry, null);
     return undefined;
   }
@@ -243,10 +246,12 @@ class Cache implements Plugin {
   }
 
   response(exchange: PluginExchange): void {
+    const response = exchange.response!;
+    const waitedMs = exchange.get(this.#waited);
+    if (waitedMs !== undefined) response.setHeader('X-Cache-Lock', `${waitedMs}ms`);
     const pending = exchange.get(this.#pending);
     // It came from here.
     if (pending === undefined) return;
-    const response = exchange.response!;
     if (pending.does === 'fetch') this.#answered(pending, response);
     else if (pending.does === 'bypass') this.#tell(response, 'bypass', 'fwd=bypass');
     else if (response.status >= 200 && response.status < 400) {
@@ -270,7 +275,7 @@ class Cache implements Plugin {
         flight.land();
       }
       this.#counts.stale.value++;
-      response.replace(stale.answer(wants, now, 'stale'));
+      response.replace(stale.answer(wants, now, 'rescued'));
     } else this.#keep(fetch, response, now);
   }
 
@@ -363,10 +368,17 @@ class Cache implements Plugin {
       return undefined;
     }
     if (this.#purgers === null || !this.#purgers.has(exchange.client)) return { status: 403, headers: PLAIN, body: 'not allowed to purge\n' };
-    const all = request.path === '/*';
-    const count = all ? this.#store.clear() : keys.reduce((sum, key) => sum + this.#store.drop(key), 0);
+    const { path } = request;
+    const many = path.endsWith('/*');
+    if (!many) for (const key of keys) this.#store.drop(key);
+    const count = !many ? 0 : path === '/*' ? this.#store.clear() : this.#dropBelow(request.host, path.slice(0, -1));
     this.#measure();
-    return all ? { status: 200, headers: PLAIN, body: `purged: ${count}, fail: 0\n` } : { status: 204 };
+    return many ? { status: 200, headers: PLAIN, body: `purged: ${count}, fail: 0\n` } : { status: 204 };
+  }
+
+  /** @returns how many there were of that host below that path, which ends with a slash */
+  #dropBelow(host: string, path: string): number {
+    return ['http', 'https'].reduce((sum, scheme) => sum + this.#store.dropBelow(`${scheme}://${plainHost(host, scheme)}${path}`), 0);
   }
 
   #isPass(key: string): boolean {
@@ -423,6 +435,7 @@ const NOT_KEPT: ReadonlySet<string> = new Set([
   'trailer',
   'transfer-encoding',
   'upgrade',
+  'x-cache-lock',
   'x-cache-status',
 ]);
 /** About the body that is kept: a 304 does not change them. */

@@ -20,8 +20,8 @@ export interface Selection {
   readonly ifModifiedSince: string | undefined;
 }
 
-/** Where an answer from the cache comes from, in the words of `x-cache-status`. */
-export type Label = 'hit' | 'stale' | 'revalidated';
+/** Where an answer from the cache comes from, in the words of `x-cache-status`; `rescued`: a stale one, because the upstream failed. */
+export type Label = 'hit' | 'stale' | 'revalidated' | 'rescued';
 
 /** An answer that is kept, with all that can be made ready once. */
 export class Entry {
@@ -111,14 +111,14 @@ export class Entry {
 
   #told(nowMs: number, label: Label): FieldLines {
     const ttlS = Math.floor((this.freshUntilMs - nowMs) / 1000);
-    const how = label === 'revalidated' ? 'fwd=stale; fwd-status=304' : `hit; ttl=${ttlS}`;
+    const how = label === 'revalidated' ? 'fwd=stale; fwd-status=304' : label === 'rescued' ? 'fwd=stale; detail=stale-if-error' : `hit; ttl=${ttlS}`;
     return FieldLines.of([
       'Age',
       String(Math.max(0, Math.floor((nowMs - this.#bornMs) / 1000))),
       'Cache-Status',
       `Windlass; ${how}`,
       'X-Cache-Status',
-      label,
+      label === 'rescued' ? 'stale' : label,
     ]);
   }
 }

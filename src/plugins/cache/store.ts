@@ -88,6 +88,13 @@ export class Store {
     return size;
   }
 
+  /** Forgets all whose keys begin so. Looks at every key: for people. @returns how many */
+  dropBelow(beginning: string): number {
+    let count = 0;
+    for (const key of this.#groups.keys()) if (key.startsWith(beginning)) count += this.drop(key);
+    return count;
+  }
+
   /** @returns how many there were */
   clear(): number {
     const { size } = this.#order;
