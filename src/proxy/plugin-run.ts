@@ -6,6 +6,7 @@ import type { FieldLines } from '../http/field-lines.ts';
 import { trailersOnly } from '../http/grpc.ts';
 import { type HeaderList, NO_BODY, type RequestHead, ResponseHead, UNKNOWN_LENGTH } from '../http/head.ts';
 import { labelled } from '../upstream/label.ts';
+import type { Place } from '../upstream/upstream.ts';
 import { AUTHORIZATION } from '../http/names.ts';
 import type { Exchange } from './exchange.ts';
 import { grpcReply } from './grpc-reply.ts';
@@ -283,7 +284,7 @@ export class PluginRun implements PluginExchange, ReplySink {
       this.#body = next;
       next.writer = this.#writer;
     }
-    this.#reply.head(view.head);
+    this.#send(view.head);
     if (replaced === null) return;
     if (replaced.length > 0 && !view.bodiless) this.#body.write(replaced);
     this.#isReplaced = true;
@@ -305,7 +306,7 @@ export class PluginRun implements PluginExchange, ReplySink {
         exchange.site.defect(error);
       }
     }
-    if (exchange.isGrpc) this.#reply.head(trailersOnly(failure));
+    if (exchange.isGrpc) this.#send(trailersOnly(failure));
     else this.#breakWithPage(failure);
     this.#reply.end();
     // Not from inside its own call.
@@ -316,8 +317,14 @@ export class PluginRun implements PluginExchange, ReplySink {
     const body = Buffer.from(
       `${JSON.stringify({ type: 'about:blank', title: 'Internal Server Error', status: 500, code: failure.code, detail: failure.detail })}\n`,
     );
-    this.#reply.head(ResponseHead.make(500, ['Content-Type', 'application/problem+json', 'Cache-Control', 'no-store'], body.length));
+    this.#send(ResponseHead.make(500, ['Content-Type', 'application/problem+json', 'Cache-Control', 'no-store'], body.length));
     this.#reply.write(body);
+  }
+
+  /** What the log says of the head is what the client gets. */
+  #send(head: ResponseHead): void {
+    this.#exchange.entry?.passed(head);
+    this.#reply.head(head);
   }
 
   write(chunk: Uint8Array): boolean {
@@ -399,6 +406,15 @@ export class PluginRun implements PluginExchange, ReplySink {
 
   label(label: QueueLabel): Required<QueueLabel> {
     return (this.#exchange.label = labelled(this.#exchange.label, label));
+  }
+
+  get place(): Place | null {
+    const exchange = this.#exchange;
+    return exchange.line === null ? null : (exchange.upstream!.placeOf?.(exchange) ?? null);
+  }
+
+  inform(headers: HeaderList): void {
+    if (!this.#exchange.isOver && this.response === null) this.#reply.informational(ResponseHead.make(102, headers, NO_BODY));
   }
 
   get notes(): PluginNotes {

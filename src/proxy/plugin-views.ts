@@ -89,7 +89,10 @@ export class RequestView extends Fields<RequestHead> implements PluginRequest {
   }
 
   get scheme(): 'http' | 'https' {
-    return this.head.peer.scheme;
+    const { peer } = this.head;
+    if (!peer.trusted) return peer.scheme;
+    const told = /^\s*https?(?=\s*(?:,|$))/i.exec(this.header('x-forwarded-proto') ?? '');
+    return told === null ? peer.scheme : told[0].trim().length === 5 ? 'https' : 'http';
   }
 
   get clientCertificate(): ClientCertificate | null {

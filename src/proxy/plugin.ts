@@ -158,6 +158,10 @@ export interface PluginExchange {
   readonly upstream: string;
   /** Where it waits among others, in phase request: by class, in fair shares between keys, by age. @returns what holds now */
   label(label: QueueLabel): Required<QueueLabel>;
+  /** Where it stands while it waits for a slot; null when it does not wait, or too many stand before it to count them. */
+  readonly place: { readonly position: number; readonly estimatedWaitMs: number | null } | null;
+  /** Tells the client something while there is no answer yet, in a head of its own (102; HTTP/1.0 hears nothing). Not every client expects one: tell those who ask. */
+  inform(headers: HeaderList): void;
   /** Says something in the access log: `{+NAME}`. Up to phase log. */
   note(name: string, value: string | number): void;
   /** Times (monotonic ms) and numbers, filled on the way. */
@@ -219,6 +223,7 @@ export interface PluginRequest extends PluginFields {
   readonly method: string;
   /** Host and port as the client wrote them. */
   readonly host: string;
+  /** How the client came: by https, too, where a trusted proxy in front took its TLS off (`X-Forwarded-Proto`). */
   readonly scheme: 'http' | 'https';
   /** What the client has shown in the TLS handshake, checked against the authorities of the server; null = nothing, or it was not asked. */
   readonly clientCertificate: ClientCertificate | null;

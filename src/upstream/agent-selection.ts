@@ -24,7 +24,7 @@ import {
 import { patienceOf } from './patience.ts';
 import type { Waiter } from './queue.ts';
 import { bind } from './selector.ts';
-import type { Candidate, Captures, QueueRoom, Upstream } from './upstream.ts';
+import type { Candidate, Captures, Place, QueueRoom, Upstream } from './upstream.ts';
 
 export interface AgentSelectionOptions {
   readonly name: string;
@@ -183,18 +183,26 @@ export class AgentSelection implements Upstream {
     this.#pool.retire(this);
   }
 
+  placeOf(waiter: Waiter): Place | null {
+    const position = waiter.line?.placeOf(waiter, this.#pool.nowMs) ?? null;
+    if (position === null) return null;
+    const lane = this.#laneOf(waiter.head!, waiter.captures);
+    const slots = lane === null ? 0 : slotsOf(lane);
+    const ms = this.#paceMs;
+    return { position, estimatedWaitMs: slots === 0 || ms === 0 ? null : (position * ms) / slots };
+  }
+
   /** When a slot is likely to be free for one more, s: those who wait and one more, served by all slots of these agents at the pace of late. */
-  retryAfterS({ all }: Lane): number {
-    let slots = 0;
-    let looked = 0;
-    for (const { session } of all) {
-      slots += session.slots;
-      if (++looked === RETRY_AFTER_LOOKS) break;
-    }
+  retryAfterS(lane: Lane): number {
+    const slots = slotsOf(lane);
     if (slots === 0) return RETRY_AFTER_NO_AGENT_S;
-    slots *= all.size / looked;
-    const seconds = ((this.waiting + 1) * (this.#serviceMs === 0 ? this.#pool.serviceMs : this.#serviceMs)) / slots / 1000;
+    const seconds = ((this.waiting + 1) * this.#paceMs) / slots / 1000;
     return Math.min(RETRY_AFTER_MAX_S, Math.max(RETRY_AFTER_NO_SLOT_S, Math.ceil(seconds)));
+  }
+
+  /** Time that requests take of late, ms; 0 before the first. */
+  get #paceMs(): number {
+    return this.#serviceMs === 0 ? this.#pool.serviceMs : this.#serviceMs;
   }
 
   /** @internal Why one more may not wait. */
@@ -301,4 +309,15 @@ export class AgentSelection implements Upstream {
 
 function keyOf(facts: readonly string[]): string {
   return facts.length === 0 ? '' : facts.join('\n');
+}
+
+/** Slots of all agents of a lane, reckoned from some of them where there are many. */
+function slotsOf({ all }: Lane): number {
+  let slots = 0;
+  let looked = 0;
+  for (const { session } of all) {
+    slots += session.slots;
+    if (++looked === RETRY_AFTER_LOOKS) break;
+  }
+  return looked === 0 ? 0 : (slots * all.size) / looked;
 }

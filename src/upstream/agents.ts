@@ -190,6 +190,11 @@ export class AgentPool implements Upstream {
     return oldest;
   }
 
+  /** @internal Monotonic ms. */
+  get nowMs(): number {
+    return this.#clock.now();
+  }
+
   /** Time that requests take of late, ms; 0 before the first. */
   get serviceMs(): number {
     return this.#serviceMs;

@@ -2,7 +2,7 @@
 import type { RequestHead } from '../http/head.ts';
 import { FairClass, type Flow } from './fair-class.ts';
 import { CLASSES, type Label } from './label.ts';
-import { AGEING_STEP_MS } from './limits.ts';
+import { AGEING_STEP_MS, PLACES, PLACES_MS } from './limits.ts';
 import type { Candidate, Captures } from './upstream.ts';
 
 /** A request that waits for a slot. It is the node of the list it stands in. */
@@ -54,6 +54,9 @@ export class WaitingLine {
   size = 0;
   /** When to look next who has waited long enough to go up, monotonic ms. */
   #ageDueMs = 0;
+  /** Where the first of those who wait stood when somebody asked last. */
+  #places: ReadonlyMap<Waiter, number> | null = null;
+  #placesUntilMs = 0;
 
   /** The class that is served next; null when nobody waits. */
   get top(): FairClass | null {
@@ -103,7 +106,8 @@ export class WaitingLine {
     one.remove(waiter, served);
     if (one.size === 0) this.#busy &= ~(1 << rank);
     waiter.line = null;
-    this.size--;
+    // Nobody is held by what was looked at earlier.
+    if (--this.size === 0) this.#places = null;
   }
 
   /** Lets those go up who have waited long enough in their class. Looks at one of each key, and not more often than every AGEING_STEP_MS. */
@@ -124,6 +128,15 @@ export class WaitingLine {
     this.#take(waiter, false);
     waiter.aged = stepsOf(waiter, nowMs);
     this.add(waiter);
+  }
+
+  /** From 1: its place among those who wait here, as it was within the last PLACES_MS; null beyond the first PLACES. However many ask, it is looked at rarely. */
+  placeOf(waiter: Waiter, nowMs: number): number | null {
+    if (this.#places === null || nowMs >= this.#placesUntilMs) {
+      this.#places = new Map(this.inOrder(PLACES).map((one, i) => [one, i + 1]));
+      this.#placesUntilMs = nowMs + PLACES_MS;
+    }
+    return this.#places.get(waiter) ?? null;
   }
 
   /** The first so many, in the order in which they will be served when nobody else comes. For people to look at. */

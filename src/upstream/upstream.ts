@@ -47,6 +47,14 @@ export interface QueueRoom {
   readonly fullStatus?: number;
 }
 
+/** How a request that waits stands. */
+export interface Place {
+  /** From 1, among those that want the same, as it will be when nobody else comes. */
+  readonly position: number;
+  /** When it is likely to get a slot, ms from now; null while nobody can say. */
+  readonly estimatedWaitMs: number | null;
+}
+
 /** A named group of endpoints that can stand in for each other. */
 export interface Upstream {
   /** As in the configuration; '' where there is only one. */
@@ -70,6 +78,8 @@ export interface Upstream {
   wait(waiter: Waiter): Failure | null;
   /** Takes it out again (its client left, its time is over). */
   leave(waiter: Waiter): void;
+  /** Where a request that waits here stands; null when too many stand before it to count them. Absent: nobody waits here. */
+  placeOf?(waiter: Waiter): Place | null;
   /** A request was served, from dispatch to the end of its answer, in this time, ms. */
   served?(serviceMs: number): void;
   /** Ends the keeping of a slot for a waiter. @returns whether it is there and wanted: then send the request to it at once */

@@ -127,6 +127,19 @@ test.each([
 });
 
 test.each([
+  // Whoever is no trusted proxy is not believed.
+  ['', 'https', 307],
+  ['trusted_proxies = ["loopback"]', 'https', 200],
+  ['trusted_proxies = ["loopback"]', 'HTTPS, http', 200],
+  ['trusted_proxies = ["loopback"]', 'http', 307],
+  ['trusted_proxies = ["loopback"]', 'gopher', 307],
+])('behind a proxy that takes the TLS off, with %j, redirect goes by what it says: %s is %i', async (basic, proto, status) => {
+  const origin = await startOrigin();
+  const gateway = await startGatewayOf(made, fileFor(origin.port, 'category = "redirect"\nhttp_to_https = true', basic));
+  expect((await ask(gateway, '/', { 'X-Forwarded-Proto': proto })).status).toBe(status);
+});
+
+test.each([
   ['category = "ip_restriction"', 'plugins.p needs ip_list'],
   ['category = "ip_restriction"\nip_list = ["10.0.0.0/33"]', '"10.0.0.0/33"'],
   ['category = "response_headers"\nset_headers = ["Content-Length: 5"]', 'frames the message'],
