@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import type { HubStatus } from '../../src/hub/status.ts';
 import { type ClientKey, clientKeyForm, newKey } from '../../src/plugins/client-keys/client-key.ts';
 import { FileRecords } from '../../src/store/file-records.ts';
-import { ask, fileWithPlugins } from '../kit/ask.ts';
+import { type Asked, ask, fileWithPlugins } from '../kit/ask.ts';
 import { startGatewayOf, type TestGateway } from '../kit/gateway.ts';
 import { kit, metric, SECRET } from '../kit/kit.ts';
 import { asks, startHolding } from '../kit/stage.ts';
@@ -140,6 +140,34 @@ test('a key has its own rate, which a reload and other keys do not change', asyn
   await gateway.change(`${file}\n# nothing else\n`);
   expect([await statusWith(gateway, key), await statusWith(gateway, free.key)]).toEqual([429, 200]);
   expect(await metric(gateway, `windlass_client_key_requests_total{plugin="keys",key="${id}",result="rate"}`)).toBe(2);
+});
+
+test('several of them stand in one file, and one is changed by a reload', async () => {
+  const origin = await startOrigin();
+  const keys = keysIn();
+  const { key, id } = await keys.add();
+  const other = (header: string): string => `[plugins.other]\ncategory = "client_keys"\nstore = "${keys.store}"\nheader = "${header}"\n`;
+  const gateway = await startGatewayOf(tools, fileWithPlugins(origin.port, section(keys.store) + other('X-Other')));
+  const both = (header: string): Promise<Asked> => ask(gateway.port(), { headers: { Authorization: `Bearer ${key}`, [header]: key } });
+  expect((await both('X-Other')).status).toBe(200);
+  await gateway.change(fileWithPlugins(origin.port, section(keys.store) + other('X-New')));
+  expect([(await both('X-Other')).status, (await both('X-New')).status]).toEqual([401, 200]);
+  const counted = (name: string): Promise<number> =>
+    metric(gateway, `windlass_client_key_requests_total{plugin="${name}",key="${id}",result="accepted"}`);
+  expect([await counted('keys'), await counted('other')]).toEqual([3, 2]);
+});
+
+test('a limit behind it may count by key, and who has none is not counted by it', async () => {
+  const origin = await startOrigin();
+  const keys = keysIn();
+  const [one, other] = [await keys.add(), await keys.add()];
+  const limit = '[plugins.few]\ncategory = "limit"\nmax = 1\ninterval = "1h"\ntag = "client_key"\n';
+  const gateway = await startGatewayOf(tools, fileWithPlugins(origin.port, section(keys.store) + limit));
+  const statuses = [];
+  for (const { key } of [one, one, other, other]) statuses.push(await statusWith(gateway, key));
+  expect(statuses).toEqual([200, 429, 200, 429]);
+  await gateway.change(fileWithPlugins(origin.port, limit));
+  expect([(await ask(gateway.port())).status, (await ask(gateway.port())).status]).toEqual([200, 200]);
 });
 
 test('a key has so many requests at once, and a client that leaves makes room', async () => {

@@ -183,6 +183,22 @@ test('answers say how long their requests have waited, when that is asked for', 
   expect(Number(field(await client.answer(), 'Queue-Wait'))).toBeGreaterThan(0);
 });
 
+test('who asks hears where his request stands while it waits, and the others do not', async () => {
+  const { queues, serves } = await stage('tell_wait = true\ntag = "header"\nkey = "X-User"');
+  const quiet = await queues('/a', 'X-User: a');
+  const curious = await queues('/b', 'X-User: a', 'Prefer: wait=60, Queue-Position');
+  await queues('/c', 'X-User: a');
+  await curious.until(() => curious.text.includes('\r\n\r\n'), 'a head');
+  expect(curious.text).toMatch(/^HTTP\/1\.1 102 Processing\r\nQueue-Position: 2\r\n\r\n/);
+  expect(quiet.text).toBe('');
+  // Now it is known how long one takes.
+  expect(await serves(1)).toEqual(['/a']);
+  await curious.until(() => /Queue-Position: 1\r\nQueue-Estimate: \d+\r\n\r\n/.test(curious.text), 'the next place');
+  expect(await serves(2)).toEqual(['/b', '/c']);
+  await curious.until(() => curious.text.endsWith('done'), 'the answer');
+  expect(curious.text).toMatch(/\r\n\r\nHTTP\/1\.1 200 OK\r\n[^]*Queue-Wait: \d+\r\n/);
+});
+
 test.each([
   ['class = 8', 'line.class "8" is out of range'],
   ['weight = 0', 'line.weight "0" is out of range'],

@@ -7,11 +7,9 @@ import { Wrong } from '../../schema/wrong.ts';
 import { FileRecords } from '../../store/file-records.ts';
 import { definePlugin, type QueueLabel, type Reply, slot } from '../../proxy/plugin.ts';
 import { denial } from '../denial.ts';
+import { clientKey } from '../limit/key.ts';
 import { type Rate, SlidingWindow } from '../limit/rate.ts';
 import { type ClientKey, clientKeyForm, digestOf, idOfKey } from './client-key.ts';
-
-/** Whose request it is, for other plugins. */
-export const clientKey = slot<{ readonly id: string; readonly name: string }>('client_key');
 
 /** Keys in metrics; more are counted together. */
 const COUNTED = 1_000;

@@ -2,18 +2,23 @@
 import { Wrong } from '../../schema/wrong.ts';
 import { type PluginExchange, slot } from '../../proxy/plugin.ts';
 
-export const TAGS = ['ip', 'header', 'cookie', 'query', 'path', 'jwt'] as const;
+export const TAGS = ['ip', 'header', 'cookie', 'query', 'path', 'jwt', 'client_key'] as const;
 export type Tag = (typeof TAGS)[number];
 
 /** What the jwt plugin found in a token. */
 export const jwtClaims = slot<Readonly<Record<string, unknown>>>('jwt_claims');
+
+/** The key that the client_keys plugin let in. */
+export const clientKey = slot<{ readonly id: string; readonly name: string }>('client_key');
 
 /** Whose request it is; '' = nobody's: then it is not limited. */
 export type KeyOf = (exchange: PluginExchange) => string;
 
 /** @throws Wrong when the tag needs a name and has none, or the other way round */
 export function keyOf(tag: Tag, name: string | null): KeyOf {
-  if (tag === 'ip' || tag === 'path') return tag === 'ip' ? ({ client }) => networkOf(client) : ({ request }) => plainPath(request.path);
+  if (tag === 'ip') return ({ client }) => networkOf(client);
+  if (tag === 'path') return ({ request }) => plainPath(request.path);
+  if (tag === 'client_key') return (exchange) => exchange.get(clientKey)?.id ?? '';
   if (name === null) throw new Wrong(`has tag = "${tag}" and no key`, EXAMPLES[tag]);
   switch (tag) {
     case 'header':

@@ -44,7 +44,7 @@ export const limitPlugin = definePlugin({
     tag: setting<Tag>({
       kind: choice(TAGS),
       group: 'Whom',
-      help: 'what tells clients apart: ip (of IPv6 the first 64 bits), or header, cookie, query, claim of a jwt named by key, or path',
+      help: 'what tells clients apart: ip (of IPv6 the first 64 bits), or header, cookie, query, claim of a jwt named by key, or path, or client_key',
       fallback: 'ip',
     }),
     key: setting<string | null>({

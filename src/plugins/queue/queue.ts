@@ -6,6 +6,7 @@ import { definePlugin, type Plugin, type PluginExchange, type QueueLabel } from 
 import { ownCopy, shortKey } from '../limit/key-table.ts';
 import { keyOf, type KeyOf, TAGS, type Tag } from '../limit/key.ts';
 import { urgencyOf } from './urgency.ts';
+import { wantsPosition, WaitTellers } from './wait-tellers.ts';
 
 const CLIENTS = 'Whose request it is';
 const ORDER = 'Order';
@@ -19,7 +20,7 @@ export const queuePlugin = definePlugin({
     tag: setting<Tag | 'capture' | 'none'>({
       kind: choice([...TAGS, 'capture', 'none']),
       group: CLIENTS,
-      help: 'what tells clients apart: ip (of IPv6 the first 64 bits), or header, cookie, query, claim of a jwt or capture named by key, or path; none: left as it is',
+      help: 'what tells clients apart: ip (of IPv6 the first 64 bits), or header, cookie, query, claim of a jwt or capture named by key, or path, or client_key; none: left as it is',
       fallback: 'ip',
     }),
     key: setting<string | null>({
@@ -65,7 +66,7 @@ export const queuePlugin = definePlugin({
     tellWait: setting({
       kind: toggle(),
       group: 'Answer',
-      help: 'answers say how long their request has waited for slots, in ms (Queue-Wait)',
+      help: 'answers say how long their request has waited for slots (Queue-Wait); who asks for it hears meanwhile where it stands',
       fallback: false,
     }),
   },
@@ -84,9 +85,20 @@ export const queuePlugin = definePlugin({
       const urgency = field === undefined ? null : urgencyOf(field);
       if (urgency !== null && (trust || urgency > now.rank)) exchange.label({ rank: urgency });
     };
-    const plugin: Plugin = { request };
-    if (!tellWait) return plugin;
-    return { ...plugin, response: ({ response, notes }) => response!.setHeader('Queue-Wait', String(Math.round(notes.waitedMs))) };
+    if (!tellWait) return { request } satisfies Plugin;
+    const tellers = new WaitTellers();
+    return {
+      request(exchange) {
+        request(exchange);
+        if (wantsPosition(exchange.request.header('prefer'))) tellers.add(exchange);
+      },
+      response(exchange) {
+        tellers.remove(exchange);
+        exchange.response!.setHeader('Queue-Wait', String(Math.round(exchange.notes.waitedMs)));
+      },
+      log: (exchange) => tellers.remove(exchange),
+      close: () => tellers.close(),
+    };
   },
 });
 
