@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import zlib from 'node:zlib';
 import { expect, test } from 'vitest';
 import { ask, fileWithPlugins } from '../kit/ask.ts';
 import { startGatewayOf } from '../kit/gateway.ts';
 import { kit } from '../kit/kit.ts';
-import { turns } from '../kit/until.ts';
+import { turns, until } from '../kit/until.ts';
 
 const made = kit();
 const { startOrigin, rawClient } = made;
@@ -79,6 +80,23 @@ test('[threat 57] answers with secrets beside what others may choose are not com
   expect((await get('gzip')).headers['content-encoding']).toBe('gzip');
   const bold = await behind('compress_secrets = true', TEXT, { ...PLAIN, 'Set-Cookie': 'session=secret' });
   expect((await bold.get('gzip', { Authorization: 'Bearer x' })).headers['content-encoding']).toBe('gzip');
+});
+
+test('the access log says how much smaller an answer became, and how long that took', async () => {
+  const log = join(made.folder(), 'access.log');
+  const origin = await startOrigin((_request, response) => response.writeHead(200, PLAIN).end(TEXT));
+  const file = fileWithPlugins(origin.port, '[plugins.small]\ncategory = "compression"\n');
+  const line = `access_log = '${log} {size} {compression_ratio} {compression_time}'`;
+  const gateway = await startGatewayOf(made, file.replace('[servers.main]', `[servers.main]\n${line}`));
+  const packed = await ask(gateway.port(), { headers: { 'Accept-Encoding': 'gzip' } });
+  await ask(gateway.port());
+  const lines = await until('two lines', () => {
+    const text = existsSync(log) ? readFileSync(log, 'latin1').trim().split('\n') : [];
+    return text.length === 2 ? text : null;
+  });
+  const ratio = Math.round((TEXT.length / packed.body.length) * 100) / 100;
+  expect(lines[0]).toMatch(new RegExp(`^${packed.body.length} ${String(ratio).replace('.', '\\.')} \\d+(?:\\.\\d)?$`));
+  expect(lines[1]).toBe(`${TEXT.length} - -`);
 });
 
 test('the tag of a packed answer is good for asking whether it changed', async () => {

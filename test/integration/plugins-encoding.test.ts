@@ -74,6 +74,13 @@ test('events and lines pass as they come; only what may be the beginning of a ma
   await client.until(() => client.text.replaceAll(/\r\n[\da-f]+\r\n/g, '').includes('data: https://two\n\n'), 'the second event');
 });
 
+test('an answer that must not be changed is not, whatever it says beside', async () => {
+  const headers = { ...HTML, 'Cache-Control': 'max-age=60, No-Transform' };
+  const { get } = await with_(page(headers, 'http: <b>x</b>'), FILTER);
+  const answer = await get('/');
+  expect([answer.text, answer.headers.etag, answer.headers['accept-ranges']]).toEqual(['http: <b>x</b>', '"v1"', 'bytes']);
+});
+
 test('upgraded bytes and answers to other requests pass untouched', async () => {
   const origin = await made.startScript(async (connection) => {
     await connection.head();

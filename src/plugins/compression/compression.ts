@@ -53,7 +53,7 @@ export const compressionPlugin = definePlugin({
       fallback: 64 * 1024 * 1024,
     }),
   },
-  create({ gzipLevel, brLevel, zstdLevel, minLength, mode, compressSecrets, decompression, maxDecompressed }, { name: ownName, log }) {
+  create({ gzipLevel, brLevel, zstdLevel, minLength, mode, compressSecrets, decompression, maxDecompressed }, { name: ownName, log, clock }) {
     // What the client takes, as it stood when this plugin saw the request: others may change it for the upstream.
     const accepts = slot<string>(`compression ${ownName}`);
     const isPlain = gzipLevel === null && brLevel === null && zstdLevel === null;
@@ -82,7 +82,20 @@ export const compressionPlugin = definePlugin({
       // Nothing is spent on what has no body.
       if (response.bodiless) response.transform(NOTHING);
       else
-        response.transform(new ZlibBody(coding.compress(levels.get(coding.name)!), { flushes: isEndless, flush: coding.flush, maxBytes: Infinity }));
+        response.transform(
+          new ZlibBody(coding.compress(levels.get(coding.name)!), {
+            flushes: isEndless,
+            flush: coding.flush,
+            maxBytes: Infinity,
+            report: {
+              clock,
+              over: (bytesIn, bytesOut, busyMs) => {
+                if (bytesOut > 0) exchange.note('compression_ratio', Math.round((bytesIn / bytesOut) * 100) / 100);
+                exchange.note('compression_time', Math.round(busyMs * 10) / 10);
+              },
+            },
+          }),
+        );
     };
 
     const unpack = (exchange: PluginExchange, response: PluginResponse, packed: string): void => {

@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer';
 import { Failure } from '../../http/failure.ts';
 import type { HeaderList } from '../../http/head.ts';
 import type { BodyTransformer, TransformOut } from '../../proxy/plugin.ts';
+import type { Clock } from '../../std/clock.ts';
 import type { ZlibStream } from './codings.ts';
 import { BOMB_FREE_BYTES, BOMB_RATIO, MEMORY_BYTES } from './limits.ts';
 
@@ -13,6 +14,8 @@ export interface ZlibBodyOptions {
   readonly flush: number | undefined;
   /** Most bytes that may come out; then the answer breaks off. Infinity when compressing. */
   readonly maxBytes: number;
+  /** Who wants to know, when it is over, how it went: bytes in and out, and how long zlib was at work, ms by this clock. */
+  readonly report?: { readonly clock: Clock; over(bytesIn: number, bytesOut: number, busyMs: number): void };
 }
 
 /**
@@ -27,6 +30,9 @@ export class ZlibBody implements BodyTransformer {
   #bytesIn = 0;
   #bytesOut = 0;
   #isEnding = false;
+  /** Since when the thread has something to do; 0 = it has not. And how long it had, ms. */
+  #busySinceMs = 0;
+  #busyMs = 0;
   /** Where large chunks wait for the thread. */
   #memory: Buffer | null = null;
 
@@ -38,7 +44,8 @@ export class ZlibBody implements BodyTransformer {
   write(chunk: Uint8Array, out: TransformOut): boolean {
     if (this.#out === null) this.#listen(out);
     this.#bytesIn += chunk.length;
-    return this.#stream.write(this.#copyOf(chunk), this.#options.flushes ? this.#taken : undefined);
+    this.#works();
+    return this.#stream.write(this.#copyOf(chunk), this.#taken);
   }
 
   /** The chunk is borrowed, and the thread reads it later. Large ones come one at a time, and share their memory. */
@@ -52,13 +59,28 @@ export class ZlibBody implements BodyTransformer {
 
   /** A chunk is in. When it was the last for now, what can be read of it goes out. */
   readonly #taken = (): void => {
-    if (this.#stream.writableLength === 0 && !this.#isEnding && !this.#stream.destroyed) this.#stream.flush(this.#options.flush);
+    if (this.#stream.writableLength > 0) return;
+    this.#rests();
+    if (this.#options.flushes && !this.#isEnding && !this.#stream.destroyed) this.#stream.flush(this.#options.flush);
   };
+
+  #works(): void {
+    const { report } = this.#options;
+    if (report !== undefined && this.#busySinceMs === 0) this.#busySinceMs = report.clock.now();
+  }
+
+  #rests(): void {
+    const { report } = this.#options;
+    if (report === undefined || this.#busySinceMs === 0) return;
+    this.#busyMs += report.clock.now() - this.#busySinceMs;
+    this.#busySinceMs = 0;
+  }
 
   end(out: TransformOut, trailers?: HeaderList): void {
     if (this.#out === null) this.#listen(out);
     this.#trailers = trailers;
     this.#isEnding = true;
+    this.#works();
     this.#stream.end();
   }
 
@@ -91,6 +113,8 @@ export class ZlibBody implements BodyTransformer {
   }
 
   close(): void {
+    this.#rests();
     this.#stream.destroy();
+    this.#options.report?.over(this.#bytesIn, this.#bytesOut, this.#busyMs);
   }
 }

@@ -152,15 +152,19 @@ class Directory {
     const about = this.#about(names.at(-1)!, chosen, coding);
     const { file, size } = chosen;
     const { fields } = about;
-    const empty = async (status: number, extra: string[] = []): Promise<Reply> => {
+    // Not the file's fields: nothing of it is sent, and nobody may keep that.
+    const refused = async (status: number, more: string[]): Promise<Reply> => {
       await file.close();
-      return { status, headers: [...fields, ...extra], lines: this.#more };
+      return say(status, '', ['ETag', about.etag, ...more]);
     };
-    if (isPreconditionFailed(request.header('if-match'), request.header('if-unmodified-since'), about)) return empty(412);
-    if (isNotModified(request.header('if-none-match'), request.header('if-modified-since'), about)) return empty(304);
+    if (isPreconditionFailed(request.header('if-match'), request.header('if-unmodified-since'), about)) return refused(412, []);
+    if (isNotModified(request.header('if-none-match'), request.header('if-modified-since'), about)) {
+      await file.close();
+      return { status: 304, headers: fields, lines: this.#more };
+    }
     const asked = request.method === 'GET' ? request.header('range') : undefined;
     const range = asked === undefined || !isRangeWanted(request.header('if-range'), about) ? null : readRange(asked, size);
-    if (range === 'none') return empty(416, ['Content-Range', `bytes */${size}`]);
+    if (range === 'none') return refused(416, ['Content-Range', `bytes */${size}`]);
     const body = new FileSource(file, range ?? { start: 0, end: size }, this.#buffers);
     if (range === null) return { status: 200, headers: fields, lines: this.#more, body };
     return { status: 206, headers: [...fields, 'Content-Range', `bytes ${range.start}-${range.end - 1}/${size}`], lines: this.#more, body };

@@ -64,6 +64,7 @@ export const subFilterPlugin = definePlugin({
         }
         if (status < 200 || status === 204 || status === 206 || (statuses.size > 0 && !statuses.has(status)) || response.length === 0) return;
         const coding = response.header('content-encoding') ?? 'identity';
+        if (/\bno-transform\b/i.test(response.header('cache-control') ?? '')) return;
         if (coding.trim().toLowerCase() !== 'identity' || !isText(response.header('content-type') ?? '')) return;
         for (const gone of ['accept-ranges', 'content-md5', 'digest', 'content-digest', 'repr-digest']) response.removeHeader(gone);
         weaken(response);
