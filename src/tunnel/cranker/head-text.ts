@@ -1,0 +1,217 @@
+// HOT: every head of the Cranker wire passes here, in both directions.
+import { Buffer, isUtf8 } from 'node:buffer';
+import { type Head, NO_BODY, REMOVED, type RequestHead, type ResponseHead, STRIDE, UNKNOWN_LENGTH } from '../../http/head.ts';
+import type { HttpLimits } from '../../http/limits.ts';
+import { CONTENT_LENGTH, TCHAR } from '../../http/names.ts';
+import { parseRequest, parseResponse } from '../../http/parse.ts';
+import { REASONS } from '../../http/write.ts';
+
+const CR = 13;
+const LF = 10;
+const SP = 32;
+const COLON = 58;
+/** What a writer adds beside fields, target and authority. */
+const MARGIN = 256;
+
+/**
+ * Reads heads that peers of the Cranker family write (lines that end with LF or CRLF, with or without a last one, with a line `METHOD url` between the
+ * status and the fields …) by writing them anew as strict HTTP/1.1 and giving that to the parsers that everything else passes. What they find wrong is wrong.
+ * A reader's memory holds one head: it is valid until the next one is read.
+ */
+export class HeadReader {
+  #memory: Buffer = Buffer.allocUnsafeSlow(4096);
+
+  /** Reads an answer's head from bytes[start..end). @returns false when it is refused: see `head.problem` */
+  response(head: ResponseHead, bytes: Buffer, start: number, end: number, limits: HttpLimits): boolean {
+    const out = this.#room(head, bytes, start, end, limits);
+    if (out === null) return false;
+    let i = lineEnd(bytes, start, end);
+    // The reason is whatever it is ("TODO"): the status says it all.
+    const to = trimmed(bytes, start, i);
+    const status = statusOf(bytes, start, to);
+    let at: number;
+    if (status === 0) at = copyLine(bytes, start, to, out, 0);
+    else at = out.latin1Write(`HTTP/1.1 ${status} ${REASONS[status] ?? 'Unknown'}\r\n`, 0);
+    i++;
+    at = copyFields(bytes, i, end, out, at);
+    if (at < 0) return refuse(head, 'bad_response', 'text behind the head');
+    const parsed = parseResponse(head, out, 0, at, limits);
+    return parsed === at || refuseUnless(head, 'bad_response');
+  }
+
+  /** Reads a request's head from bytes[start..end), without its marker. `hasBody`: what the marker or END_STREAM says. @returns as response() */
+  request(head: RequestHead, bytes: Buffer, start: number, end: number, hasBody: boolean, limits: HttpLimits): boolean {
+    const out = this.#room(head, bytes, start, end, limits);
+    if (out === null) return false;
+    const first = lineEnd(bytes, start, end);
+    let at = copyLine(bytes, start, trimmed(bytes, start, first), out, 0);
+    at = copyFields(bytes, first + 1, end, out, at);
+    if (at < 0) return refuse(head, 'bad_request', 'text behind the head');
+    if (parseRequest(head, out, 0, at, limits) !== at) return refuseUnless(head, 'bad_request');
+    if (!hasBody) {
+      if (head.length > 0) return refuse(head, 'bad_request', 'a length, and no body');
+      if (head.length === UNKNOWN_LENGTH) head.length = NO_BODY;
+    } else if (head.length === NO_BODY) head.length = UNKNOWN_LENGTH;
+    return true;
+  }
+
+  /** Memory that the head fits in however it is written; null when it is too long. */
+  #room(head: Head, bytes: Buffer, start: number, end: number, limits: HttpLimits): Buffer | null {
+    head.reset(bytes, start);
+    if (end - start > limits.headBytes) {
+      refuse(head, 'head_too_large', `the head is longer than ${limits.headBytes} bytes`);
+      return null;
+    }
+    // Each line may grow by the CR that it lacks.
+    const most = (end - start) * 2 + MARGIN;
+    if (this.#memory.length < most) this.#memory = Buffer.allocUnsafeSlow(most);
+    return this.#memory;
+  }
+}
+
+/** The fields, line by line, then the blank line. @returns the offset behind it; -1 when something else follows the blank line */
+function copyFields(bytes: Buffer, from: number, end: number, out: Buffer, outAt: number): number {
+  let at = outAt;
+  let i = from;
+  while (i < end) {
+    const next = lineEnd(bytes, i, end);
+    const to = trimmed(bytes, i, next);
+    if (to === i) {
+      // The blank line. Some write it, some don't; one writes two.
+      for (let j = next + 1; j < end; j++) if (bytes[j] !== LF && bytes[j] !== CR) return -1;
+      break;
+    }
+    // `GET /x?b=x:y` of crank4go, `:status` of HTTP/2, folded lines: none has a field's name before its colon.
+    if (hasName(bytes, i, to)) at = copyLine(bytes, i, to, out, at);
+    i = next + 1;
+  }
+  out[at++] = CR;
+  out[at++] = LF;
+  return at;
+}
+
+/** Where the LF stands that ends the line; `end` when none does. */
+function lineEnd(bytes: Buffer, from: number, end: number): number {
+  const at = bytes.indexOf(LF, from);
+  return at < 0 || at > end ? end : at;
+}
+
+/** The end of a line without the CR of another dialect. */
+function trimmed(bytes: Buffer, from: number, to: number): number {
+  return to > from && bytes[to - 1] === CR ? to - 1 : to;
+}
+
+function hasName(bytes: Buffer, from: number, to: number): boolean {
+  let i = from;
+  while (i < to && TCHAR[bytes[i]!] !== 0) i++;
+  return i > from && i < to && bytes[i] === COLON;
+}
+
+function copyLine(bytes: Buffer, from: number, to: number, out: Buffer, outAt: number): number {
+  out.set(bytes.subarray(from, to), outAt);
+  const at = outAt + to - from;
+  out[at] = CR;
+  out[at + 1] = LF;
+  return at + 2;
+}
+
+/** The status of `HTTP/1.1 200 …`; 0 when the line is none such. */
+function statusOf(bytes: Buffer, from: number, to: number): number {
+  if (to - from < 12 || bytes.latin1Slice(from, from + 9) !== 'HTTP/1.1 ') return 0;
+  const a = bytes[from + 9]! - 48;
+  const b = bytes[from + 10]! - 48;
+  const c = bytes[from + 11]! - 48;
+  if (a < 1 || a > 9 || b < 0 || b > 9 || c < 0 || c > 9) return 0;
+  return to - from > 12 && bytes[from + 12] !== SP ? 0 : a * 100 + b * 10 + c;
+}
+
+/** Bytes that writeRequestText() needs at most. */
+export function requestTextRoom(head: RequestHead): number {
+  // Bytes beyond ASCII may need two.
+  return (head.end - head.start + head.tail.length) * 2 + (head.newTarget?.length ?? 0) + (head.newAuthority?.length ?? 0) * 2 + MARGIN;
+}
+
+/**
+ * Writes a request's head as Cranker's text: lines that end with LF, no space behind the colon, a blank line, no marker. Of `Host` comes what
+ * the head has, if anything. The text is UTF-8. @returns the offset behind it
+ */
+export function writeRequestText(head: RequestHead, out: Buffer, from: number): number {
+  let at = from + out.latin1Write(head.method, from);
+  out[at++] = SP;
+  if (head.newTarget === null) at = copy(head.bytes, head.targetStart, head.targetEnd, out, at);
+  else at += out.latin1Write(head.newTarget, at);
+  at += out.latin1Write(' HTTP/1.1\n', at);
+  if (head.newAuthority !== null) at += out.latin1Write(`host:${head.newAuthority}\n`, at);
+  else if (head.authorityEnd > head.authorityStart) {
+    at += out.latin1Write('host:', at);
+    at = copy(head.bytes, head.authorityStart, head.authorityEnd, out, at);
+    out[at++] = LF;
+  }
+  return asUtf8(out, from, writeFieldLines(head, out, at));
+}
+
+/** Bytes that writeResponseText() needs at most. */
+export function responseTextRoom(head: ResponseHead): number {
+  return (head.end - head.start + head.tail.length) * 2 + MARGIN;
+}
+
+/** Writes an answer's head as Cranker's text, blank line included: mu-cranker-router writes it, and everybody takes it. @returns the offset behind it */
+export function writeResponseText(head: ResponseHead, out: Buffer, from: number): number {
+  const at = from + out.latin1Write(`HTTP/1.1 ${head.status} ${REASONS[head.status] ?? 'Unknown'}\n`, from);
+  return asUtf8(out, from, writeFieldLines(head, out, at));
+}
+
+/** The fields that are passed on, then those that were added, the length, and the blank line. */
+function writeFieldLines(head: Head, out: Buffer, from: number): number {
+  const { bytes, fields, count, tail } = head;
+  let at = from;
+  let hasLength = false;
+  for (let f = 0, last = count * STRIDE; f < last; f += STRIDE) {
+    const id = fields[f + 4]!;
+    if ((id & REMOVED) !== 0) continue;
+    if (id === CONTENT_LENGTH) hasLength = true;
+    at = copy(bytes, fields[f]!, fields[f + 1]!, out, at);
+    out[at++] = COLON;
+    at = copy(bytes, fields[f + 2]!, fields[f + 3]!, out, at);
+    out[at++] = LF;
+  }
+  // Lines of fieldLine(): `Name: value` CR LF, each.
+  for (let i = 0; i < tail.length;) {
+    const colon = tail.indexOf(':', i);
+    const end = tail.indexOf('\r\n', colon);
+    at += out.latin1Write(tail.slice(i, colon + 1), at);
+    at += out.latin1Write(tail.slice(colon + 2, end), at);
+    out[at++] = LF;
+    i = end + 2;
+  }
+  if (head.length >= 0 && !hasLength) at += out.latin1Write(`content-length:${head.length}\n`, at);
+  out[at++] = LF;
+  return at;
+}
+
+function copy(bytes: Buffer, from: number, to: number, out: Buffer, outAt: number): number {
+  if (to - from > 32) {
+    out.set(bytes.subarray(from, to), outAt);
+    return outAt + to - from;
+  }
+  let at = outAt;
+  for (let i = from; i < to; i++) out[at++] = bytes[i]!;
+  return at;
+}
+
+/** A field may hold any byte over 127, a TEXT message may not: what is no UTF-8 is taken for Latin-1, as HTTP once meant it. */
+function asUtf8(out: Buffer, from: number, end: number): number {
+  const text = out.subarray(from, end);
+  return isUtf8(text) ? end : from + out.write(text.toString('latin1'), from, 'utf8');
+}
+
+function refuse(head: Head, code: 'bad_request' | 'bad_response' | 'head_too_large', detail: string): false {
+  head.problem = code;
+  head.problemDetail = detail;
+  return false;
+}
+
+/** The parser found no end where there is one: it stopped before, or it said why. */
+function refuseUnless(head: Head, code: 'bad_request' | 'bad_response'): false {
+  return head.problem === null ? refuse(head, code, 'the head cannot be read') : false;
+}
