@@ -51,11 +51,11 @@ async function throughTls(): Promise<Reached> {
 }
 
 /** `tls`: the hub's front speaks it. */
-async function throughAgent(tls: boolean): Promise<Reached & { readonly agent: { destroy(): void } }> {
+async function throughAgent(tls: boolean, slots = 200): Promise<Reached & { readonly agent: { destroy(): void } }> {
   const origin = await startGrpcOrigin(tools);
   const hub = await startHubWith(tls ? { tls: { certFile: PEM, keyFile: KEY } } : {});
   const agent = await startAgentFor(hub, origin, {
-    slots: 200,
+    slots,
     upstreams: [parseUpstreamUrl(`h2c://127.0.0.1:${origin.port}`)],
     ...(tls ? { hubs: [parseUpstreamUrl(`https://127.0.0.1:${hub.address.port}`)], caFile: CA } : {}),
   });
@@ -251,6 +251,46 @@ test('[fault 24] a stream may be silent for longer than bodies may: pings show w
   }
   talk.end();
   expect((await answers.next()).done).toBe(true);
+});
+
+test('a stream holds its slot until it ends, and who waits is next: after the end, and after a cancellation', async () => {
+  const { origin, client } = await throughAgent(false, 1);
+  const first = client.talk();
+  first.write(Buffer.from('a'));
+  await once(first, 'data');
+  expect((await failureOf(client.unary('b'))).code).toBe(14);
+  const waiting = client.unary('c', { prefer: 'wait=60' });
+  first.end();
+  expect((await waiting).message.toString()).toBe('c');
+  const second = client.beginUnary(
+    'd',
+    { 'x-hang': '1' },
+    {},
+    () => {},
+    () => {},
+  );
+  await origin.arrived(2);
+  const next = client.unary('e', { prefer: 'wait=60' });
+  second.cancel();
+  expect((await next).message.toString()).toBe('e');
+  expect(origin.calls.map(({ method }) => method)).toEqual(['Talk', 'Unary', 'Unary', 'Unary']);
+});
+
+test('a service that dies and comes back is served by the same channel and gateway', async () => {
+  const origin = await startGrpcOrigin(tools);
+  const { port } = origin;
+  const gateway = await startGatewayOf(tools, fileTo(port, { more: 'alpn = "H2"\neject_failures = 0\nhealth_check = "off"\n' }));
+  const client = grpcClient(tools, gateway.port());
+  expect((await client.unary('a')).message.toString()).toBe('a');
+  origin.kill();
+  expect((await failureOf(client.unary('b'))).code).toBe(14);
+  await startGrpcOrigin(tools, undefined, undefined, port);
+  await until('it to be served again', () =>
+    client.unary('c').then(
+      () => true,
+      () => false,
+    ),
+  );
 });
 
 test('an agent behind TLS carries calls too', async () => {

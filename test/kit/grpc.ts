@@ -160,11 +160,12 @@ function picked(metadata: grpc.Metadata, prefix: string): grpc.Metadata | null {
   return any ? found : null;
 }
 
-/** Starts the service on loopback; with a certificate it speaks TLS. `more`: other services beside it. */
+/** Starts the service on loopback; with a certificate it speaks TLS. `more`: other services beside it; `port`: one that was free before. */
 export async function startGrpcOrigin(
   { later }: Kit,
   pair?: { cert: Buffer; key: Buffer },
   more?: (server: grpc.Server) => void,
+  port = 0,
 ): Promise<GrpcOrigin> {
   const origin = new GrpcOrigin();
   more?.(origin.server);
@@ -173,7 +174,7 @@ export async function startGrpcOrigin(
       ? grpc.ServerCredentials.createInsecure()
       : grpc.ServerCredentials.createSsl(null, [{ cert_chain: pair.cert, private_key: pair.key }]);
   origin.port = await new Promise<number>((resolve, reject) => {
-    origin.server.bindAsync('127.0.0.1:0', credentials, (error, port) => (error === null ? resolve(port) : reject(error)));
+    origin.server.bindAsync(`127.0.0.1:${port}`, credentials, (error, bound) => (error === null ? resolve(bound) : reject(error)));
   });
   later(() => origin.kill());
   return origin;
