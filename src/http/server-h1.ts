@@ -19,8 +19,11 @@ export interface ServerOptions {
   readonly loop: Loop;
   readonly limits: HttpLimits;
   readonly handler: Handler;
-  /** Answers what never became an exchange (bad framing, too large); the connection closes behind it. `head` is null when there is none to speak of. */
-  refuse(failure: Failure, peer: Peer, head: RequestHead | null, reply: ReplySink, notes: Notes): RequestSink;
+  /**
+   * Answers what never became an exchange (bad framing, too large); the connection closes behind it. `head` is null when there is none to speak of;
+   * `asksGrpc`: then it is known all the same that it was one of gRPC.
+   */
+  refuse(failure: Failure, peer: Peer, head: RequestHead | null, reply: ReplySink, notes: Notes, asksGrpc?: boolean): RequestSink;
   /** Turns a failure into an answer, for an exchange that the handler has been told to give up. */
   rescue(failure: Failure, reply: ReplySink, asksGrpc: boolean): void;
   /** Is this peer's word on who its client is to be believed? */

@@ -5,6 +5,7 @@ import type net from 'node:net';
 import type { Timed } from '../std/sweeper.ts';
 import { Notes } from './exchange.ts';
 import { Failure } from './failure.ts';
+import { isGrpcType } from './grpc.ts';
 import { MALFORMED, REFUSED, type RawFields, requestFromH2 } from './h2-fields.ts';
 import type { Peer } from './head.ts';
 import type { HttpLimits } from './limits.ts';
@@ -102,14 +103,15 @@ export class ServerH2Connection implements Timed {
   #opened(stream: ServerHttp2Stream, fields: http2.IncomingHttpHeaders, raw: RawFields): void {
     this.countFields(raw);
     this.alive = true;
-    stream.on('error', ignore);
     if (stream.destroyed || stream.closed) {
+      stream.on('error', ignore);
       this.wasReset();
       return;
     }
     const { options, peer } = this;
     const { limits, loop, handler } = options;
     if (this.#server.full) {
+      stream.on('error', ignore);
       stream.close(NGHTTP2_REFUSED_STREAM);
       return;
     }
@@ -120,6 +122,7 @@ export class ServerH2Connection implements Timed {
     const asked = method === 'HEAD' || method === 'CONNECT' ? method : 'GET';
     const outcome = requestFromH2(head, raw, ended, server.h2Scratch, limits);
     if (outcome === MALFORMED) {
+      stream.on('error', ignore);
       stream.close(NGHTTP2_PROTOCOL_ERROR);
       this.wasReset();
       return;
@@ -132,7 +135,7 @@ export class ServerH2Connection implements Timed {
       const exchange = this.#began(new ServerH2Exchange(this, stream, notes, null, asked === 'CONNECT' ? 'GET' : asked, ended));
       const failure = new Failure(head.problem!, head.problemDetail);
       notes.failure = failure;
-      exchange.attach(options.refuse(failure, peer, null, exchange, notes));
+      exchange.attach(options.refuse(failure, peer, null, exchange, notes, isGrpcType(fields['content-type'] ?? '')));
       return;
     }
     head.peer = peer;

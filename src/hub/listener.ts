@@ -47,9 +47,9 @@ export class Listener {
       refuse:
         spokeTls === undefined
           ? door.refuse
-          : (failure, peer, head, reply, notes) => {
+          : (failure, peer, ...more) => {
               if (failure.detail === SPEAKS_TLS) spokeTls(peer.address);
-              return door.refuse(failure, peer, head, reply, notes);
+              return door.refuse(failure, peer, ...more);
             },
       rescue: door.rescue,
       trusts: (address) => site.trusts(address),

@@ -1,7 +1,7 @@
 import { claimClient } from '../http/client-address.ts';
 import type { Handler, Notes, ReplySink, RequestSink } from '../http/exchange.ts';
-import type { Failure } from '../http/failure.ts';
 import type { Peer, RequestHead } from '../http/head.ts';
+import type { ServerOptions } from '../http/server-h1.ts';
 import type { Proxy } from './handle.ts';
 import { rescue, wishOf } from './rescue.ts';
 import type { Site } from './site.ts';
@@ -31,13 +31,13 @@ export class Door implements Handler {
   }
 
   /** For a server: answers what never became an exchange, and logs it. */
-  readonly refuse = (failure: Failure, peer: Peer, head: RequestHead | null, reply: ReplySink, notes: Notes): RequestSink => {
+  readonly refuse: ServerOptions['refuse'] = (failure, peer, head, reply, notes, asksGrpc = false) => {
     const { site } = this;
     notes.failure = failure;
     this.#judge(peer);
     if (head !== null && peer.trusted) claimClient(head, site.trusts);
     const entry = site.journal?.begin(head, notes, peer) ?? null;
-    rescue(failure, reply, { wish: head === null ? 'any' : wishOf(head), pages: site.pages, requestId: '', entry });
+    rescue(failure, reply, { wish: asksGrpc ? 'grpc' : head === null ? 'any' : wishOf(head), pages: site.pages, requestId: '', entry });
     return {
       writer: null,
       write: () => true,
@@ -52,6 +52,6 @@ export class Door implements Handler {
   };
 
   /** For a server: answers an exchange that has been told to give up. */
-  readonly rescue = (failure: Failure, reply: ReplySink, asksGrpc: boolean): void =>
+  readonly rescue: ServerOptions['rescue'] = (failure, reply, asksGrpc) =>
     rescue(failure, reply, { wish: asksGrpc ? 'grpc' : 'any', pages: this.site.pages, requestId: '', entry: null });
 }

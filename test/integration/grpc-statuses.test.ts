@@ -128,6 +128,16 @@ test.each([
   await soon('the cancellation', origin.calls.find(({ method }) => method === 'Talk')!.cancelled);
 });
 
+test('[rule R3] a call whose head cannot be served, such as one with too much metadata, is INVALID_ARGUMENT; half of the room passes', async () => {
+  const origin = await startGrpcOrigin(tools);
+  const gateway = await startGatewayOf(tools, fileTo(origin.port, { more: 'alpn = "H2"\n' }));
+  const call = rawGrpc(tools, gateway.port());
+  const much = (bytes: number) => call({ 'x-much': 'x'.repeat(bytes), 'x-echo-a': 'b' }).answer;
+  expect((await much(16_000)).head).toMatchObject({ ':status': 200, 'x-echo-a': 'b' });
+  const { head, headOnly } = await much(33_000);
+  expect([head[':status'], head['grpc-status'], headOnly]).toEqual([200, '3', true]);
+});
+
 test.each<[string, string, string]>([
   ['a key that is lacking is UNAUTHENTICATED', '[plugins.a]\ncategory = "key_auth"\nheader = "X-Key"\nkeys = ["k"]\n', '16'],
   ['an address that may not come in is PERMISSION_DENIED', '[plugins.a]\ncategory = "ip_restriction"\ntype = "deny"\nip_list = ["127.0.0.1"]\n', '7'],
