@@ -223,7 +223,7 @@ export class ClientSession implements Timed {
   };
 
   readonly #onClose = (): void => {
-    if (this.#state === 'connecting') this.#fail(new Failure(...connectFailure(this.#error)));
+    if (this.#state === 'connecting') this.#fail(new Failure(...connectFailure(this.#error, this.#isSecure && this.#tcpMs > 0)));
   };
 
   #greet(): void {
@@ -358,7 +358,8 @@ export class ClientSession implements Timed {
     switch (this.#state) {
       case 'greeting': {
         const error = this.#error as NodeJS.ErrnoException | null;
-        const isOfConnection = error?.syscall !== undefined || refusalWords(error?.code ?? '') !== undefined;
+        const isSilent = !this.#isSecure && this.#socket.bytesRead === 0;
+        const isOfConnection = isSilent || error?.syscall !== undefined || refusalWords(error?.code ?? '') !== undefined;
         this.#fail(
           isOfConnection
             ? new Failure(...connectFailure(this.#error))

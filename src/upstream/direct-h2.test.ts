@@ -1,6 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type http2 from 'node:http2';
+import https from 'node:https';
+import net from 'node:net';
 import tls from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createLoop, type Loop } from '../std/loop.ts';
@@ -365,7 +367,7 @@ describe('time-outs over HTTP/2', () => {
   });
 
   it('bound connecting, the greeting of HTTP/2 included [fault 17]', async () => {
-    const mute = await import('node:net').then((net) => net.createServer().listen(0, '127.0.0.1'));
+    const mute = net.createServer().listen(0, '127.0.0.1');
     await until('a port', () => mute.address() !== null);
     open.push(() => mute.close());
     const direct = directTo(`http://127.0.0.1:${(mute.address() as { port: number }).port}`, { connectTimeoutMs: 150 });
@@ -592,7 +594,6 @@ describe('an upstream that fails over HTTP/2', () => {
 
   it('that speaks HTTP/1.1 is never shown a request', async () => {
     const seen: string[] = [];
-    const net = await import('node:net');
     const server = net.createServer((socket) => {
       socket.on('error', () => {});
       socket.on('data', (data: Buffer) => {
@@ -606,6 +607,15 @@ describe('an upstream that fails over HTTP/2', () => {
     await reply.over;
     expect([reply.calls, notes.began]).toEqual([['abort no_http2', 'settled'], 'no']);
     expect(seen.join('')).not.toContain('/up');
+  });
+
+  it('that closes a connection as soon as it is open cannot be reached', async () => {
+    const server = net.createServer((socket) => socket.destroy());
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    open.push(() => server.close());
+    const { reply, notes } = ask(directTo(`http://127.0.0.1:${(server.address() as { port: number }).port}`), POST);
+    await reply.over;
+    expect([reply.calls, notes.began]).toEqual([['abort connect_failed', 'settled'], 'no']);
   });
 
   it('that does not answer a PING is taken to be gone', async () => {
@@ -782,7 +792,6 @@ describe('TLS chooses the protocol', () => {
   });
 
   it('HTTP/1.1 where it has not: nobody waits for another, the handshake is not wasted, and it is remembered', async () => {
-    const https = await import('node:https');
     let connections = 0;
     const server = https.createServer(PAIR, (request, response) => {
       request.resume();
@@ -808,7 +817,6 @@ describe('TLS chooses the protocol', () => {
   });
 
   it('must be HTTP/2 when nothing else is wanted', async () => {
-    const https = await import('node:https');
     const server = https.createServer({ ...PAIR, ALPNProtocols: undefined }, () => {});
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     open.push(() => server.close());
@@ -827,6 +835,27 @@ describe('TLS chooses the protocol', () => {
       expect(reply.calls).toEqual(['abort tls_failed', 'settled']);
       expect(reply.failure!.detail).toMatch(/certificate/);
     }
+  });
+
+  it('while requests wait with what has come of them; those that are given up meanwhile are never sent', async () => {
+    const made = await origin(undefined, { pair: PAIR });
+    const direct = directTo(`https://localhost:${made.port}`, { alpn: 'H2H1', trust: TRUST });
+    const gone = ask(direct);
+    gone.sink.abort(GONE);
+    expect(gone.reply.calls).toEqual(['settled']);
+    const { reply, sink } = ask(direct, POST);
+    const body = randomBytes(100_000);
+    let drained = 0;
+    sink.writer = { drained: () => void drained++ };
+    expect(sink.write(body.subarray(0, 20_000))).toBe(true);
+    expect(sink.write(body.subarray(20_000, 40_000))).toBe(false);
+    expect((sink as RequestSink & { reclaim(): { body: Uint8Array[] } }).reclaim().body.length).toBe(2);
+    await until('to be asked for more', () => drained > 0);
+    sink.write(body.subarray(40_000));
+    sink.end(['x-sum', '1']);
+    await reply.over;
+    expect([reply.calls, made.requests.length]).toEqual([['head 200', 'end', 'settled'], 1]);
+    expect(made.requests[0]!.sha256).toBe(createHash('sha256').update(body).digest('hex'));
   });
 
   it('only gRPC goes over HTTP/2 where nothing else needs it', async () => {

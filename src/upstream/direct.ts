@@ -12,7 +12,7 @@ import { AUTHORIZATION, CONTENT_TYPE } from '../http/names.ts';
 import { writeProxyV1, writeProxyV2 } from '../http/proxy-protocol.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
 import { type Alpn, grpcRefusal, H2Sessions, type SessionsOptions, type Sockets } from './h2-sessions.ts';
-import { FRESH_MS, IDLE_CONNECTIONS, IDLE_MS, KEEP_ALIVE_MARGIN_MS } from './limits.ts';
+import { FRESH_MS, H2_KEEP_ALIVE_MS, IDLE_CONNECTIONS, IDLE_MS, KEEP_ALIVE_MARGIN_MS } from './limits.ts';
 import { Refusal } from './refusal.ts';
 
 export interface DirectOptions extends SessionsOptions {
@@ -167,7 +167,8 @@ export class Direct implements Endpoint, ConnectionOwner, Sockets {
     const { tcpKeepAliveMs } = this.#options;
     const isSecure = this.#target.protocol === 'https';
     const socket = isSecure ? this.#secure(this.#to(), null, protocols) : net.connect(this.#to());
-    if (tcpKeepAliveMs !== undefined) socket.once('connect', () => socket.setKeepAlive(true, tcpKeepAliveMs));
+    // A session that ends politely is not asked by PING any more; a peer that dies then is noticed by this.
+    socket.once('connect', () => socket.setKeepAlive(true, tcpKeepAliveMs ?? H2_KEEP_ALIVE_MS));
     return { socket, isSecure };
   }
 

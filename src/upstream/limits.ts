@@ -10,6 +10,8 @@ export const FRESH_MS = 2_000;
 export const KEEP_ALIVE_MARGIN_MS = 2_000;
 /** Streams on one HTTP/2 session to an upstream, when nobody says otherwise: what most servers allow. */
 export const H2_STREAMS = 100;
+/** Silence after which the system asks whether the other side of a session is still there, when nobody says otherwise, ms. */
+export const H2_KEEP_ALIVE_MS = 60_000;
 /** How long an upstream that chose HTTP/1.1 in TLS is spoken to in it without being asked again, ms. */
 export const H1_CHOICE_MS = 600_000;
 /** Body bytes held of a request while TLS chooses its protocol, before its writer is asked to stop. */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { upstreamSettings } from '../../test/kit/upstream.ts';
+import { parseHealthCheck } from '../schema/health-check.ts';
 import { tomlName } from '../schema/setting.ts';
 import { upstreamFindings, upstreamTable } from './section.ts';
 
@@ -80,6 +81,7 @@ describe('what no single key shows', () => {
     ['certificates that are not verified', { sni: 'a.test', verifyCert: false }, ['verifyCert?']],
     ['HTTP/2', { sni: 'a.test', alpn: 'H2H1', maxH2Streams: 10 }, []],
     ['HTTP/2 without TLS', { alpn: 'H2' }, []],
+    ['HTTP/2 that is asked after its health in HTTP/1.1', { alpn: 'H2', healthCheck: parseHealthCheck('http://a/ok') }, ['healthCheck?']],
     ['a choice of TLS without TLS', { alpn: 'H2H1' }, ['alpn?']],
     ['streams without HTTP/2', { maxH2Streams: 10 }, ['maxH2Streams?']],
     ['HTTP/2 beside the PROXY protocol', { sni: 'a.test', alpn: 'H2', proxyProtocol: 'v1' }, ['alpn?']],

@@ -355,6 +355,8 @@ export function upstreamFindings(of: Values<typeof upstreamTable>, given: Readon
     warn('alpn', 'has no effect with proxy_protocol, which speaks HTTP/1.1', 'take one of the two away');
   else if (of.alpn === 'H2H1' && of.sni === null)
     warn('alpn', 'is H2H1, which TLS chooses from: without it HTTP/1.1 is spoken', 'give sni, or write alpn = "H2" for HTTP/2 without TLS');
+  if (of.alpn === 'H2' && of.proxyProtocol === null && (of.healthCheck?.scheme === 'http' || of.healthCheck?.scheme === 'https'))
+    warn('healthCheck', 'asks in HTTP/1.1, which an upstream of HTTP/2 may not answer', 'ask with grpc:// or tcp://');
   if (of.alpn === 'H1' && given.has('maxH2Streams')) warn('maxH2Streams', 'has no effect with HTTP/1.1', 'write alpn = "H2H1", or take it away');
   for (const key of ['tcpInterval', 'tcpProbeCount', 'tcpUserTimeout', 'tcpRecvBuf', 'tcpFastOpen'] as const)
     if (given.has(key)) warn(key, 'has no effect here', 'take it away; the system decides');
