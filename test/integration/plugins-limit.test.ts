@@ -211,48 +211,49 @@ test('what a cache asks again in the background holds no place for ever', async 
 });
 
 test('around a cache every exchange is counted once and given back once: kept, asked about, waiting for another, refreshed behind, left', async () => {
-  let hold = false;
-  const held: (() => void)[] = [];
+  const held = new Map<string, () => void>();
   const origin = await startOrigin((request, response) => {
-    response.writeHead(request.headers['if-none-match'] === undefined ? 200 : 304, {
-      'Cache-Control': 'max-age=10, stale-while-revalidate=10',
-      ETag: '"1"',
-    });
-    if (hold) held.push(() => response.end(request.headers['if-none-match'] === undefined ? 'kept' : undefined));
-    else response.end(request.headers['if-none-match'] === undefined ? 'kept' : undefined);
+    const isKnown = request.headers['if-none-match'] !== undefined;
+    response.writeHead(isKnown ? 304 : 200, { 'Cache-Control': 'max-age=10, stale-while-revalidate=10', ETag: '"1"' });
+    const end = (): void => void response.end(isKnown ? undefined : 'kept');
+    if (request.url!.startsWith('/slow')) held.set(request.url!, end);
+    else end();
   });
   const time = pushed();
   const sections =
-    '[plugins.p]\ncategory = "limit"\ntype = "inflight"\nmax = 5\nheaders = "all"\n[plugins.cache]\ncategory = "cache"\nlock = "10s"\n';
+    '[plugins.p]\ncategory = "limit"\ntype = "inflight"\nmax = 6\nheaders = "all"\n[plugins.cache]\ncategory = "cache"\nlock = "10s"\n';
   const gateway = await startGatewayOf(made, fileWithPlugins(origin.port, sections), { clock: time.clock });
   const get = async (path = '/'): Promise<string> => {
     const { headers } = await ask(gateway.port(), { path });
-    return `${String(headers['x-cache-status'])} ${/r=\d+/.exec(String(headers['ratelimit']))![0]}`;
+    return `${String(headers['x-cache-status'])} ${String(/r=\d+/.exec(String(headers['ratelimit'])))}`;
   };
+  // One that lasts, so that what is given back twice would be missed.
+  const lasts = get('/slow/lasts');
+  await until('it at the origin', () => held.size === 1);
   expect([await get(), await get()]).toEqual(['miss r=4', 'hit r=4']);
   time.push(15_000);
   expect(await get()).toBe('stale r=4');
-  await until('the one behind it', async () => origin.requests.length === 2 && (await get()) === 'hit r=4');
+  await until('a fresh one', async () => (await get()) === 'hit r=4');
   time.push(30_000);
   expect([await get(), await get()]).toEqual(['revalidated r=4', 'hit r=4']);
-  // One leads and leaves, and three wait for what it brings.
-  hold = true;
-  const leader = await rawClient({ port: gateway.port() });
-  leader.send('GET /other HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
-  await until('the leader at the origin', () => held.length === 1);
-  const path = `127.0.0.1:${gateway.port()}`;
-  const second = await rawClient({ port: gateway.port() });
-  second.send(`GET /third HTTP/1.1\r\nHost: ${path}\r\n\r\n`);
-  await until('another leader', () => held.length === 2);
-  const followers = Array.from({ length: 3 }, () => get('/third'));
-  await until('no more to get in', async () => (await ask(gateway.port(), { path: '/' })).status === 429);
-  leader.reset();
-  second.reset();
-  held[1]!();
+  // One leads and leaves, and three wait for what it brings; another leaves alone.
+  const leavers = await Promise.all(
+    ['/slow/shared', '/slow/alone'].map(async (path) => {
+      const client = await rawClient({ port: gateway.port() });
+      return client.send(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${gateway.port()}\r\n\r\n`);
+    }),
+  );
+  await until('both at the origin', () => held.size === 3);
+  const followers = Array.from({ length: 3 }, () => get('/slow/shared'));
+  await until('no more to get in', async () => (await ask(gateway.port())).status === 429);
+  for (const client of leavers) client.reset();
+  await until('the one that is alone to be gone', () => origin.requests.some(({ url, aborted }) => url === '/slow/alone' && aborted));
+  held.get('/slow/shared')!();
   expect((await Promise.all(followers)).map((one) => one.split(' ')[0])).toEqual(['hit', 'hit', 'hit']);
-  hold = false;
-  held[0]!();
-  await until('all to have been given back', async () => (await get('/last')).endsWith('r=4'));
+  await until('all but the first to be given back', async () => (await get('/last')) === 'hit r=4');
+  held.get('/slow/lasts')!();
+  await lasts;
+  await until('all to be given back', async () => (await get('/last')) === 'hit r=5');
 });
 
 test('counts outlive a reload that leaves the plugin alone, and a giant key is a key', async () => {
