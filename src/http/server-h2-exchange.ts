@@ -19,6 +19,9 @@ const BY_NOTHING = 0;
 const BY_LENGTH = 1;
 const BY_END = 2;
 
+/** A stream that was open for longer counts for no flood when it is reset, ms: it had a place among `h2Streams` all the while, and calls of gRPC end so by their deadlines. */
+const QUICK_RESET_MS = 1_000;
+
 const NEVER = Number.POSITIVE_INFINITY;
 /** What a frame costs beside what it carries (RFC 9113 4.1). */
 const FRAME_BYTES = 9;
@@ -317,7 +320,7 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
     notes.failure ??= failure;
     this.sink.abort(notes.failure);
     this.#settle();
-    connection.wasReset();
+    if (connection.options.loop.clock.now() - notes.startMs < QUICK_RESET_MS) connection.wasReset();
   }
 
   #settle(): void {

@@ -7,7 +7,7 @@ import { parseUpstreamUrl } from '../../src/schema/upstream-url.ts';
 import { fileTo, startGatewayOf } from '../kit/gateway.ts';
 import { failureOf, type GrpcClient, grpcClient, type GrpcOrigin, messagesOf, startGrpcOrigin, statusOf } from '../kit/grpc.ts';
 import { rawGrpc } from '../kit/grpc-raw.ts';
-import { kit } from '../kit/kit.ts';
+import { kit, metric } from '../kit/kit.ts';
 import { soon, until } from '../kit/until.ts';
 
 const tools = kit();
@@ -291,6 +291,16 @@ test('a service that dies and comes back is served by the same channel and gatew
       () => false,
     ),
   );
+});
+
+test('calls that their deadlines end are no flood of resets, however many', async () => {
+  const hub = await startHubWith({ queueTimeoutMs: 60_000, limits: { h2ResetBurst: 3, h2ResetsPerSecond: 0.001 } });
+  const client = grpcClient(tools, hub.address.port);
+  // The client resets them itself, as its clock began before ours.
+  const calls = Array.from({ length: 20 }, () => failureOf(client.unary('x', {}, { deadline: Date.now() + 1200 })));
+  expect((await Promise.all(calls)).map(({ code }) => code)).toEqual(Array.from({ length: 20 }, () => 4));
+  expect(await metric(hub, 'windlass_http2_floods_total')).toBe(0);
+  expect((await failureOf(client.unary('x', {}, { deadline: Date.now() + 100 }))).code).toBe(4);
 });
 
 test('an agent behind TLS carries calls too', async () => {
