@@ -80,9 +80,12 @@ export class Listener {
 
   /** Serves that from now on. Connections stay, requests that are inside end as they began. */
   become(spec: ListenerSpec): void {
+    const before = this.spec;
     this.spec = spec;
     this.door.site = spec.site;
     this.server.become(this.#optionsOf(spec));
+    // Who was let in by other rules for certificates comes in anew: the one that was taken back may be on an open connection.
+    if (before.tls?.clients?.id !== spec.tls?.clients?.id) this.server.closeIdle();
   }
 
   get counts(): ServerCounts {

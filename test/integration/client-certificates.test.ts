@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import type http from 'node:http';
 import http2 from 'node:http2';
 import { join } from 'node:path';
 import type tls from 'node:tls';
@@ -7,7 +9,7 @@ import { loadGateway } from '../../src/config/gateway.ts';
 import type { HubStatus } from '../../src/hub/status.ts';
 import { parseUpstreamUrl } from '../../src/schema/upstream-url.ts';
 import { fileTo, startGatewayOf, type TestGateway } from '../kit/gateway.ts';
-import { kit, metric, metricBecomes, portOf } from '../kit/kit.ts';
+import { kit, metric, metricBecomes, portOf, SECRET } from '../kit/kit.ts';
 import { fixture, FIXTURES, shown, tlsClient, tlsGet } from '../kit/tls-client.ts';
 import { until } from '../kit/until.ts';
 
@@ -143,6 +145,33 @@ test('a certificate that the list has taken back is refused', async () => {
   expect(await tlsGet(made, gateway.port(), shown('bob'))).toBe('refused');
   expect(refusals(gateway)).toEqual(["the client's certificate has been revoked (CERT_REVOKED)"]);
   expect(await tlsGet(made, gateway.port(), shown('alice'))).toBe('{}');
+});
+
+test('who is on an open connection when the rules for certificates change comes in anew, after the answer that is on its way', async () => {
+  const held: http.ServerResponse[] = [];
+  const origin = await startOrigin((request, response) => {
+    if (request.url === '/held') held.push(response);
+    else response.end('served');
+  });
+  const text = (more: string): string => fileTo(origin.port, { server: `${PAIR}${CLIENTS}${more}` });
+  const gateway = await startGatewayOf(made, text(''));
+  const idle = await tlsClient(made, gateway.port(), shown('bob'));
+  expect((await idle.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n').answer()).status).toBe(200);
+  const busy = await tlsClient(made, gateway.port(), shown('bob'));
+  busy.send('GET /held HTTP/1.1\r\nHost: a\r\n\r\n');
+  const session = http2.connect(`https://localhost:${gateway.port()}`, { ca: fixture('ca.pem'), ...shown('bob') });
+  made.later(() => session.destroy());
+  await once(session, 'remoteSettings');
+  const response = await until('the request', () => held[0]);
+  await gateway.change(text('max_body = "1MiB"\n'));
+  expect([idle.ending, session.closed]).toEqual(['open', false]);
+  const goaway = once(session, 'close');
+  await gateway.change(text(`max_body = "1MiB"\ntls_client_crl = "${FIXTURES}client-crl.pem"\n`));
+  expect(await idle.ended()).toBe('fin');
+  await goaway;
+  response.end('late');
+  expect((await busy.answer()).body.toString()).toBe('late');
+  expect(await busy.ended()).toBe('fin');
 });
 
 test('other authorities take effect with the configuration, and a session of before does not get past them [threat 75]', async () => {
@@ -290,7 +319,7 @@ test('agents of a gateway must show a certificate when [agents] says so, and a s
   const text = (server: string): string =>
     fileTo(origin.port, {
       server: `accepts = ["native"]\n${server}`,
-      more: '[agents]\nsecret = ["secret of the tests, 32 characters"]\nrequire_certificate = true\n',
+      more: `[agents]\nsecret = ["${SECRET}"]\nrequire_certificate = true\n`,
     });
   const file = join(folder(), 'windlass.toml');
   writeFileSync(file, text(PAIR));
@@ -301,6 +330,13 @@ test('agents of a gateway must show a certificate when [agents] says so, and a s
     caFile: join(FIXTURES, 'ca.pem'),
   });
   await until('the line', () => agent.log.some(({ message }) => /must show a client certificate here/.test(message)));
+  await startAgentFor({ port: gateway.port() }, origin, {
+    hubs: [parseUpstreamUrl(`https://localhost:${gateway.port()}`)],
+    caFile: join(FIXTURES, 'ca.pem'),
+    shown: AS_ALICE,
+  });
+  const { agentList } = (await (await fetch(`http://127.0.0.1:${gateway.adminAddress!.port}/status`)).json()) as HubStatus;
+  expect(agentList).toEqual([expect.objectContaining({ certificate: expect.objectContaining({ subject: 'CN=alice,OU=dev,O=Example' }) })]);
 });
 
 test('authorities that are changed on disk are taken on SIGHUP; those that cannot be read leave the old ones', async () => {
