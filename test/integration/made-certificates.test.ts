@@ -156,6 +156,9 @@ ${more}`;
   server.validate = async (name, token, proof) => {
     const answer = await ask(held.gateway!.port('plain'), { path: `${CHALLENGE_PATH}${token}`, headers: { host: name } });
     proofs.push({ name, status: answer.status, text: answer.text });
+    // What nobody is expected to ask for belongs to the locations, also now.
+    const other = await ask(held.gateway!.port('plain'), { path: `${CHALLENGE_PATH}${token}x`, headers: { host: name } });
+    if (other.status !== 307) throw new Error(`a path of somebody else was answered with ${other.status}`);
     return answer.text === proof;
   };
   // Nobody is let in before the test has looked around.
@@ -185,7 +188,7 @@ test('a certificate is ordered while a placeholder serves, proven past every red
     ['a.example.com', 200],
     ['b.example.com', 200],
   ]);
-  // What nobody is expected to ask for belongs to the locations.
+  // Nor is anybody expected any more.
   expect((await ask(gateway.port('plain'), { path: `${CHALLENGE_PATH}${proofs[0]!.text.split('.')[0]}` })).status).toBe(307);
   const page = await (await fetch(`http://127.0.0.1:${gateway.adminAddress!.port}/metrics`)).text();
   expect(page).toContain('windlass_certificate_orders_total{certificate="site",result="issued"} 1');
@@ -210,8 +213,13 @@ test('a reload orders nothing for a certificate whose settings are the same, and
   gate.open();
   await until('the other', async () => (await shown(gateway.port('main'), {})).subjectAltName === 'DNS:a.example.com, DNS:c.example.com');
   expect(server.orders).toHaveLength(2);
+  gate.shut();
+  await gateway.change(text.replace('"b.example.com"', '"d.example.com"'));
+  await until('a third order', () => server.orders.length === 3);
+  await until('its proof', () => server.asked.at(-1)!.path.startsWith('/challenge'));
   await gateway.change(text.slice(0, text.indexOf('[certificates.site]')).replace('global_certificates = true', ''));
   expect(await status(gateway)).toEqual([]);
+  await until('nobody asks any more', async () => (await server.connections()) === 0);
 });
 
 test('a certificate is renewed while connections live on, and a restart has the account and the certificate', async () => {

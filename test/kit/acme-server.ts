@@ -82,6 +82,11 @@ export class AcmeServer {
     return this.asked.filter((one) => path.test(one.path)).length;
   }
 
+  /** Connections that are open. */
+  connections(): Promise<number> {
+    return new Promise((resolve, reject) => this.server.getConnections((error, count) => (error === null ? resolve(count) : reject(error))));
+  }
+
   close(): void {
     this.server.closeAllConnections();
     this.server.close();
