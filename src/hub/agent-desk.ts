@@ -86,6 +86,12 @@ export class AgentDesk {
     this.#revocations.replace(rules.revoked);
     this.#authenticate = authenticator(rules.secrets, this.#revocations, () => loop.clock.wall());
     cutRevoked(this.pool.sessions, this.#revocations, new Set(rules.secrets.map(secretName)), log);
+    if (!rules.requireCertificate) return;
+    for (const session of this.pool.sessions) {
+      if (session.agent.certificate !== undefined) continue;
+      log.warn({ agent: session.agent.id, name: session.agent.name }, 'this agent has shown no certificate, and now must: its session is cut');
+      session.close(new Failure('forbidden', 'agents must show a client certificate here from now on'));
+    }
   }
 
   get rules(): DeskRules {

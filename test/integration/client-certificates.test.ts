@@ -316,20 +316,24 @@ test("an agent's certificate that is renewed on disk is shown at the next try [f
 
 test('agents of a gateway must show a certificate when [agents] says so, and a server that asks for none is no configuration then', async () => {
   const origin = await startOrigin();
-  const text = (server: string): string =>
+  const text = (server: string, required = true): string =>
     fileTo(origin.port, {
       server: `accepts = ["native"]\n${server}`,
-      more: `[agents]\nsecret = ["${SECRET}"]\nrequire_certificate = true\n`,
+      more: `[agents]\nsecret = ["${SECRET}"]\nrequire_certificate = ${required}\n`,
     });
   const file = join(folder(), 'windlass.toml');
   writeFileSync(file, text(PAIR));
   await expect(loadGateway(file, {})).rejects.toThrow('is true, but servers.main, which accepts agents, asks for none');
-  const gateway = await startGatewayOf(made, text(`${PAIR}${CLIENTS}tls_client_auth = "optional"\n`));
-  const agent = await dialHub({ port: gateway.port() }, origin, {
+  const server = `${PAIR}${CLIENTS}tls_client_auth = "optional"\n`;
+  const gateway = await startGatewayOf(made, text(server, false));
+  const agent = await startAgentFor({ port: gateway.port() }, origin, {
     hubs: [parseUpstreamUrl(`https://localhost:${gateway.port()}`)],
     caFile: join(FIXTURES, 'ca.pem'),
   });
-  await until('the line', () => agent.log.some(({ message }) => /must show a client certificate here/.test(message)));
+  // Whoever came in before must show one, too.
+  await gateway.change(text(server));
+  await until('the line', () => agent.log.some(({ message }) => /must show a client certificate here from now on/.test(message)));
+  agent.destroy();
   await startAgentFor({ port: gateway.port() }, origin, {
     hubs: [parseUpstreamUrl(`https://localhost:${gateway.port()}`)],
     caFile: join(FIXTURES, 'ca.pem'),
