@@ -98,6 +98,11 @@ export class ServerH2Connection implements Timed {
     socket.on('close', () => {
       this.lost = true;
     });
+    // Who has sent FIN cannot say any more that it takes what it is sent: it has left.
+    socket.on('end', () => {
+      this.lost = true;
+      if (!session.destroyed) session.destroy();
+    });
   }
 
   #opened(stream: ServerHttp2Stream, fields: http2.IncomingHttpHeaders, raw: RawFields): void {

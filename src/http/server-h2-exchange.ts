@@ -297,8 +297,13 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
       return;
     }
     this.dead = true;
-    this.stream.close(NGHTTP2_INTERNAL_ERROR);
+    this.#cut();
     if (this.sink !== NOWHERE) this.#settle();
+  }
+
+  /** A reset with INTERNAL_ERROR. Not by close(), which ends the stream first: what was cut would look complete to the client. */
+  #cut(): void {
+    this.stream.destroy(BROKEN);
   }
 
   settled(): void {}
@@ -378,14 +383,14 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
 
   /** The body of a request turned out bad: the handler hears an abort; the client gets an answer if none has begun, else a reset. */
   #breakOff(failure: Failure): void {
-    const { sink, stream, notes, headSent } = this;
+    const { sink, notes, headSent } = this;
     notes.failure = failure;
     if (this.#isGrpc && headSent) this.end(grpcStatusFields(failure));
     this.dead = true;
     this.#bodyDue = NEVER;
     sink.abort(failure);
     if (!headSent) this.#connection.rescue(failure, this);
-    else if (!this.ended) stream.close(NGHTTP2_CANCEL);
+    else if (!this.ended) this.#cut();
     this.#settle();
   }
 
@@ -439,6 +444,7 @@ const PLAIN = { sendDate: false };
 const TRAILED = { waitForTrailers: true, sendDate: false };
 const NO_TRAILERS = {};
 
+const BROKEN = new Error('the answer broke off');
 const RESET = new Failure('client_gone', 'the client reset the stream before the answer was complete');
 const LOST = new Failure('client_gone', "the client's connection was lost");
 const UNFIT = new Failure('bad_request', 'the request broke the rules of HTTP/2, such as by a body that does not fit its Content-Length');
