@@ -5,9 +5,12 @@ declare module 'ws' {
   export interface ReceiverOptions {
     readonly isServer: boolean;
     readonly maxPayload: number;
+    /** Pieces of one message, and chunks of bytes that are held for one; 0 = any number. */
+    readonly maxFragments?: number;
+    readonly maxBufferedChunks?: number;
   }
 
-  /** Takes bytes; emits `message` (Buffer, isBinary), `ping`, `conclude` (close frame), `error`. */
+  /** Takes bytes; emits `message` (Buffer, isBinary), `ping` and `pong` (Buffer), `conclude` (close frame: code, Buffer), `error`. */
   export class Receiver extends Writable {
     constructor(options: ReceiverOptions);
   }
@@ -29,6 +32,7 @@ declare module 'ws' {
   export class Sender {
     constructor(socket: SenderSocket);
     send(data: Buffer, options: SendOptions, done?: () => void): void;
+    ping(data: Buffer, mask: boolean, done?: () => void): void;
     pong(data: Buffer, mask: boolean, done?: () => void): void;
     close(code: number, reason: string, mask: boolean, done?: () => void): void;
   }

@@ -10,10 +10,11 @@ import type { Wire, WireUser } from '../../std/wire.ts';
 import { type TunnelLimits, tunnelLimits } from '../limits.ts';
 import { labelsWithin } from '../labels.ts';
 import type { AgentIdentity, Session } from '../session.ts';
+import { handshakeProblem } from '../websocket-handshake.ts';
 import { frameBounds } from './frames.ts';
 import type { Hello, Sibling } from './hello.ts';
 import { HubSession } from './hub-session.ts';
-import { acceptLines, asksForWebSocket, handshakeProblem, overWebSocket } from './websocket.ts';
+import { acceptLines, asksForWebSocket, overWebSocket } from './websocket.ts';
 
 /** What a valid token proves. */
 export interface AgentClaims {

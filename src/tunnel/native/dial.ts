@@ -13,13 +13,14 @@ import type { Loop } from '../../std/loop.ts';
 import { Wire, type WireUser } from '../../std/wire.ts';
 import { type TunnelLimits, tunnelLimits } from '../limits.ts';
 import type { Hardware } from '../session.ts';
+import { newKey } from '../websocket-handshake.ts';
 import { PROTOCOL } from './accept.ts';
 import { connectThrough } from './connect.ts';
 import { AgentSession } from './agent-session.ts';
 import { frameBounds, plainText } from './frames.ts';
 import { type Farewell, VERSION, type Welcome } from './hello.ts';
 import type { SlotLedger } from './slots.ts';
-import { askLines, isGranted, newKey, overWebSocket } from './websocket.ts';
+import { askLines, isGranted, overWebSocket } from './websocket.ts';
 
 export type Transport = 'upgrade' | 'websocket';
 

@@ -193,6 +193,16 @@ export function fieldValue(bytes: Buffer, start: number, end: number, type: numb
   return null;
 }
 
+/** Is the text of these trailers no longer than that? What is longer would break the session at the other end. */
+export function trailersFit(trailers: HeaderList, bytes: number): boolean {
+  let sum = 0;
+  for (let i = 0; i < trailers.length; i += 2) sum += trailers[i]!.length + trailers[i + 1]!.length + FIELD_LINE_BYTES;
+  return sum <= bytes;
+}
+
+/** Colon, space and line end. */
+const FIELD_LINE_BYTES = 4;
+
 /** Trailers as the text that travels. @throws RangeError, see fieldLine */
 export function trailerText(trailers: HeaderList): string {
   let text = '';

@@ -6,7 +6,7 @@ import type { Numbered } from '../../std/id-table.ts';
 import type { Loop } from '../../std/loop.ts';
 import type { Slab } from '../../std/slabs.ts';
 import type { TunnelLimits } from '../limits.ts';
-import { CREDIT, F_END, HEADER_BYTES, writeHeader, writeU32 } from './frames.ts';
+import { CREDIT, F_END, HEADER_BYTES, trailersFit, writeHeader, writeU32 } from './frames.ts';
 import { NOTHING, OPEN_ENDED, type Output, type Sender } from './output.ts';
 
 /** What a stream needs of its session. */
@@ -111,6 +111,8 @@ export abstract class Stream implements Sender, Writer {
   /** Our side's body is complete. */
   protected sendEnd(trailers: HeaderList | undefined): void {
     if (this.sendLeft > 0) this.mismatched(`the body ended ${this.sendLeft} bytes before its announced length`, true);
+    else if (trailers !== undefined && !trailersFit(trailers, this.session.limits.trailerBytes))
+      this.mismatched(`trailers of more than ${this.session.limits.trailerBytes} bytes`, true);
     else this.session.out.end(this, trailers ?? null);
   }
 

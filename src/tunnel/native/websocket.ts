@@ -1,5 +1,4 @@
 import { Buffer } from 'node:buffer';
-import { createHash, randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
 import type net from 'node:net';
 import { Duplex } from 'node:stream';
@@ -8,12 +7,11 @@ import type { RequestHead, ResponseHead } from '../../http/head.ts';
 import { SEC_WEBSOCKET_KEY } from '../../http/names.ts';
 import type { Loop } from '../../std/loop.ts';
 import { Wire, type WireUser } from '../../std/wire.ts';
+import { acceptOf } from '../websocket-handshake.ts';
 
 /** The subprotocol: what is in the binary messages, put one behind the other, is the stream of `windlass/1`. */
 const SUBPROTOCOL = 'windlass.1';
 const AGENT_PATH = '/windlass/agent';
-/** RFC 6455 4.2.2 */
-const MAGIC = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 /** Bytes of one message that is taken. A peer of ours sends less; more would have to be held whole. */
 const MESSAGE_BYTES = 4 * 1024 * 1024;
 /** Bytes of one message that is sent. */
@@ -27,20 +25,9 @@ export function asksForWebSocket(head: RequestHead): boolean {
   return (head.get('sec-websocket-protocol') ?? '').split(',').some((one) => one.trim() === SUBPROTOCOL);
 }
 
-/** Why such a request cannot be granted; '' when it can. */
-export function handshakeProblem(head: RequestHead): string {
-  if (head.get('sec-websocket-version') !== '13') return 'the version of WebSocket spoken here is 13';
-  return /^[A-Za-z\d+/]{22}==$/.test(head.value(SEC_WEBSOCKET_KEY)) ? '' : 'the WebSocket key is not 16 bytes in base64';
-}
-
 /** The lines of the hub's 101 besides those for every upgrade. */
 export function acceptLines(head: RequestHead): string {
   return `Sec-WebSocket-Accept: ${acceptOf(head.value(SEC_WEBSOCKET_KEY))}\r\nSec-WebSocket-Protocol: ${SUBPROTOCOL}\r\n`;
-}
-
-/** A new key for a request. */
-export function newKey(): string {
-  return randomBytes(16).toString('base64');
 }
 
 /** The lines of an agent's request. */
@@ -56,10 +43,6 @@ export function isGranted(head: ResponseHead, key: string): boolean {
     head.get('sec-websocket-protocol') === SUBPROTOCOL &&
     head.get('sec-websocket-extensions') === undefined
   );
-}
-
-function acceptOf(key: string): string {
-  return createHash('sha1').update(key).update(MAGIC).digest('base64');
 }
 
 function pathOf(target: string): string {
