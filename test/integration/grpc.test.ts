@@ -18,6 +18,9 @@ const [PEM, KEY, CA] = [join(FIXTURES, 'one.pem'), join(FIXTURES, 'one.key'), jo
 const PAIR = { cert: readFileSync(PEM), key: readFileSync(KEY) };
 const TRUST = readFileSync(CA);
 
+/** White space at the ends and inside, a percent sign, and characters of two, three and four bytes. */
+const MESSAGE = '\t\n100% größer:\r\n☺ and 😈\t\n';
+
 /** A service, and the way to it. */
 interface Reached {
   readonly origin: GrpcOrigin;
@@ -115,18 +118,28 @@ describe.each(WAYS)('through %s', (_, reach) => {
     expect((await status).code).toBe(0);
   });
 
+  test('a conversation without a word ends well, and a method that the service does not have is UNIMPLEMENTED by its own word', async () => {
+    const { client, port, ca } = await reach();
+    const talk = client.talk();
+    const status = statusOf(talk);
+    talk.end();
+    expect([await messagesOf(talk), (await status).code]).toEqual([[], 0]);
+    const { head, headOnly } = await rawGrpc(tools, port, ca)({ ':path': '/test.Service/None' }).answer;
+    expect([head['grpc-status'], headOnly, head['proxy-status']]).toEqual(['12', true, undefined]);
+  });
+
   test('an error is its status, its message and its details, without a body or behind one', async () => {
     const { client } = await reach();
     const details = Buffer.from([8, 9, 0, 255]);
-    const wanted = { 'x-fail': '9', 'x-message': encodeURIComponent('100% größer:\n☃'), 'x-details-bin': details };
+    const wanted = { 'x-fail': '9', 'x-message': encodeURIComponent(MESSAGE), 'x-details-bin': details };
     const failure = await failureOf(client.unary('x', wanted));
-    expect([failure.code, failure.details]).toEqual([9, '100% größer:\n☃']);
+    expect([failure.code, failure.details]).toEqual([9, MESSAGE]);
     expect(failure.metadata.get('grpc-status-details-bin')).toEqual([details]);
     const emitted = client.emit(3, 10, wanted);
     const status = statusOf(emitted);
     let messages = 0;
     emitted.on('data', () => messages++);
-    expect(await status).toMatchObject({ code: 9, details: '100% größer:\n☃' });
+    expect(await status).toMatchObject({ code: 9, details: MESSAGE });
     expect([messages, (await status).metadata.get('grpc-status-details-bin')]).toEqual([3, [details]]);
   });
 
@@ -259,9 +272,12 @@ test('a stream holds its slot until it ends, and who waits is next: after the en
   first.write(Buffer.from('a'));
   await once(first, 'data');
   expect((await failureOf(client.unary('b'))).code).toBe(14);
-  const waiting = client.unary('c', { prefer: 'wait=60' });
+  const waiting = client.unary('c', { prefer: 'wait=60' }, { deadline: Date.now() + 60_000 });
+  await new Promise((resolve) => setTimeout(resolve, 300));
   first.end();
   expect((await waiting).message.toString()).toBe('c');
+  // What it waited is gone from its deadline.
+  expect(origin.calls[1]!.leftMs).toBeLessThanOrEqual(59_700);
   const second = client.beginUnary(
     'd',
     { 'x-hang': '1' },
