@@ -139,6 +139,7 @@ export class ChunkedDecoder {
       if (all[i] === CR) {
         if (i + 1 >= all.length) break;
         if (all[i + 1] !== LF) return this.#refuse('bare CR in the trailers', from);
+        if (i > this.#limits.trailerBytes) return this.#refuse(`trailers of more than ${this.#limits.trailerBytes} bytes`, from);
         this.#state = DONE;
         if (list.length > 0) this.trailers = list;
         return from + (i + 2 - before);

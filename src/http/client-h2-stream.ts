@@ -346,7 +346,14 @@ export class ClientStream implements RequestSink, Writer, Timed {
 
   trailed(raw: RawFields): void {
     this.#session?.heard();
-    this.#replyTrailers = trailersFromH2(raw, this.#options.limits);
+    const { limits } = this.#options;
+    let bytes = 0;
+    for (const text of raw) bytes += text.length;
+    if (bytes > limits.trailerBytes) {
+      if (this.#state === BODY) this.#giveUp('bad_response', `trailers of more than ${limits.trailerBytes} bytes`);
+      return;
+    }
+    this.#replyTrailers = trailersFromH2(raw, limits);
   }
 
   /** Everything that came has been read. */

@@ -309,6 +309,29 @@ test('an upstream that says goodbye gets what it has not begun with on its next 
   expect(first.head![':status']).toBe(204);
 });
 
+test('trailers that are larger than a tunnel carries end their own exchange, in either direction, and no other [threat 7]', async () => {
+  const large = 'y'.repeat(20_000);
+  const origin = await startH2((stream, { ':path': path }) => {
+    stream.respond({ ':status': 200 }, { waitForTrailers: path === '/large' });
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'x-large': large }));
+    if (path === '/held') stream.write('held');
+    else stream.on('end', () => stream.end('answer'));
+  });
+  const client = clientOf(await hubAndAgent(tools, `h2c://127.0.0.1:${origin.port}`));
+  const held = new Heard(client.request({ ':method': 'POST', ':path': '/held' }));
+  await until('the other exchange', () => held.text === 'held');
+  const down = await send(client, { ':path': '/large' }).over;
+  expect([down.head![':status'], down.code !== 0, down.trailers]).toEqual([200, true, null]);
+  const stream = client.request({ ':method': 'POST', ':path': '/up' }, { waitForTrailers: true });
+  stream.on('wantTrailers', () => stream.sendTrailers({ 'x-large': large }));
+  const up = new Heard(stream);
+  stream.end('body');
+  await up.over;
+  expect(up.code !== 0 || up.head![':status'] === 400).toBe(true);
+  expect((await send(client, { ':path': '/small' }).over).text).toBe('answer');
+  expect([held.code, held.text]).toEqual([-1, 'held']);
+});
+
 test('an agent speaks HTTP/2 to an https upstream for gRPC, and HTTP/1.1 for the rest', async () => {
   const origin = await startH2(undefined, { pair: PAIR });
   const client = clientOf(await hubAndAgent(tools, `https://localhost:${origin.port}`, { caFile: CA_FILE }));

@@ -100,6 +100,9 @@ describe('extensions and trailers have a limit [threat 7]', () => {
 
   test('trailers beyond 16 KiB do not pass', () => refused((client) => void client.send(`${HEAD}0\r\nX: ${'t'.repeat(17 * 1024)}`)));
 
+  test('trailers beyond 16 KiB that are complete and come in one piece do not pass either', () =>
+    refused((client) => void client.send(`${HEAD}0\r\nX: ${'t'.repeat(17 * 1024)}\r\n\r\n`)));
+
   test('trailers of 1 MiB in many fields do not pass', () =>
     refused((client) => void client.send(`${HEAD}0\r\n${`X: ${'t'.repeat(1000)}\r\n`.repeat(1024)}\r\n`)));
 
