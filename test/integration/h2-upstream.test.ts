@@ -309,6 +309,24 @@ test('an upstream that says goodbye gets what it has not begun with on its next 
   expect(first.head![':status']).toBe(204);
 });
 
+test('a reload from HTTP/1.1 to HTTP/2 and back: each request goes as the configuration says that it began with', async () => {
+  const waiting: http2.ServerHttp2Stream[] = [];
+  const origin = await startH2((stream) => void waiting.push(stream), { pair: PAIR });
+  const file = (alpn: string): string => gatewayFile(`"127.0.0.1:${origin.port}"`, `sni = "localhost"\ntls_ca = "${CA_FILE}"\nalpn = "${alpn}"`);
+  const running = await startGatewayOf(tools, file('H1'));
+  const client = clientOf({ port: running.port(), adminAddress: null });
+  expect((await send(client, {}).over).text).toBe('ok over 1.1');
+  await running.change(file('H2'));
+  const held = send(client, {});
+  await until('the request over HTTP/2', () => waiting.length === 1);
+  await running.change(file('H1'));
+  expect((await send(client, {}).over).text).toBe('ok over 1.1');
+  waiting[0]!.respond({ ':status': 200 });
+  waiting[0]!.end('from before');
+  expect((await held.over).text).toBe('from before');
+  await until('the session to be closed', () => origin.sessions.every(({ destroyed }) => destroyed));
+});
+
 test('trailers that are larger than a tunnel carries end their own exchange, in either direction, and no other [threat 7]', async () => {
   const large = 'y'.repeat(20_000);
   const origin = await startH2((stream, { ':path': path }) => {
