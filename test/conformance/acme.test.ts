@@ -162,7 +162,9 @@ describe.skipIf(!isHere)("against Let's Encrypt's test server", () => {
       20_000,
     );
     const reason = String((line.fields as Record<string, unknown>)['reason']);
-    expect(reason).toMatch(/^the proof of (?:app|www)\.example\.com is invalid: (?:connection|unauthorized|dns), .*; each name must lead to this gateway/);
+    expect(reason).toMatch(
+      /^the proof of (?:app|www)\.example\.com is invalid: (?:connection|unauthorized|dns), .*; each name must lead to this gateway/,
+    );
     expect(reason).not.toContain('\n');
   });
 });
