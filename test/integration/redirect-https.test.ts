@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import tls from 'node:tls';
 import { expect, test } from 'vitest';
 import { loadGateway } from '../../src/config/gateway.ts';
-import { ask } from '../kit/ask.ts';
+import { CHALLENGE_PATH } from '../../src/certs/acme/http-01.ts';
+import { AcmeServer } from '../kit/acme-server.ts';
+import { ask, type Asked } from '../kit/ask.ts';
 import { fileTo, startGatewayOf } from '../kit/gateway.ts';
 import { kit, portOf } from '../kit/kit.ts';
 import { get } from '../kit/stage.ts';
@@ -66,6 +68,38 @@ test('a server that does nothing but redirect needs no locations; one with TLS h
   expect(warnings).toEqual([expect.stringMatching(/servers\.secure\.redirect_https has no effect on a server with TLS/)]);
   writeFileSync(file, '[servers.plain]\naddr = "127.0.0.1:0"\nredirect_https = 70000\n');
   await expect(loadGateway(file, {})).rejects.toThrow('is no port; write true, or a port from 1 to 65535');
+});
+
+test('proofs for a certificate authority are shown past the redirect, and nothing else is', async () => {
+  const server = new AcmeServer();
+  await server.listen();
+  later(() => server.close());
+  const held = { port: 0 };
+  const seen: unknown[] = [];
+  server.validate = async (name, token, proof) => {
+    const at = async (path: string): Promise<Asked> => ask(held.port, { path, headers: { host: name } });
+    const answer = await at(`${CHALLENGE_PATH}${token}`);
+    const other = await at(`${CHALLENGE_PATH}${token}x`);
+    seen.push([answer.status, answer.text === proof, other.status, other.headers.location]);
+    return true;
+  };
+  const gateway = await startGatewayOf(
+    made,
+    `[servers.plain]
+addr = "127.0.0.1:0"
+redirect_https = true
+[servers.secure]
+addr = "127.0.0.1:0"
+global_certificates = true
+[certificates.site]
+domains = ["a.example.com"]
+acme_directory = "${server.directory}"
+`,
+    { stateDir: folder(), acmeLimits: { pollMs: 1, pollMaxMs: 5, lookMs: 5 } },
+  );
+  held.port = gateway.port('plain');
+  await until('the order', () => seen.length > 0);
+  expect(seen[0]).toEqual([200, true, 308, expect.stringMatching(/^https:\/\/a\.example\.com\/\.well-known\/acme-challenge\/\S+x$/)]);
 });
 
 test('a client that speaks TLS to a port without it is answered 400, and one line says so however often it happens', async () => {
