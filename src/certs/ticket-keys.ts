@@ -17,7 +17,7 @@ export class TicketKeys {
     this.#dueMs = now() + certLimits.ticketKeyMs;
   }
 
-  /** 48 bytes, as Node wants them. Sessions that were sealed under an earlier one begin anew; there are those of five minutes at most. */
+  /** 48 bytes, as Node wants them. Sessions that were sealed under an earlier one begin anew. */
   get current(): Buffer {
     const now = this.#now();
     if (now >= this.#dueMs) {

@@ -13,6 +13,7 @@ import { CHALLENGE_PATH, Http01Answers } from './http-01.ts';
 import { acmeLimits, type AcmeLimits } from './limits.ts';
 import { OrderedCertificate, type OrderMeans, type OrderTerms } from './ordered.ts';
 import { type AcmeStore, openAcmeStore } from './records.ts';
+import { AcmeTransport } from './transport.ts';
 
 const ends: (() => void)[] = [];
 afterEach(() => {
@@ -332,6 +333,23 @@ test('a server that wants to be left alone is left alone for as long as it says,
   expect(server.count(/^\/order$/)).toBe(1);
   pass(7_201_000);
   await issued(again);
+});
+
+test('a server in trouble is not believed when it says that it wants to be left alone for a week', async () => {
+  const { server, order } = await stage();
+  server.fault = ({ path }) => (path === '/dir' ? { status: 503, headers: { 'Retry-After': '600000' }, body: 'later' } : null);
+  const one = await order({}, { retryMs: 60_000, retryMaxMs: 3_600_000 });
+  one.start();
+  await reason(one);
+  expect(one.status.nextTryMs).toBeGreaterThan(Date.now() + 3_500_000);
+  expect(one.status.nextTryMs).toBeLessThanOrEqual(Date.now() + 3_600_000);
+});
+
+test('a server elsewhere sends nobody to what listens on this machine', async () => {
+  const transport = new AcmeTransport('https://ca.example.com/dir', null, acmeLimits, new AbortController().signal);
+  const { server } = await stage();
+  expect(() => transport.ask('GET', server.directory, null, '*/*')).toThrow('no https:// URL');
+  expect(server.asked).toEqual([]);
 });
 
 test('who is told to stop in the middle of an order stops, and shows nothing any more', async () => {

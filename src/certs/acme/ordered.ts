@@ -191,11 +191,13 @@ export class OrderedCertificate implements NamedPair {
   #failed(error: unknown): void {
     const { limits, wall, log, random } = this.#means;
     const { retryMs, retryMaxMs } = limits;
-    const retryAfterMs = error instanceof AcmeError ? (error.retryAfterMs ?? 0) : 0;
+    // A server in trouble does not know for how long; one that counts our orders does.
+    const believedMs = error instanceof AcmeError && COUNTED.has(error.type) ? limits.rateLimitedMaxMs : retryMaxMs;
+    const retryAfterMs = error instanceof AcmeError ? Math.min(error.retryAfterMs ?? 0, believedMs) : 0;
     // Between half and all of it, so that those who failed together do not come back together.
     const backoffMs = Math.min(retryMaxMs, retryMs * 2 ** Math.min(this.#failures, 20)) * (0.5 + random() / 2);
     this.#failures++;
-    this.#nextMs = wall() + Math.max(backoffMs, Math.min(retryAfterMs, limits.rateLimitedMaxMs));
+    this.#nextMs = wall() + Math.max(backoffMs, retryAfterMs);
     const isOurs = !(error instanceof AcmeError || error instanceof StoreError);
     this.#lastError = isOurs ? (error instanceof Error ? (error.stack ?? error.message) : String(error)) : error.message;
     const { name: certificate, domains } = this.#terms;
@@ -293,7 +295,7 @@ export class OrderedCertificate implements NamedPair {
     if (untilMs > 0)
       throw new AcmeError(
         `there were as many orders as may be within an hour, or the server asked to be left alone: none before ${dateText(untilMs)}`,
-        '',
+        HELD,
         untilMs - now,
       );
   }
@@ -307,7 +309,7 @@ export class OrderedCertificate implements NamedPair {
       const key = (await makeKey('ecdsa')).export({ type: 'pkcs8', format: 'pem' }) as string;
       account = await store.accounts.change((all) => all.get(id) ?? all.set(id, { key, url: '' }).get(id)!);
     }
-    const transport = new AcmeTransport(ca, limits, this.#end.signal);
+    const transport = new AcmeTransport(directoryUrl, ca, limits, this.#end.signal);
     const accountUrl = account.url === '' ? null : account.url;
     return new AcmeClient({ directoryUrl, transport, limits, key: createPrivateKey(account.key), accountUrl, email, external, wall });
   }
@@ -345,6 +347,10 @@ export class OrderedCertificate implements NamedPair {
 }
 
 const HOUR_MS = 3_600_000;
+/** The type of our own refusal to order once more. */
+const HELD = 'held';
+/** Types of problems that say themselves for how long. */
+const COUNTED: ReadonlySet<string> = new Set(['rateLimited', HELD]);
 /** What a placeholder is good for, ms; clients do not believe it anyway. */
 const PLACEHOLDER_MS = 365 * 86_400_000;
 

@@ -16,11 +16,14 @@ export interface AcmeAnswer {
 export class AcmeTransport {
   /** PEM; null = the authorities that Node believes. */
   readonly #ca: string | null;
+  /** The directory is on this machine, in plain HTTP. */
+  readonly #isPlain: boolean;
   readonly #limits: AcmeLimits;
   readonly #signal: AbortSignal;
 
   /** `ca`: whose word on the server is believed, in place of the usual authorities. `signal` ends requests. */
-  constructor(ca: string | null, limits: AcmeLimits, signal: AbortSignal) {
+  constructor(directoryUrl: string, ca: string | null, limits: AcmeLimits, signal: AbortSignal) {
+    this.#isPlain = new URL(directoryUrl).protocol === 'http:';
     this.#ca = ca;
     this.#limits = limits;
     this.#signal = signal;
@@ -28,7 +31,7 @@ export class AcmeTransport {
 
   /** `body`: JSON to POST; null = only `method`. @throws AcmeError when there is no answer */
   ask(method: 'GET' | 'HEAD' | 'POST', url: string, body: string | null, accept: string): Promise<AcmeAnswer> {
-    const target = targetOf(url);
+    const target = targetOf(url, this.#isPlain);
     const { requestTimeoutMs } = this.#limits;
     return new Promise((resolve, reject) => {
       const options: https.RequestOptions = {
@@ -76,10 +79,13 @@ export class AcmeTransport {
   }
 }
 
-/** Over plain HTTP only to this machine: whoever can listen in could order in our name. */
-function targetOf(url: string): URL {
+/**
+ * Over plain HTTP only to this machine, since whoever can listen in could order in our name; and only if the directory is there, since no server elsewhere
+ * is to send us to what listens here.
+ */
+function targetOf(url: string, isPlain: boolean): URL {
   const target = URL.canParse(url) ? new URL(url) : null;
   const isHere = target !== null && /^(?:127\.\d+\.\d+\.\d+|\[::1\]|localhost)$/.test(target.hostname);
-  if (target !== null && (target.protocol === 'https:' || (target.protocol === 'http:' && isHere))) return target;
+  if (target !== null && (target.protocol === 'https:' || (target.protocol === 'http:' && isHere && isPlain))) return target;
   throw new AcmeError('the server names an address that is no https:// URL');
 }
