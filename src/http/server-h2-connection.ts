@@ -13,7 +13,15 @@ import { ServerH2Exchange } from './server-h2-exchange.ts';
 import { H2Meter } from './server-h2-meter.ts';
 import type { ServerH1, ServerOptions } from './server-h1.ts';
 
-const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR, NGHTTP2_REFUSED_STREAM } = constants;
+const {
+  NGHTTP2_COMPRESSION_ERROR,
+  NGHTTP2_ENHANCE_YOUR_CALM,
+  NGHTTP2_FLOW_CONTROL_ERROR,
+  NGHTTP2_FRAME_SIZE_ERROR,
+  NGHTTP2_NO_ERROR,
+  NGHTTP2_PROTOCOL_ERROR,
+  NGHTTP2_REFUSED_STREAM,
+} = constants;
 
 /** How often the bytes of a connection on which something happens are looked at, ms. */
 const LOOK_MS = 1_000;
@@ -92,6 +100,9 @@ export class ServerH2Connection implements Timed {
     session.on('ping', control);
     session.on('remoteSettings', control);
     session.on('priority', control);
+    const destroy = session.destroy.bind(session);
+    // Node says INTERNAL_ERROR to clients for faults of theirs: the code is chosen here (RFC 9113 7).
+    session.destroy = (error?: Error | null, code?: number) => destroy(error ?? undefined, code ?? codeOf(error));
     // What it says has been said to the client in its GOAWAY.
     session.on('error', () => {});
     session.on('close', () => this.#closed());
@@ -318,6 +329,23 @@ export class ServerH2Connection implements Timed {
 }
 
 function ignore(): void {}
+
+/** What nghttp2 calls faults of a peer (nghttp2.h), and what RFC 9113 calls them. */
+const CODES: ReadonlyMap<number, number> = new Map([
+  [-505, NGHTTP2_PROTOCOL_ERROR],
+  [-522, NGHTTP2_FRAME_SIZE_ERROR],
+  [-523, NGHTTP2_COMPRESSION_ERROR],
+  [-524, NGHTTP2_FLOW_CONTROL_ERROR],
+  [-902, NGHTTP2_ENHANCE_YOUR_CALM],
+  [-904, NGHTTP2_ENHANCE_YOUR_CALM],
+  [-905, NGHTTP2_ENHANCE_YOUR_CALM],
+]);
+
+/** What to tell a client for whose sake Node ends a session. */
+function codeOf(error: Error | null | undefined): number | undefined {
+  const errno = (error as NodeJS.ErrnoException | null | undefined)?.errno;
+  return errno === undefined ? undefined : CODES.get(errno);
+}
 
 function sessionOptions(limits: HttpLimits): http2.ServerSessionOptions {
   return {

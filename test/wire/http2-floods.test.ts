@@ -16,6 +16,7 @@ import {
   PING,
   post,
   PRIORITY,
+  PROTOCOL_ERROR,
   REFUSED_STREAM,
   RST_STREAM,
   SETTINGS,
@@ -97,7 +98,7 @@ test('a head in CONTINUATION frames without end [threat 53]', async () => {
   const piece = hpack([['x-fill', 'y'.repeat(4000)]]);
   client.send(frame(HEADERS, END_STREAM, 1, get()));
   const sent = await client.flood(1_000, () => frame(CONTINUATION, 0, 1, piece), 1);
-  await client.closing();
+  expect(await client.closing()).toBe(ENHANCE_YOUR_CALM);
   expect(sent * piece.length).toBeLessThan(400 * 1024);
   expect(origin.requests).toHaveLength(0);
   await othersAreServed(served);
@@ -107,7 +108,7 @@ test('empty CONTINUATION frames [threat 53]', async () => {
   const { served, client } = await start();
   client.send(frame(HEADERS, END_STREAM, 1, get()));
   await client.flood(1_000, () => frame(CONTINUATION, 0, 1));
-  await client.closing();
+  expect(await client.closing()).toBe(ENHANCE_YOUR_CALM);
   await othersAreServed(served);
 });
 
@@ -156,7 +157,7 @@ test('empty DATA again and again [threat 53]', async () => {
   const { served, client } = await start({}, holding);
   client.send(frame(HEADERS, END_HEADERS, 1, post()));
   await client.flood(5_000, () => frame(DATA, 0, 1));
-  await client.closing();
+  expect(await client.closing()).toBe(ENHANCE_YOUR_CALM);
   await othersAreServed(served);
 });
 
@@ -194,7 +195,7 @@ test('more requests at once than there may be: a hundred run, the others are ref
 test('more requests at once than there may be, by somebody who has acknowledged how many: the connection is closed [threat 53]', async () => {
   const { served, origin, client } = await start({}, holding);
   client.send(...requests(0, 2_000));
-  await client.closing();
+  expect(await client.closing()).toBe(PROTOCOL_ERROR);
   expect(origin.requests.length).toBeLessThanOrEqual(100);
   await othersAreServed(served);
 });
