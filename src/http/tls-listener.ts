@@ -35,6 +35,8 @@ export interface ClientRules {
 
 /** A handshake costs a CPU more than a request: whoever has not ended it by then has not wanted to, ms. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
+/** How long a session may be taken up again, s: clients that come back, and no longer than a certificate of theirs may go unlooked at. */
+const SESSION_S = 3_600;
 
 /** What a listener needs from its server. */
 export interface TlsHost {
@@ -133,6 +135,7 @@ export class TlsListener {
       minVersion: 'TLSv1.2',
       ...this.#tls.pair(),
       secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+      sessionTimeout: SESSION_S,
       ...(this.#ticketKeys === undefined ? {} : { ticketKeys: this.#ticketKeys }),
       ...(clients === undefined ? {} : { sessionIdContext: clients.id }),
     };

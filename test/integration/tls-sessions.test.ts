@@ -124,6 +124,7 @@ test.runIf(openssl)('openssl takes sessions up again, and is offered no early da
   expect(first).toContain('HTTP/1.1 200');
   expect(readFileSync(file, 'latin1')).toContain('BEGIN SSL SESSION');
   expect(first).toMatch(/Max Early Data: 0/);
+  expect(first).toMatch(/lifetime hint: 3600 \(seconds\)/);
   const early = join(folder(), 'early');
   writeFileSync(early, 'GET /early HTTP/1.1\r\nHost: a\r\n\r\n');
   const second = await sClient(port, request, '-tls1_3', '-ign_eof', '-sess_in', file, '-early_data', early);
