@@ -25,3 +25,35 @@ test('without a default there is none for a name that nobody has; the first of t
   expect(store.find('a.example')).not.toBe(store.find('b.example'));
   expect(store.standard).toBeNull();
 });
+
+test('what is made for a name comes after what names it and before the default; nothing is made for others', () => {
+  const asked: string[] = [];
+  const made = pair('two', []);
+  const minter = {
+    domains: ['*.test', 'test'],
+    isDefault: false,
+    leafFor: (name: string) => {
+      asked.push(name);
+      return name === 'odd.test' ? null : made;
+    },
+  };
+  const store = new CertStore([pair('one', ['a.test']), pair('one', [], true)], {}, [minter]);
+  const standard = store.find('example.com');
+  expect(store.find('b.test')).toBe(store.find('test'));
+  expect(new Set([store.find('a.test'), store.find('b.test'), standard]).size).toBe(3);
+  expect([store.find('x.b.test'), store.find('odd.test'), store.find('')]).toEqual([standard, standard, standard]);
+  expect(asked).toEqual(['b.test', 'test', 'b.test', 'odd.test']);
+  // Without domains for every name; and the default is what it makes for nobody in particular.
+  const forAll = new CertStore([], {}, [{ domains: [], isDefault: true, leafFor: (name) => pair(name === '' ? 'one' : 'two', []) }]);
+  expect(forAll.standard?.cert).toBe(pair('one', []).cert);
+  expect(forAll.find('anything.example')).not.toBeNull();
+});
+
+test('a pair that changes while it is in use is shown as it is then', () => {
+  const live = { ...pair('one', ['a.example']) };
+  const store = new CertStore([live], {});
+  const before = store.find('a.example');
+  expect(store.find('a.example')).toBe(before);
+  Object.assign(live, { cert: pair('two', []).cert, key: pair('two', []).key });
+  expect(store.find('a.example')).not.toBe(before);
+});
