@@ -33,6 +33,7 @@ locations = ["all"]
 upstream = "one"
 [upstreams.one]
 addrs = [${addrs}]
+health_check = "off"
 ${upstream}`;
 }
 
@@ -283,7 +284,7 @@ test('what an upstream refuses goes to another of its addresses, whatever the me
   const refusing = await rawH2Origin((peer) => void peer.request().then(({ stream }) => peer.reset(stream, 7)));
   tools.later(() => refusing.close());
   const origin = await startH2(undefined);
-  const front = await gateway(tools, `"127.0.0.1:${refusing.port}", "127.0.0.1:${origin.port}"`, 'alpn = "H2"\nhealth_check = "off"');
+  const front = await gateway(tools, `"127.0.0.1:${refusing.port}", "127.0.0.1:${origin.port}"`, 'alpn = "H2"');
   const client = clientOf(front);
   for (let i = 0; i < 2; i++) {
     const heard = await send(client, { ':path': '/' }, Buffer.from('kept')).over;
