@@ -76,7 +76,9 @@ export class Pebble {
       certificateValidityPeriod: lifeS,
     };
     const env = { PATH: process.env['PATH'], PEBBLE_VA_NOSLEEP: '1', PEBBLE_WFE_NONCEREJECT: String(nonceReject) };
-    const child = spawn('pebble', ['-strict', '-config', path('config.json', JSON.stringify({ pebble: config })), '-dnsserver', dns.address], { env });
+    const child = spawn('pebble', ['-strict', '-config', path('config.json', JSON.stringify({ pebble: config })), '-dnsserver', dns.address], {
+      env,
+    });
     const pebble = new Pebble(port, managementPort, path('ca.pem', ca), child, dns);
     tools.later(() => pebble.#close());
     await until('pebble', async () => (await pebble.root().catch(() => '')) !== '');
