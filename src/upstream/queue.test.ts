@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type Label, labelled, PLAIN } from './label.ts';
+import { PLACES, PLACES_MS } from './limits.ts';
 import { goesFirst, type Waiter, WaitingLine } from './queue.ts';
 
 function waiter(arrival: number, label: Partial<Label> = {}, startMs = 0): Waiter {
@@ -46,6 +47,25 @@ function backlogged(weights: Readonly<Record<string, number>>, each: number): Wa
   for (const [key, weight] of Object.entries(weights)) for (let i = 0; i < each; i++) line.add(waiter(arrival++, { key, weight }));
   return line;
 }
+
+test('who asks for a place is told that of a moment ago, by class and shares; far behind nobody is counted', () => {
+  const line = new WaitingLine();
+  const [a1, a2, b1, first] = [waiter(1, { key: 'a' }), waiter(2, { key: 'a' }), waiter(3, { key: 'b' }), waiter(4, { rank: 1 })];
+  for (const one of [a1, a2, b1, first]) line.add(one);
+  expect([a1, a2, b1, first].map((one) => line.placeOf(one, 1000))).toEqual([2, 4, 3, 1]);
+  line.serve(first);
+  // The order is made anew when the old one is old.
+  expect(line.placeOf(a1, 1000 + PLACES_MS - 1)).toBe(2);
+  expect([a1, a2, b1].map((one) => line.placeOf(one, 1000 + PLACES_MS))).toEqual([1, 3, 2]);
+  const many = Array.from({ length: PLACES }, (_, i) => waiter(10 + i, { key: 'a' }));
+  for (const one of many) line.add(one);
+  expect(line.placeOf(many.at(-1)!, 5000)).toBeNull();
+  // What was looked at holds nobody when the line is empty.
+  serve(line);
+  const late = waiter(9999);
+  line.add(late);
+  expect([line.placeOf(late, 5000), line.placeOf(a1, 5000)]).toEqual([1, null]);
+});
 
 test('a newcomer stands at the end, one that comes back at its place by arrival', () => {
   const line = new WaitingLine();
