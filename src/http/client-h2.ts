@@ -22,8 +22,6 @@ export interface SessionOwner {
   failed(session: ClientSession, failure: Failure): void;
   /** Its socket is closed, and none of its streams is left. */
   gone(session: ClientSession): void;
-  /** The upstream never began with it, or it may be sent twice: here it is again, for another session. */
-  again(stream: ClientStream): void;
 }
 
 /** Memory that heads of answers are read in, one after the other. */

@@ -6,12 +6,11 @@ import type { Endpoint, Notes, ReplySink, RequestSink } from '../http/exchange.t
 import { ClientExchange } from '../http/client-exchange.ts';
 import { ClientConnection, type ConnectionOwner } from '../http/client-h1.ts';
 import { HeadReader } from '../http/client-h2.ts';
-import { isGrpc } from '../http/grpc.ts';
 import { type RequestHead, ResponseHead } from '../http/head.ts';
-import { AUTHORIZATION, CONTENT_TYPE } from '../http/names.ts';
+import { AUTHORIZATION } from '../http/names.ts';
 import { writeProxyV1, writeProxyV2 } from '../http/proxy-protocol.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
-import { type Alpn, grpcRefusal, H2Sessions, type SessionsOptions, type Sockets } from './h2-sessions.ts';
+import { type Alpn, asksGrpc, grpcRefusal, H2Sessions, type SessionsOptions, type Sockets } from './h2-sessions.ts';
 import { FRESH_MS, H2_KEEP_ALIVE_MS, IDLE_CONNECTIONS, IDLE_MS, KEEP_ALIVE_MARGIN_MS } from './limits.ts';
 import { Refusal } from './refusal.ts';
 
@@ -88,7 +87,7 @@ export class Direct implements Endpoint, ConnectionOwner, Sockets {
     const authority = this.#options.hostHeader === 'upstream' || head.authority === '' ? this.#target.authority : '';
     let sink: RequestSink | null = null;
     if (this.#h2 !== null) sink = this.#h2.open(head, authority, reply, notes);
-    else if (head.first[CONTENT_TYPE] !== 0 && isGrpc(head)) sink = new Refusal(this.#options.loop, reply, grpcRefusal());
+    else if (asksGrpc(head)) sink = new Refusal(this.#options.loop, reply, grpcRefusal());
     sink ??= this.openH1(head, authority, reply, notes);
     // The head belongs to the caller, who may try another endpoint with it.
     head.newTarget = target;

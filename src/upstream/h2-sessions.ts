@@ -7,6 +7,7 @@ import type { Notes, ReplySink, RequestSink } from '../http/exchange.ts';
 import { Failure } from '../http/failure.ts';
 import { isGrpc } from '../http/grpc.ts';
 import type { RequestHead } from '../http/head.ts';
+import { CONTENT_TYPE } from '../http/names.ts';
 import { H1_CHOICE_MS, H2_STREAMS, IDLE_MS } from './limits.ts';
 import { Refusal } from './refusal.ts';
 import { Undecided } from './undecided.ts';
@@ -75,10 +76,10 @@ export class H2Sessions implements SessionOwner, StreamOwner {
   /** Sends a request over HTTP/2. @returns null when it is to go over HTTP/1.1 */
   open(head: RequestHead, authority: string, reply: ReplySink, notes: Notes): RequestSink | null {
     const { loop, h2ForGrpcOnly } = this.#options;
+    const grpc = asksGrpc(head);
+    if (h2ForGrpcOnly === true && !grpc) return null;
     const session = this.#withRoom();
     if (this.#alpn === 'H2H1') {
-      const grpc = isGrpc(head);
-      if (h2ForGrpcOnly === true && !grpc) return null;
       // HTTP/1.1 takes upgrades in any case.
       if (head.upgrade !== '' && (session === null || !session.takesConnect)) return null;
       if (session === null && loop.clock.now() < this.#h1UntilMs) return grpc ? new Refusal(loop, reply, grpcRefusal()) : null;
@@ -113,7 +114,7 @@ export class H2Sessions implements SessionOwner, StreamOwner {
     let sum = 0;
     for (const session of this.#open) sum += session.bufferedBytes;
     for (const session of this.#closing) sum += session.bufferedBytes;
-    for (const { stream } of this.#waiting.values()) sum += stream?.bufferedBytes ?? 0;
+    for (const waiter of this.#waiting.keys()) sum += waiter.bufferedBytes;
     return sum;
   }
 
@@ -168,7 +169,7 @@ export class H2Sessions implements SessionOwner, StreamOwner {
     for (const [key, { stream, undecided, notes }] of this.#waiting) {
       if (!this.#waiting.delete(key)) continue;
       if (undecided === null) stream!.unserved(noHttp2());
-      else if (isGrpc(undecided.head)) undecided.unserved(grpcRefusal());
+      else if (asksGrpc(undecided.head)) undecided.unserved(grpcRefusal());
       else undecided.become(this.#sockets.openH1(undecided.head, undecided.authority, undecided.reply, notes));
     }
   }
@@ -258,6 +259,11 @@ export class H2Sessions implements SessionOwner, StreamOwner {
       else undecided!.unserved(failure);
     }
   }
+}
+
+/** Is it a request of gRPC? Whose type a plugin has added is taken for none: to look for that would cost every request. */
+export function asksGrpc(head: RequestHead): boolean {
+  return head.first[CONTENT_TYPE] !== 0 && isGrpc(head);
 }
 
 /** For a request of gRPC to an upstream that is spoken to in HTTP/1.1. */

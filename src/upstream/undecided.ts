@@ -38,6 +38,11 @@ export class Undecided implements RequestSink {
     if (this.#sink !== null) this.#sink.writer = writer;
   }
 
+  /** Bytes that wait here. */
+  get bufferedBytes(): number {
+    return this.#sink === null ? this.#bytes : 0;
+  }
+
   /** It is decided: this is where it goes. */
   become(sink: RequestSink): void {
     this.#sink = sink;
