@@ -24,7 +24,7 @@ const TLS = `tls_cert = "${fixture('one.pem')}"\ntls_key = "${fixture('one.key')
 async function gatewayWith(server: string): Promise<TestGateway> {
   const origin = await startOrigin((request, response) => {
     request.resume();
-    response.end(`${request.headers['x-forwarded-for']} ${request.headers['x-forwarded-proto']} ${request.headers.via}`);
+    response.end([request.headers['x-forwarded-for'], request.headers['x-forwarded-proto'], request.headers.via].join(' '));
   });
   return startGatewayOf(made, fileTo(origin.port, { server }));
 }
@@ -129,7 +129,7 @@ describe('behind a balancer that speaks the PROXY protocol the client is whom it
 
 describe('through a hub and its agent', () => {
   test('bodies, trailers and the end of a client cross the tunnel', async () => {
-    const { target, lines } = accessLog();
+    const log = accessLog();
     let gone!: () => void;
     const left = new Promise<void>((resolve) => (gone = resolve));
     const origin = await startOrigin((request, response) => {
@@ -149,13 +149,13 @@ describe('through a hub and its agent', () => {
         response.end();
       });
     });
-    const hub = await startHubWith({ accessLog: target });
+    const hub = await startHubWith({ accessLog: log.target });
     await startAgentFor(hub, origin, { slots: 4 });
     const client = connectH2(later, hub.address.port);
     const body = Buffer.alloc(1_000_000, 'b');
     const answer = await askH2(client, { ':method': 'POST', ':path': '/' }, body);
     expect([answer.status, answer.text.length, answer.trailers['x-sum']]).toEqual([200, 1_000_000, '1000000']);
-    expect((await lines(1))[0]).toContain('"POST / HTTP/2.0" 200');
+    expect((await log.lines(1))[0]).toContain('"POST / HTTP/2.0" 200');
     const endless = client.request({ ':path': '/endless' });
     await once(endless, 'data');
     endless.close(http2.constants.NGHTTP2_CANCEL);
