@@ -46,6 +46,8 @@ export class Wire {
     socket.on('drain', () => this.user.drained());
     socket.on('error', (error: Error) => {
       this.#error = error;
+      // After its handshake Node leaves a TLS socket open whose peer has sent an alert, or a record that nobody has sealed; it only falls silent.
+      if (!socket.destroyed) socket.destroy();
     });
     socket.on('close', () => {
       this.#closed = true;

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import http2 from 'node:http2';
 import net from 'node:net';
 import { join } from 'node:path';
 import tls from 'node:tls';
@@ -235,3 +236,35 @@ test('an agent that is sent to https does not speak to a plain hub [threat 47]',
   await until('the line', () => agent.log.some((line) => /cannot be reached/.test(line.message)));
   expect(Buffer.concat(heard).toString('latin1')).not.toContain('Windlass-Token');
 });
+
+test.each(['http/1.1', 'h2'])(
+  'a record that nobody has sealed ends its connection at once, and the request on it (%s) [threat 52]',
+  async (protocol) => {
+    const departed: Promise<unknown>[] = [];
+    const origin = await startOrigin((request) => departed.push(once(request, 'close')));
+    const proxy = await startDirect({ to: origin, tls: ONE });
+    const far: net.Socket[] = [];
+    const between = net.createServer((near) => {
+      const socket = net.connect({ port: portOf(proxy), host: '127.0.0.1' });
+      far.push(socket);
+      for (const one of [near, socket]) one.on('error', () => {});
+      near.pipe(socket).pipe(near);
+      later(() => socket.destroy());
+    });
+    between.listen(0, '127.0.0.1');
+    later(() => between.close());
+    await once(between, 'listening');
+    const { socket } = await secureClient({ port: (between.address() as net.AddressInfo).port }, { ALPNProtocols: [protocol] });
+    socket.on('error', () => {});
+    expect(socket.alpnProtocol).toBe(protocol);
+    if (protocol === 'h2') {
+      const session = http2.connect('https://localhost', { createConnection: () => socket });
+      session.on('error', () => {});
+      session.request({ ':path': '/' }).on('error', () => {});
+    } else socket.write(get());
+    await until('the request', () => departed.length === 1);
+    far[0]!.write(Buffer.concat([Buffer.from([0x17, 3, 3, 0, 32]), Buffer.alloc(32, 7)]));
+    await departed[0];
+    await metricBecomes(proxy, 'windlass_connections', (n) => n === 0);
+  },
+);
