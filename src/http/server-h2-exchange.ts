@@ -159,7 +159,11 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
     if (head.status < 100 || head.status > 199 || head.status === 101) return;
     head.remove(CONTENT_LENGTH);
     head.length = NO_BODY;
-    stream.additionalHeaders(responseToH2(head));
+    try {
+      stream.additionalHeaders(responseToH2(head));
+    } catch {
+      // Node checks what it sends by rules of its own; an interim answer may be left out.
+    }
   }
 
   head(head: ResponseHead): void {
