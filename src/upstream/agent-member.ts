@@ -1,6 +1,7 @@
 // HOT: free is asked for per request.
 import { fieldLine } from '../http/head.ts';
 import type { Session, SessionOwner } from '../tunnel/session.ts';
+import { canOf } from './abilities.ts';
 import type { AgentPool } from './agents.ts';
 import type { Choice } from './balance/balancer.ts';
 import { hashOf } from './balance/hash-key.ts';
@@ -26,6 +27,8 @@ export class AgentMember implements Candidate, Choice, SessionOwner {
   readonly agentId: string;
   /** What selectors may ask of it. */
   readonly facts: ReadonlySet<string>;
+  /** What its wire carries (abilities.ts). */
+  readonly can: number;
   /** The agent counts its slots by itself. */
   readonly watch = null;
   /** Kept by the pool, while there is an upstream that balances by it. */
@@ -52,6 +55,7 @@ export class AgentMember implements Candidate, Choice, SessionOwner {
     this.session = session;
     this.endpoint = session;
     this.facts = facts;
+    this.can = canOf(session.abilities);
     this.agentId = session.agent.id;
     this.seed = hashOf(session.agent.id);
     this.replyFields = fieldLine('Slime-Agent-Id', session.agent.id);

@@ -124,6 +124,7 @@ export class AgentSelection implements Upstream {
     const lane = this.#laneOf(head, captures);
     if (lane === null) return this.#unknown();
     if (lane.all.size > 0) return new Failure('no_free_slot', 'No available agent: every slot is taken', this.retryAfterS(lane));
+    if (this.#isUnable(lane)) return UNABLE;
     if (this.#isUnknown(lane)) return this.#unknown();
     const scope = head.value(SLIME_SCOPE);
     const why =
@@ -141,6 +142,7 @@ export class AgentSelection implements Upstream {
     const head = waiter.head!;
     const lane = this.#laneOf(head, waiter.captures);
     if (lane === null || this.#isUnknown(lane)) return this.#unknown();
+    if (this.#isUnable(lane)) return UNABLE;
     if (this.waiting >= this.#options.queueSize || this.#pool.waiting >= this.#pool.queueSize) return this.full(lane);
     const { most, key } = waiter.label;
     if (most !== Number.POSITIVE_INFINITY && this.#pool.waitingOf(key) >= most)
@@ -300,12 +302,19 @@ export class AgentSelection implements Upstream {
     return !this.#isKnown && lane.all.size === 0 && !this.#pool.mayReturn && !this.#pool.roster.knows(lane.facts);
   }
 
+  /** Those who are there come by wires that cannot carry what the request needs. */
+  #isUnable({ needs, all, facts }: Lane): boolean {
+    return needs !== 0 && all.size === 0 && this.#pool.hasAny(facts);
+  }
+
   #unknown(): Failure {
     const { text } = this.#options.selector;
     if (this.#pool.mayReturn) return new Failure('no_agent', `No available agent: none that matches ${text} has come yet`, RETRY_AFTER_NO_AGENT_S);
     return new Failure('unknown_agent', `no agent is known that matches ${text}`);
   }
 }
+
+const UNABLE = new Failure('not_implemented', 'the agents here are connected in a way that carries no protocol changes and no trailers (gRPC)');
 
 function keyOf(facts: readonly string[]): string {
   return facts.length === 0 ? '' : facts.join('\n');

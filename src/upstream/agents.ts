@@ -7,6 +7,7 @@ import { SLIME_SCOPE } from '../http/names.ts';
 import { parseSelector } from '../schema/selector.ts';
 import { labelItems } from '../tunnel/labels.ts';
 import type { Session } from '../tunnel/session.ts';
+import { ABLE, needsOf } from './abilities.ts';
 import { Affinity, type Preference } from './affinity.ts';
 import { AgentMember } from './agent-member.ts';
 import { AgentSelection, type AgentSelectionOptions } from './agent-selection.ts';
@@ -70,6 +71,8 @@ export class AgentPool implements Upstream {
   #askLoad = 0;
   /** How many agents name each path in their tokens. */
   readonly #scopedPaths = new Map<string, number>();
+  /** How many agents come by a wire that lacks something; only then does it matter what a request needs. */
+  #limited = 0;
   /** @internal Who is known. */
   readonly roster: Roster;
   readonly #affinity: Affinity;
@@ -252,7 +255,8 @@ export class AgentPool implements Upstream {
     session.owner = member;
     for (const path of session.agent.scopePaths) this.#scopedPaths.set(path, (this.#scopedPaths.get(path) ?? 0) + 1);
     for (const lane of this.#lanes.values()) if (lane.admits(member)) member.enter(lane);
-    if (session.agent.scopePaths.length > 0) this.#sortAnew();
+    const isFirstLimited = member.can !== ABLE && this.#limited++ === 0;
+    if (session.agent.scopePaths.length > 0 || isFirstLimited) this.#sortAnew();
     this.#options.joined?.(session, twin);
     this.changed(member);
   }
@@ -267,6 +271,7 @@ export class AgentPool implements Upstream {
     if (!this.#members.delete(session)) return;
     this.#board.remove(member);
     this.roster.left(session);
+    if (member.can !== ABLE) this.#limited--;
     for (const lane of member.lanes) lane.forget(member);
     for (const path of session.agent.scopePaths) {
       const left = this.#scopedPaths.get(path)! - 1;
@@ -393,19 +398,20 @@ export class AgentPool implements Upstream {
   lane(selection: AgentSelection, facts: readonly string[], key: string, head: RequestHead): Lane {
     const scope = head.has(SLIME_SCOPE) ? head.value(SLIME_SCOPE) : '';
     const path = this.#scopedPath(head);
+    const needs = this.#limited === 0 ? 0 : needsOf(head);
     const { plain } = selection;
-    if (scope === '' && path === '' && plain !== null && !plain.dropped) return plain;
-    const lane = this.#lanes.get(laneKey(selection, scope, path, key));
+    if (scope === '' && path === '' && needs === 0 && plain !== null && !plain.dropped) return plain;
+    const lane = this.#lanes.get(laneKey(selection, scope, path, needs, key));
     if (lane !== undefined) return lane;
     // Scopes and captures are the clients' words: lanes that nobody waits in must not pile up.
     if (this.#lanes.size - this.#plainLanes >= LANES - 1) this.#dropLanes((one) => one.selection.isClosed || one !== one.selection.plain);
-    return this.#makeLane(selection, scope, path, facts, key);
+    return this.#makeLane(selection, scope, path, facts, needs, key);
   }
 
   /** @internal The same, unless it would have to be made. */
   laneThere(selection: AgentSelection, key: string, head: RequestHead): Lane | null {
     const scope = head.has(SLIME_SCOPE) ? head.value(SLIME_SCOPE) : '';
-    return this.#lanes.get(laneKey(selection, scope, this.#scopedPath(head), key)) ?? null;
+    return this.#lanes.get(laneKey(selection, scope, this.#scopedPath(head), this.#limited === 0 ? 0 : needsOf(head), key)) ?? null;
   }
 
   /** The path, when agents name it in their tokens; only then does it matter. */
@@ -418,12 +424,12 @@ export class AgentPool implements Upstream {
   /** @internal The lane that stays as long as its selection. */
   plainLane(selection: AgentSelection, facts: readonly string[], key: string): Lane {
     this.#plainLanes++;
-    return this.#makeLane(selection, '', '', facts, key);
+    return this.#makeLane(selection, '', '', facts, 0, key);
   }
 
-  #makeLane(selection: AgentSelection, scope: string, path: string, facts: readonly string[], key: string): Lane {
-    const full = laneKey(selection, scope, path, key);
-    const lane = new Lane(full, selection, scope, path, facts);
+  #makeLane(selection: AgentSelection, scope: string, path: string, facts: readonly string[], needs: number, key: string): Lane {
+    const full = laneKey(selection, scope, path, needs, key);
+    const lane = new Lane(full, selection, scope, path, facts, needs);
     this.#lanes.set(full, lane);
     for (const member of this.#members.values()) {
       if (!lane.admits(member)) continue;
@@ -458,6 +464,6 @@ export class AgentPool implements Upstream {
   }
 }
 
-function laneKey({ id }: AgentSelection, scope: string, path: string, key: string): string {
-  return `${id} ${scope}\0${path}\0${key}`;
+function laneKey({ id }: AgentSelection, scope: string, path: string, needs: number, key: string): string {
+  return `${id} ${scope}\0${path}\0${needs}\0${key}`;
 }

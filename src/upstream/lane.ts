@@ -12,21 +12,25 @@ export class Lane {
   readonly scope: string;
   readonly path: string;
   readonly facts: readonly string[];
+  /** What a wire must carry for them (abilities.ts); 0 = what every wire carries. */
+  readonly needs: number;
   readonly line = new WaitingLine();
   readonly all = new Set<AgentMember>();
   /** Those of them who may have a free slot: it may have gone since, so who picks looks again. */
   readonly free: AgentMember[] = [];
   dropped = false;
 
-  constructor(key: string, selection: AgentSelection, scope: string, path: string, facts: readonly string[]) {
+  constructor(key: string, selection: AgentSelection, scope: string, path: string, facts: readonly string[], needs: number) {
     this.key = key;
     this.selection = selection;
     this.scope = scope;
     this.path = path;
     this.facts = facts;
+    this.needs = needs;
   }
 
-  admits({ session: { agent }, facts }: AgentMember): boolean {
+  admits({ session: { agent }, facts, can }: AgentMember): boolean {
+    if ((this.needs & ~can) !== 0) return false;
     if (this.scope !== '' && !agent.scopes.includes(this.scope)) return false;
     if (agent.scopePaths.length > 0 && !agent.scopePaths.includes(this.path)) return false;
     for (let i = 0; i < this.facts.length; i++) if (!facts.has(this.facts[i]!)) return false;

@@ -2,7 +2,7 @@
 import { Buffer, isUtf8 } from 'node:buffer';
 import { type Head, NO_BODY, REMOVED, type RequestHead, type ResponseHead, STRIDE, UNKNOWN_LENGTH } from '../../http/head.ts';
 import type { HttpLimits } from '../../http/limits.ts';
-import { CONTENT_LENGTH, TCHAR } from '../../http/names.ts';
+import { CONTENT_LENGTH, TCHAR, X_FORWARDED_FOR, X_FORWARDED_PORT } from '../../http/names.ts';
 import { parseRequest, parseResponse } from '../../http/parse.ts';
 import { REASONS } from '../../http/write.ts';
 
@@ -132,22 +132,23 @@ export function requestTextRoom(head: RequestHead): number {
 }
 
 /**
- * Writes a request's head as Cranker's text: lines that end with LF, no space behind the colon, a blank line, no marker. Of `Host` comes what
- * the head has, if anything. The text is UTF-8. @returns the offset behind it
+ * Writes a request's head as Cranker's text: lines that end with LF, no space behind the colon, a blank line, no marker. `host`: the client's Host goes along;
+ * `legacy`: so do `X-Forwarded-*`. The text is UTF-8. @returns the offset behind it
  */
-export function writeRequestText(head: RequestHead, out: Buffer, from: number): number {
+export function writeRequestText(head: RequestHead, out: Buffer, from: number, host: boolean, legacy: boolean): number {
   let at = from + out.latin1Write(head.method, from);
   out[at++] = SP;
   if (head.newTarget === null) at = copy(head.bytes, head.targetStart, head.targetEnd, out, at);
   else at += out.latin1Write(head.newTarget, at);
   at += out.latin1Write(' HTTP/1.1\n', at);
+  if (!host) return asUtf8(out, from, writeFieldLines(head, out, at, legacy));
   if (head.newAuthority !== null) at += out.latin1Write(`host:${head.newAuthority}\n`, at);
   else if (head.authorityEnd > head.authorityStart) {
     at += out.latin1Write('host:', at);
     at = copy(head.bytes, head.authorityStart, head.authorityEnd, out, at);
     out[at++] = LF;
   }
-  return asUtf8(out, from, writeFieldLines(head, out, at));
+  return asUtf8(out, from, writeFieldLines(head, out, at, legacy));
 }
 
 /** Bytes that writeResponseText() needs at most. */
@@ -158,17 +159,17 @@ export function responseTextRoom(head: ResponseHead): number {
 /** Writes an answer's head as Cranker's text, blank line included: mu-cranker-router writes it, and everybody takes it. @returns the offset behind it */
 export function writeResponseText(head: ResponseHead, out: Buffer, from: number): number {
   const at = from + out.latin1Write(`HTTP/1.1 ${head.status} ${REASONS[head.status] ?? 'Unknown'}\n`, from);
-  return asUtf8(out, from, writeFieldLines(head, out, at));
+  return asUtf8(out, from, writeFieldLines(head, out, at, true));
 }
 
-/** The fields that are passed on, then those that were added, the length, and the blank line. */
-function writeFieldLines(head: Head, out: Buffer, from: number): number {
+/** The fields that are passed on, then those that were added, the length, and the blank line. `legacy`: with `X-Forwarded-*`. */
+function writeFieldLines(head: Head, out: Buffer, from: number, legacy: boolean): number {
   const { bytes, fields, count, tail } = head;
   let at = from;
   let hasLength = false;
   for (let f = 0, last = count * STRIDE; f < last; f += STRIDE) {
     const id = fields[f + 4]!;
-    if ((id & REMOVED) !== 0) continue;
+    if ((id & REMOVED) !== 0 || (!legacy && isLegacy(id))) continue;
     if (id === CONTENT_LENGTH) hasLength = true;
     at = copy(bytes, fields[f]!, fields[f + 1]!, out, at);
     out[at++] = COLON;
@@ -179,6 +180,10 @@ function writeFieldLines(head: Head, out: Buffer, from: number): number {
   for (let i = 0; i < tail.length;) {
     const colon = tail.indexOf(':', i);
     const end = tail.indexOf('\r\n', colon);
+    if (!legacy && tail.startsWith('X-Forwarded-', i)) {
+      i = end + 2;
+      continue;
+    }
     at += out.latin1Write(tail.slice(i, colon + 1), at);
     at += out.latin1Write(tail.slice(colon + 2, end), at);
     out[at++] = LF;
@@ -187,6 +192,10 @@ function writeFieldLines(head: Head, out: Buffer, from: number): number {
   if (head.length >= 0 && !hasLength) at += out.latin1Write(`content-length:${head.length}\n`, at);
   out[at++] = LF;
   return at;
+}
+
+function isLegacy(id: number): boolean {
+  return id >= X_FORWARDED_FOR && id <= X_FORWARDED_PORT;
 }
 
 function copy(bytes: Buffer, from: number, to: number, out: Buffer, outAt: number): number {

@@ -29,7 +29,10 @@ export interface CrankerLimits {
   closeTimeoutMs: number;
   /** How often a connection looks at its deadlines, ms. */
   tickMs: number;
-  /** Messages that a peer may send per second in the long run beside those that carry bodies on, and in one burst: pings, empty frames, frames for nobody. */
+  /**
+   * Messages that carry next to nothing (pings, empty and tiny frames, frames for nobody) that a peer may send per second in the long run, and in one burst; each
+   * request adds some. 20,000 are a hundred language models that stream, or a twentieth of a core.
+   */
   idlePerSecond: number;
   idleBurst: number;
   /** Longest failure text taken from a peer, characters. */
@@ -52,7 +55,7 @@ export const crankerLimits: CrankerLimits = {
   idleTimeoutMs: 60_000,
   closeTimeoutMs: 5_000,
   tickMs: 1_000,
-  idlePerSecond: 1_000,
-  idleBurst: 10_000,
+  idlePerSecond: 20_000,
+  idleBurst: 100_000,
   detailLength: 300,
 };

@@ -9,6 +9,14 @@ import { WRITE_HIGH_WATER, type Wire, type WireUser } from '../../std/wire.ts';
 import { BAD_REQUEST, BROKEN, CLOSED_WELL, closeReason, ERRORED, GOING_AWAY, MESSAGE_TOO_BIG, NO_CODE, PROTOCOL_ERROR } from './close-codes.ts';
 import type { CrankerLimits } from './limits.ts';
 
+/** The library that knows the framing of WebSockets. */
+export type Framing = typeof ws;
+
+/** Loads it, which takes long: only those pay for it who need it. */
+export function loadFraming(): Framing {
+  return createRequire(import.meta.url)('ws') as Framing;
+}
+
 /** Who reads the messages of a WebSocket. After close() or closed() nothing is called any more. */
 export interface MessageUser {
   /** Bytes of a message are its own memory: they may be held. */
@@ -54,7 +62,7 @@ export class Messages implements WireUser, Timed, Flushable {
   #patienceMs: number;
 
   /** Give it a user before the turn is over. */
-  constructor(loop: Loop, wire: Wire, role: 'router' | 'connector', limits: CrankerLimits) {
+  constructor(loop: Loop, wire: Wire, role: 'router' | 'connector', limits: CrankerLimits, framing: Framing) {
     this.#loop = loop;
     this.wire = wire;
     this.#limits = limits;
@@ -63,8 +71,6 @@ export class Messages implements WireUser, Timed, Flushable {
     this.heardMs = this.#saidMs = this.#patienceMs = now;
     this.#patience = limits.idleBurst;
     this.due = now + limits.tickMs;
-    // Loading it takes long: only those pay for it who need it.
-    const framing = createRequire(import.meta.url)('ws') as typeof ws;
     this.#receiver = new framing.Receiver({
       isServer: role === 'router',
       maxPayload: limits.messageBytes,
@@ -198,6 +204,11 @@ export class Messages implements WireUser, Timed, Flushable {
     if (this.#patience >= 0) return true;
     this.fault(BAD_REQUEST, 'too many messages that carry nothing');
     return false;
+  }
+
+  /** What was useful makes up for what was not: late frames of a request that is over, for instance. */
+  forgive(messages: number): void {
+    this.#patience = Math.min(this.#limits.idleBurst, this.#patience + messages);
   }
 
   // --- the wire

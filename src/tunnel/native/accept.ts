@@ -3,13 +3,13 @@ import type { ClientCertificate } from '../../http/client-certificate.ts';
 import { Failure } from '../../http/failure.ts';
 import { fieldLine, type RequestHead } from '../../http/head.ts';
 import { WINDLASS_HUB, WINDLASS_TOKEN } from '../../http/names.ts';
-import { REASONS } from '../../http/write.ts';
 import type { Log } from '../../observe/log.ts';
 import type { Loop } from '../../std/loop.ts';
-import type { Wire, WireUser } from '../../std/wire.ts';
+import type { Wire } from '../../std/wire.ts';
 import { type TunnelLimits, tunnelLimits } from '../limits.ts';
 import { labelsWithin } from '../labels.ts';
 import type { AgentIdentity, Session } from '../session.ts';
+import { turnAway } from '../turn-away.ts';
 import { handshakeProblem } from '../websocket-handshake.ts';
 import { frameBounds } from './frames.ts';
 import type { Hello, Sibling } from './hello.ts';
@@ -116,49 +116,4 @@ function identityOf(hello: Hello, claims: AgentClaims, address: string, certific
     ...(certificate === null ? {} : { certificate }),
     ...(claims.sealedBy === undefined ? {} : { sealedBy: claims.sealedBy }),
   };
-}
-
-/** An answer in problem+json, then the end of the connection. */
-function turnAway(wire: Wire, loop: Loop, failure: Failure): void {
-  const { status } = failure;
-  const title = REASONS[status] ?? 'Error';
-  const body = Buffer.from(`${JSON.stringify({ type: 'about:blank', title, status, detail: failure.detail, code: failure.code })}\n`);
-  const retry = failure.retryAfterS > 0 ? `Retry-After: ${failure.retryAfterS}\r\n` : '';
-  const challenge = status === 401 ? 'WWW-Authenticate: Windlass-Token\r\n' : '';
-  const head = `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\nContent-Length: ${body.length}\r\n${challenge}${retry}Connection: close\r\n\r\n`;
-  wire.user = new Leaver(wire, loop);
-  wire.write(Buffer.concat([Buffer.from(head, 'latin1'), body]));
-  wire.end();
-}
-
-/** Sees a connection off: reads nothing more, and waits for the peer's FIN, but not for long. */
-class Leaver implements WireUser {
-  due: number;
-  place = -1;
-  readonly #wire: Wire;
-  readonly #loop: Loop;
-
-  constructor(wire: Wire, loop: Loop) {
-    this.#wire = wire;
-    this.#loop = loop;
-    this.due = loop.clock.now() + tunnelLimits.lingerMs;
-    loop.sweeper.add(this);
-  }
-
-  expired(): void {
-    this.due = Infinity;
-    this.#wire.destroy();
-  }
-
-  received(): void {}
-
-  finished(): void {
-    this.#wire.destroy();
-  }
-
-  drained(): void {}
-
-  closed(): void {
-    this.#loop.sweeper.remove(this);
-  }
 }
