@@ -31,8 +31,6 @@ addr = ${quoted(formatAddress(address))}
 locations = ["${PI_NAME}"]
 # A stream may pause for as long as its client wants; who has gone is noticed by the connection.
 body_idle_timeout = "1d"
-# Metadata such as user_token reaches the servers.
-grpc_underscores = true
 ${accessLog === undefined ? '' : `access_log = ${quoted(accessLog)}\n`}
 [locations.${PI_NAME}]
 upstream = "${PI_NAME}"

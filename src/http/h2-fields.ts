@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import type { OutgoingHttpHeaders } from 'node:http2';
 import type { FailureCode } from './failure.ts';
+import { isMetadata, keepMetadata } from './grpc-metadata.ts';
 import { type Head, type HeaderList, NO_BODY, REMOVED, type RequestHead, type ResponseHead, STRIDE } from './head.ts';
 import type { HttpLimits } from './limits.ts';
 import { CONTENT_LENGTH, idOfName, nameOfId } from './names.ts';
@@ -117,6 +118,7 @@ export function requestFromH2(head: RequestHead, raw: RawFields, ended: boolean,
   if (read < 0) return REFUSED;
   if (read !== end || head.count !== count || head.targetEnd - head.targetStart !== path.length || head.textMethod.length !== method.length)
     return malformed(head, 'a line break in a field');
+  keepMetadata(head);
   return TAKEN;
 }
 
@@ -146,6 +148,7 @@ export function responseFromH2(head: ResponseHead, raw: RawFields, ended: boolea
   const read = parseResponse(head, scratch, 0, end, limits);
   if (read < 0) return REFUSED;
   if (read !== end || head.count !== count || status.length !== 3) return malformed(head, 'a line break in a field');
+  keepMetadata(head);
   // Whatever says how the body ends, here it is certain.
   head.chunked = true;
   if (ended && head.first[CONTENT_LENGTH] === 0) head.length = NO_BODY;
@@ -159,6 +162,7 @@ export function trailersFromH2(raw: RawFields, limits: HttpLimits): HeaderList |
     const name = raw[i]!;
     // Names we have an opinion on are about framing, routing or identity: never from a trailer (threat row 8). Nor what looks like them (row 23).
     if (idOfName(name) !== 0 || !PLAIN_NAME.test(name) || NOT_IN_VALUE.test(raw[i + 1]!)) continue;
+    if (name.includes('_') && !isMetadata(name)) continue;
     list ??= [];
     list.push(name, raw[i + 1]!);
   }
@@ -203,8 +207,8 @@ export function trailersToH2(trailers: HeaderList): OutgoingHttpHeaders {
 
 const COLON = 58;
 const SLASH = 47;
-/** A field name as HTTP/2 has it; one with an underscore is not passed on. */
-const PLAIN_NAME = /^[!#$%&'*+\-.^`|~0-9a-z]+$/;
+/** A field name as HTTP/2 has it. */
+const PLAIN_NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 // oxlint-disable-next-line no-control-regex -- control characters are what is being looked for
 const NOT_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
 

@@ -65,6 +65,8 @@ export abstract class Head {
   upgrade = '';
   /** May the connection be used again after this message? */
   keepAlive = true;
+  /** The parser took out fields for the underscores in their names. */
+  underscored = false;
   /** Set by the parser when the head is refused. */
   problem: FailureCode | null = null;
   problemDetail = '';
@@ -199,6 +201,7 @@ export abstract class Head {
     this.length = NO_BODY;
     this.upgrade = '';
     this.keepAlive = true;
+    this.underscored = false;
     this.problem = null;
   }
 

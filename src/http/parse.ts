@@ -162,7 +162,10 @@ function parseFields(head: Head, bytes: Buffer, from: number, end: number, limit
       if (first[id] === 0) first[id] = count + 1;
       else if (id === HOST || id === CONTENT_LENGTH || id === TRANSFER_ENCODING || id === EXPECT)
         return refuse(head, 'bad_request', `${bytes.latin1Slice(nameStart, nameEnd)} stands there twice`);
-    } else if (hasUnderscore(bytes, nameStart, nameEnd)) id = REMOVED;
+    } else if (hasUnderscore(bytes, nameStart, nameEnd)) {
+      id = REMOVED;
+      head.underscored = true;
+    }
     const f = count * STRIDE;
     fields[f] = nameStart;
     fields[f + 1] = nameEnd;

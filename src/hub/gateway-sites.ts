@@ -29,7 +29,6 @@ import type { House } from './house.ts';
 import { httpsLocation, isWithoutTls } from './https-location.ts';
 import type { ListenerSpec } from './listener.ts';
 import { healthLocation, operatorsLocation } from './operators-location.ts';
-import { keepMetadata } from './grpc-metadata.ts';
 import { takeOutOurs } from './our-fields.ts';
 
 export interface SiteSurroundings {
@@ -124,7 +123,7 @@ async function makeSite(server: ServerSettings, settings: GatewaySettings, aroun
     viaName: server.viaName,
     pages,
     trusts: (address) => server.trustedProxies.has(address),
-    guards: server.grpcUnderscores ? [pressure.guard, takeOutOurs, keepMetadata] : [pressure.guard, takeOutOurs],
+    guards: [pressure.guard, takeOutOurs],
     find: ours === null && redirect === null ? served : (head) => ours?.(head.path) ?? (redirect !== null && isWithoutTls(head) ? redirect : served(head)),
     upstream: around.upstream,
     nowhere: NOWHERE,

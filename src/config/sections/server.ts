@@ -161,12 +161,6 @@ export const serverTable = {
     fallback: 'cancel',
   }),
   enabledH2: setting({ ...listenTable.http2 }),
-  grpcUnderscores: setting({
-    kind: toggle(),
-    group: REQUESTS,
-    help: 'metadata of gRPC calls whose names have an underscore (user_token) goes on, unless it looks like a field of proxies; else it is dropped',
-    fallback: false,
-  }),
   noMatchStatus: setting({ kind: integer(400, 599), group: REQUESTS, help: 'status when no location matches', fallback: 404 }),
   upgrades: listenTable.upgrades,
   viaName: setting({ ...listenTable.viaName }),
@@ -291,8 +285,6 @@ export interface ServerSettings {
   readonly proxyProtocolFrom: Cidrs;
   /** What a FIN before the end of the answer means. */
   readonly halfClose: 'cancel' | 'answer';
-  /** Does metadata with an underscore in its name go on? */
-  readonly grpcUnderscores: boolean;
   readonly noMatchStatus: number;
   readonly upgrades: readonly string[];
   readonly viaName: string;
@@ -323,7 +315,6 @@ export function serverSettings(name: string, values: Values<typeof serverTable>,
     proxyProtocol: values.proxyProtocol,
     proxyProtocolFrom: values.proxyProtocolFrom ?? trustedProxies,
     halfClose: values.halfClose,
-    grpcUnderscores: values.grpcUnderscores,
     noMatchStatus: values.noMatchStatus,
     upgrades: values.upgrades,
     viaName: values.viaName,

@@ -2,6 +2,7 @@
 import { Buffer } from 'node:buffer';
 import type { BodySink, Notes, ReplySink, RequestSink, Writer } from '../../http/exchange.ts';
 import { Failure, failures, type FailureCode, isFailureCode } from '../../http/failure.ts';
+import { keepMetadata } from '../../http/grpc-metadata.ts';
 import { type HeaderList, NO_BODY, type Peer, RequestHead, type ResponseHead, UNKNOWN_LENGTH } from '../../http/head.ts';
 import type { HttpLimits } from '../../http/limits.ts';
 import { parseResponse } from '../../http/parse.ts';
@@ -187,6 +188,7 @@ export class HubStream extends Stream implements RequestSink {
       this.#fail(new Failure('bad_response', at > 0 ? 'bytes behind the head' : at === 0 ? 'a head that does not end' : head.problemDetail), true);
       return;
     }
+    keepMetadata(head);
     const { status } = head;
     if (interim !== (status < 200 && status !== 101)) {
       this.#fail(new Failure('bad_response', `status ${status} is ${interim ? 'not an interim answer' : 'an interim answer'}`), true);

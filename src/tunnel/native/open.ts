@@ -1,6 +1,7 @@
 // HOT: one call per exchange and end.
 import type { Buffer } from 'node:buffer';
 import type { OnAbort } from '../../http/client-h1.ts';
+import { keepMetadata } from '../../http/grpc-metadata.ts';
 import { NO_BODY, type RequestHead, UNKNOWN_LENGTH } from '../../http/head.ts';
 import type { HttpLimits } from '../../http/limits.ts';
 import { parseRequest } from '../../http/parse.ts';
@@ -95,6 +96,7 @@ export function readOpen(head: RequestHead, flags: number, bytes: Buffer, start:
     }
     return false;
   }
+  keepMetadata(head);
   if ((flags & F_NO_BODY) !== 0) head.length = NO_BODY;
   else if ((flags & F_UNKNOWN_LENGTH) !== 0) head.length = UNKNOWN_LENGTH;
   if ((flags & F_EXPECT) !== 0 && !head.bodiless) head.expectContinue = true;

@@ -58,12 +58,6 @@ function piFile(servers: readonly Server[], loads?: readonly number[]): string {
   return path;
 }
 
-/**
- * What calls must carry. A hub and its agents let no name with an underscore pass (threat row 23) and have no setting for it, so there the services of the
- * test ask for a name with a dash.
- */
-const TOKENS: Readonly<Record<string, string>> = { 'hub and agents': 'user-token' };
-
 const WAYS: Readonly<Record<string, Way>> = {
   'windlass grpc-proxy': async (servers, loads) => {
     const world = { ...fakeWorld({ PROXY_SERVER_PORT: '0', PROXY_SERVER_CONFIG: piFile(servers, loads) }), readText };
@@ -112,16 +106,16 @@ afterAll(() => rmSync(generated, { recursive: true, force: true }));
 for (const language of LANGUAGES) {
   describe.skipIf(language === 'python' && python === null)(`clients and servers in ${language}`, () => {
     for (const [name, start] of Object.entries(WAYS)) {
-      const build = async (count: number): Promise<{ servers: readonly Server[]; client: Client; between: Between; token: string }> => {
-        const programs = new Programs(language, tools, python ?? '', generated, TOKENS[name]);
+      const build = async (count: number): Promise<{ servers: readonly Server[]; client: Client; between: Between }> => {
+        const programs = new Programs(language, tools, python ?? '', generated);
         const servers = await Promise.all(Array.from({ length: count }, (_, i) => programs.server(`tts@container${i + 1}`)));
         const between = await start(servers);
-        return { servers, between, client: programs.client(between.port), token: programs.token };
+        return { servers, between, client: programs.client(between.port) };
       };
 
       test(`through ${name}: every call passes as it is, with metadata both ways, true statuses and a deadline`, async () => {
-        const { client, token } = await build(1);
-        await everyCall(client, token);
+        const { client } = await build(1);
+        await everyCall(client);
       });
 
       test(`through ${name}: servers are killed and revived, and only the streams that they held end, with UNAVAILABLE`, async () => {
@@ -132,7 +126,7 @@ for (const language of LANGUAGES) {
   });
 }
 
-async function everyCall(client: Client, token: string): Promise<void> {
+async function everyCall(client: Client): Promise<void> {
   const unary: readonly (readonly [string, object, string])[] = [
     ['AddUser', { user: 'Анна' }, 'added Анна'],
     ['AddVoice', { voice: 'alto', sample: Buffer.alloc(1_000_000, 7).toString('base64') }, 'alto has 1000000 bytes'],
@@ -143,7 +137,7 @@ async function everyCall(client: Client, token: string): Promise<void> {
   ];
   const echo = Buffer.from([0, 255, 10, 13]).toString('base64');
   for (const [method, request, message] of unary) {
-    const { code, details, reply, initial, trailers } = await client.call(method, request, { metadata: { [token]: 't', 'echo-bin': echo } });
+    const { code, details, reply, initial, trailers } = await client.call(method, request, { metadata: { user_token: 't', 'echo-bin': echo } });
     expect({ method, code, details, reply }).toEqual({ method, code: OK, details: '', reply: { success: true, message } });
     expect(initial).toMatchObject({ 'server-name': 'tts@container1' });
     expect(trailers).toMatchObject({ 'server-name': 'tts@container1', 'echo-bin': echo });
@@ -151,7 +145,7 @@ async function everyCall(client: Client, token: string): Promise<void> {
   expect(await client.call('RemoveUser', { user: 'Анна' })).toMatchObject({ code: NOT_FOUND, details: 'no user “Анна”, 100 % sure' });
   await client.call('AddUser', { user: 'b' });
   expect(await client.call('AddUser', { user: 'b' })).toMatchObject({ code: ALREADY_EXISTS, details: 'b is there' });
-  expect(await client.call('AddUser', { user: 'c' }, { metadata: {} })).toMatchObject({ code: INVALID_ARGUMENT, details: `${token} is missing` });
+  expect(await client.call('AddUser', { user: 'c' }, { metadata: {} })).toMatchObject({ code: INVALID_ARGUMENT, details: 'user_token is missing' });
   expect((await client.call('AddVoice', { voice: 'slow' }, { timeout: 0.3 })).code).toBe(DEADLINE_EXCEEDED);
 
   // Audio of one text is there before the next text is sent: nothing holds a stream back.
@@ -164,7 +158,7 @@ async function everyCall(client: Client, token: string): Promise<void> {
   }
   stream.end();
   expect(await soon('the end of the stream', stream.outcome)).toMatchObject({ code: OK, trailers: { 'server-name': 'tts@container1' } });
-  expect(await soon('a refusal', client.open({}).outcome)).toMatchObject({ code: INVALID_ARGUMENT, details: `${token} is missing` });
+  expect(await soon('a refusal', client.open({}).outcome)).toMatchObject({ code: INVALID_ARGUMENT, details: 'user_token is missing' });
 }
 
 /** Whoever served a call that must not fail. */

@@ -77,12 +77,9 @@ export class Programs {
   readonly #python: string;
   readonly #generated: string;
   readonly #kit: Kit;
-  /** The metadata that every call must have. */
-  readonly token: string;
 
   /** `python` and `generated`: of findPython() and generate(); '' for Node. */
-  constructor(language: Language, kit: Kit, python: string, generated: string, token = 'user_token') {
-    this.token = token;
+  constructor(language: Language, kit: Kit, python: string, generated: string) {
     this.#language = language;
     this.#kit = kit;
     this.#python = python;
@@ -94,7 +91,7 @@ export class Programs {
     const command = isPython ? this.#python : process.execPath;
     const path = join(FOLDER, `${program}.${isPython ? 'py' : 'mjs'}`);
     // Proxies of the environment are not for loopback.
-    const env = { PATH: process.env['PATH'], PYTHONPATH: this.#generated, PYTHONDONTWRITEBYTECODE: '1', PI_TOKEN: this.token };
+    const env = { PATH: process.env['PATH'], PYTHONPATH: this.#generated, PYTHONDONTWRITEBYTECODE: '1' };
     const child = spawn(command, [path, ...args], { env, stdio: ['pipe', 'pipe', 'inherit'] });
     child.stdin!.on('error', () => {});
     this.#kit.later(() => child.kill('SIGKILL'));
@@ -141,10 +138,10 @@ export class Programs {
     };
     return {
       call: (method, request, more = {}) => {
-        const { call } = begin({ do: 'unary', method, request, metadata: { [this.token]: 'secret' }, ...more });
+        const { call } = begin({ do: 'unary', method, request, metadata: { user_token: 'secret' }, ...more });
         return soon(method, call.outcome, CALL_MS);
       },
-      open: (metadata = { [this.token]: 'secret' }) => {
+      open: (metadata = { user_token: 'secret' }) => {
         const { id, call } = begin({ do: 'open', metadata });
         return {
           send: (text) => order({ id, do: 'send', text }),

@@ -4,8 +4,8 @@ import grpc from '@grpc/grpc-js';
 import { TTSService } from './messages.mjs';
 
 const CHUNKS = 3;
-/** What metadata must have: user_token, unless a test says otherwise. */
-const TOKEN = process.env.PI_TOKEN ?? 'user_token';
+/** What metadata must have. */
+const TOKEN = 'user_token';
 const REPEATS = 400;
 
 const [port, name, load] = process.argv.slice(2);

@@ -1,6 +1,5 @@
 """A server of the PI text-to-speech system: server.py PORT NAME [LOAD]. Says on which port it listens."""
 
-import os
 import sys
 import threading
 from concurrent import futures
@@ -11,8 +10,8 @@ import tts_pb2
 import tts_pb2_grpc
 
 CHUNKS = 3
-# What metadata must have: user_token, unless a test says otherwise.
-TOKEN = os.environ.get("PI_TOKEN", "user_token")
+# What metadata must have.
+TOKEN = "user_token"
 REPEATS = 400
 
 
