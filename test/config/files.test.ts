@@ -198,6 +198,28 @@ test('without a file the defaults hold', async () => {
   });
 });
 
+test('half of what a certificate needs is an error that names the other half', async () => {
+  const nothing = { command: 'test', env: {}, sectionName: null, section: null, readText: () => '' };
+  const hub = async (...given: [string, string][]): Promise<unknown> => {
+    const flags = new Map([['secret', ['s']], ...given.map(([name, value]): [string, string[]] => [name, [value]])]);
+    return hubSettings((await resolveSettings(hubTable, { ...nothing, flags })).values, () => 'random');
+  };
+  await expect(hub(['tlsClientCa', 'ca.pem'])).rejects.toThrow('--tls-client-ca needs TLS');
+  await expect(hub(['requireAgentCertificate', 'true'])).rejects.toThrow('--require-agent-certificate needs --tls-client-ca');
+  const agent = async (at: string, ...given: [string, string][]): Promise<unknown> => {
+    const flags = new Map([
+      ['token', ['t']],
+      ['hub', [at]],
+      ['upstream', ['u:1']],
+      ...given.map(([name, value]): [string, string[]] => [name, [value]]),
+    ]);
+    return agentSettings((await resolveSettings(agentTable, { ...nothing, flags })).values, null, null);
+  };
+  await expect(agent('https://h', ['certFile', 'a.pem'])).rejects.toThrow('--cert-file needs --key-file');
+  await expect(agent('https://h', ['keyFile', 'a.key'])).rejects.toThrow('--key-file needs --cert-file');
+  await expect(agent('h:1', ['certFile', 'a.pem'], ['keyFile', 'a.key'])).rejects.toThrow('give an https:// hub');
+});
+
 test('the files of this folder use every key there is', () => {
   const used = (name: string): Set<string> =>
     new Set([...readFileSync(join(here, 'valid', name), 'utf8').matchAll(/^(?:\[\w+\.)?(\w+)(?: =|\])/gm)].map(([, key]) => key!));
