@@ -1,21 +1,17 @@
-import net from 'node:net';
-import tls from 'node:tls';
-import { refusalWords } from '../../http/connect-failure.ts';
+import { Buffer } from 'node:buffer';
+import type tls from 'node:tls';
 import type { Handler } from '../../http/exchange.ts';
-import { fieldLine, ResponseHead } from '../../http/head.ts';
-import { httpLimits } from '../../http/limits.ts';
-import { INCOMPLETE, parseResponse } from '../../http/parse.ts';
+import { fieldLine, type ResponseHead } from '../../http/head.ts';
 import { isLoopback } from '../../schema/address.ts';
 import type { UpstreamUrl } from '../../schema/upstream-url.ts';
 import type { Log } from '../../observe/log.ts';
 import { Backoff } from '../../std/backoff.ts';
 import type { Loop } from '../../std/loop.ts';
-import { Wire, type WireUser } from '../../std/wire.ts';
 import { type TunnelLimits, tunnelLimits } from '../limits.ts';
 import type { Hardware } from '../session.ts';
+import { type AttemptFailure, UpgradeAttempt, type Upgraded } from '../upgrade-attempt.ts';
 import { newKey } from '../websocket-handshake.ts';
 import { PROTOCOL } from './accept.ts';
-import { connectThrough } from './connect.ts';
 import { AgentSession } from './agent-session.ts';
 import { frameBounds, plainText } from './frames.ts';
 import { type Farewell, VERSION, type Welcome } from './hello.ts';
@@ -91,8 +87,6 @@ export function dialHub(options: DialOptions): HubConnection {
 }
 
 const NOTHING = Buffer.alloc(0);
-/** Bytes of a hub's refusal that are read for its reason. */
-const REFUSAL_BYTES = 64 * 1024;
 const DEFAULT_BOUNDS = frameBounds(tunnelLimits);
 
 class Dialer implements HubConnection {
@@ -104,7 +98,7 @@ class Dialer implements HubConnection {
   readonly #random: () => number;
   readonly #shown: string;
   #timer: NodeJS.Timeout | null = null;
-  #attempt: Attempt | null = null;
+  #attempt: UpgradeAttempt | null = null;
   #session: AgentSession | null = null;
   #stopping = false;
   #closed: (() => void)[] = [];
@@ -183,16 +177,30 @@ class Dialer implements HubConnection {
   #dial(): void {
     this.#timer = null;
     this.#become('connecting');
-    this.#attempt = new Attempt(this.#options, this.#limits, (outcome) => {
-      this.#attempt = null;
-      if (this.#stopping) {
-        if ('wire' in outcome) outcome.wire.destroy();
-      } else if ('wire' in outcome) this.#upgraded(outcome);
-      else this.#failed(outcome);
+    const { hub, token, transport } = this.#options;
+    const key = transport === 'websocket' ? newKey() : '';
+    this.#attempt = new UpgradeAttempt({
+      ...this.#options,
+      timeoutMs: this.#limits.handshakeTimeoutMs,
+      text: () => requestText(hub, token(), key),
+      accepts: (head) => (key === '' ? head.upgrade === PROTOCOL : isGranted(head, key)),
+      done: (outcome) => {
+        this.#attempt = null;
+        if (this.#stopping) {
+          if ('wire' in outcome) outcome.wire.destroy();
+        } else if ('wire' in outcome) this.#upgraded(outcome, key !== '');
+        else this.#failed(outcome);
+      },
     });
   }
 
-  #upgraded({ wire, rest, hubId }: Upgraded): void {
+  #upgraded(upgraded: Upgraded, isWebSocket: boolean): void {
+    const hubId = hubIdOf(upgraded.head);
+    let { wire, rest } = upgraded;
+    if (isWebSocket) {
+      wire = overWebSocket(this.#options.loop, wire, rest, 'agent');
+      rest = NOTHING;
+    }
     if (hubId !== '' && this.#options.isTaken?.(hubId) === true) {
       wire.destroy();
       this.#options.log.debug({ hub: this.#shown, hubId }, 'this hub is connected already, by another address');
@@ -281,179 +289,6 @@ class Dialer implements HubConnection {
   }
 }
 
-interface AttemptFailure {
-  /** HTTP status of the hub's answer; 0 when there was none. */
-  readonly status: number;
-  readonly reason: string;
-  readonly retryAfterMs: number;
-}
-
-interface Upgraded {
-  readonly wire: Wire;
-  readonly rest: Buffer;
-  /** As the hub's answer has it; '' when it does not say. */
-  readonly hubId: string;
-}
-
-type Outcome = AttemptFailure | Upgraded;
-
-/** One try: connect, ask for the upgrade, read the answer. */
-class Attempt implements WireUser {
-  due: number;
-  place = -1;
-  readonly #loop: Loop;
-  readonly #options: DialOptions;
-  #wire: Wire | null = null;
-  /** Gives up the way through a proxy that is being opened. */
-  #giveUp: (() => void) | null = null;
-  readonly #done: (outcome: Outcome) => void;
-  #bytes: Buffer = Buffer.alloc(0);
-  #over = false;
-  /** The key of a WebSocket handshake; '' without one. */
-  readonly #key: string;
-  /** The hub's refusal, whose body explains it. */
-  #refusal: AttemptFailure | null = null;
-  #bodyFrom = 0;
-  #bodyTo = 0;
-
-  constructor(options: DialOptions, limits: TunnelLimits, done: (outcome: Outcome) => void) {
-    this.#loop = options.loop;
-    this.#options = options;
-    this.#done = done;
-    this.#key = options.transport === 'websocket' ? newKey() : '';
-    this.due = options.loop.clock.now() + limits.handshakeTimeoutMs;
-    options.loop.sweeper.add(this);
-    const { proxy, hub, trust } = options;
-    if (proxy === undefined || proxy === null) {
-      this.#ask(null);
-      return;
-    }
-    this.#giveUp = connectThrough(proxy, hub, trust, (outcome) => {
-      this.#giveUp = null;
-      if ('problem' in outcome) this.#fail({ status: 0, reason: outcome.problem, retryAfterMs: 0 });
-      else this.#ask(outcome.socket);
-    });
-  }
-
-  /** Asks for the upgrade, over a connection that a proxy has opened or over one of our own. */
-  #ask(through: net.Socket | null): void {
-    const { hub, loop } = this.#options;
-    const trust = this.#options.hubTrust?.() ?? this.#options.trust;
-    const { host, port } = hub;
-    const address = this.#options.address ?? host;
-    const secure = hub.protocol === 'https';
-    const wire = new Wire(loop, this, (onread) => {
-      if (!secure) return through ?? net.connect({ host: address, port, allowHalfOpen: true, onread });
-      return tls.connect({
-        ...(through === null ? { host: address, port } : { socket: through }),
-        ALPNProtocols: ['http/1.1'],
-        minVersion: 'TLSv1.2',
-        ...(net.isIP(host) === 0 ? { servername: host } : { host }),
-        ...(trust === undefined ? {} : { secureContext: trust }),
-      });
-    });
-    this.#wire = wire;
-    if (secure || through !== null) wire.listenToData();
-    if (!secure && through !== null) wire.resume();
-    let text: string;
-    try {
-      text = requestText(hub, this.#options.token(), this.#key);
-    } catch {
-      this.#fail({ status: 0, reason: 'the token has characters that no token has', retryAfterMs: 0 });
-      return;
-    }
-    wire.write(Buffer.from(text, 'latin1'));
-  }
-
-  cancel(): void {
-    this.#over = true;
-    this.#loop.sweeper.remove(this);
-    this.#giveUp?.();
-    this.#wire?.destroy();
-  }
-
-  expired(): void {
-    this.#fail(this.#refusal ?? { status: 0, reason: 'no answer in time', retryAfterMs: 0 });
-  }
-
-  received(bytes: Buffer, start: number, end: number): void {
-    if (this.#over) return;
-    this.#bytes = Buffer.concat([this.#bytes, bytes.subarray(start, end)]);
-    if (this.#refusal !== null) {
-      if (this.#bytes.length >= this.#bodyTo) this.#refused();
-      return;
-    }
-    const head = new ResponseHead();
-    const at = parseResponse(head, this.#bytes, 0, this.#bytes.length, httpLimits);
-    if (at === INCOMPLETE) return;
-    if (at < 0) {
-      this.#fail({ status: 0, reason: `what answers there is no hub: ${head.problemDetail}`, retryAfterMs: 0 });
-      return;
-    }
-    if (head.status === 101) {
-      const isGood = this.#key === '' ? head.upgrade === PROTOCOL : isGranted(head, this.#key);
-      if (!isGood) this.#fail({ status: 0, reason: `what answers there speaks another protocol`, retryAfterMs: 0 });
-      else this.#succeed(at, plainText(head.get('windlass-hub') ?? '', 128));
-      return;
-    }
-    const seconds = Number(head.get('retry-after') ?? '0');
-    this.#refusal = {
-      status: head.status,
-      reason: `it answered ${head.status}`,
-      retryAfterMs: Number.isFinite(seconds) && seconds > 0 ? seconds * 1_000 : 0,
-    };
-    this.#bodyFrom = at;
-    this.#bodyTo = Math.min(head.length >= 0 ? at + head.length : Infinity, REFUSAL_BYTES);
-    if (this.#bytes.length >= this.#bodyTo) this.#refused();
-  }
-
-  /** The body of a refusal says more than its status. */
-  #refused(): void {
-    const refusal = this.#refusal!;
-    let { reason } = refusal;
-    try {
-      const problem = JSON.parse(this.#bytes.toString('utf8', this.#bodyFrom)) as { detail?: unknown };
-      if (typeof problem.detail === 'string' && problem.detail !== '') reason = `${plainText(problem.detail, 200)} (status ${refusal.status})`;
-    } catch {
-      // Somebody else's page: the status has to do.
-    }
-    this.#fail({ ...refusal, reason });
-  }
-
-  finished(): void {
-    const { error } = this.#wire!;
-    if (this.#refusal !== null) this.#refused();
-    else this.#fail({ status: 0, reason: error === null ? 'the connection was closed before an answer' : wordsOf(error), retryAfterMs: 0 });
-  }
-
-  drained(): void {}
-
-  closed(error: Error | null): void {
-    if (this.#refusal !== null) this.#refused();
-    else this.#fail({ status: 0, reason: error === null ? 'the connection was closed' : wordsOf(error), retryAfterMs: 0 });
-  }
-
-  #succeed(at: number, hubId: string): void {
-    this.#over = true;
-    this.#loop.sweeper.remove(this);
-    const rest = this.#bytes.subarray(at);
-    if (this.#key === '') this.#done({ wire: this.#wire!, rest, hubId });
-    else this.#done({ wire: overWebSocket(this.#loop, this.#wire!, rest, 'agent'), rest: NOTHING, hubId });
-  }
-
-  #fail(failure: AttemptFailure): void {
-    if (this.#over) return;
-    this.cancel();
-    // Never from inside the constructor: the dialer does not know its attempt yet.
-    setImmediate(() => this.#done(failure));
-  }
-}
-
-function wordsOf(error: NodeJS.ErrnoException): string {
-  const refusal = refusalWords(error.code ?? '');
-  return refusal === undefined ? plainText(error.message, 200) : `it ${refusal} (${error.code}): see --cert-file and --key-file`;
-}
-
 /** @throws RangeError when the token cannot stand in a field */
 function requestText(hub: UpstreamUrl, token: string, key: string): string {
   const upgrade = key === '' ? `Upgrade: ${PROTOCOL}\r\n` : `Upgrade: websocket\r\n${askLines(key)}`;
@@ -461,4 +296,8 @@ function requestText(hub: UpstreamUrl, token: string, key: string): string {
   text += fieldLine('Windlass-Token', token);
   if (hub.authorization !== null) text += fieldLine('Authorization', hub.authorization);
   return `${text}\r\n`;
+}
+
+function hubIdOf(head: ResponseHead): string {
+  return plainText(head.get('windlass-hub') ?? '', 128);
 }
