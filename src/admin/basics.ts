@@ -1,4 +1,5 @@
 import type { Handler } from '../http/exchange.ts';
+import type { RequestHead } from '../http/head.ts';
 import { METRICS_TYPE, type Registry } from '../observe/metrics.ts';
 import { GRPC_HEALTH } from './grpc-health.ts';
 import { answer, type Answer, discard, json, problem, text } from './answer.ts';
@@ -10,6 +11,9 @@ export interface Readiness {
   detail: Readonly<Record<string, unknown>>;
 }
 
+/** Further pages. Null: it is none of theirs. */
+export type Pages = (request: RequestHead) => Answer | null;
+
 export interface BasicsOptions {
   ready: () => Readiness;
   metrics: Registry;
@@ -17,13 +21,15 @@ export interface BasicsOptions {
   status?: () => object;
   /** gRPC's health service. */
   health: Handler;
+  /** What else is here, of whatever method; absent: nothing. */
+  pages?: Pages;
 }
 
 /**
  * The listener for operators: `/healthz` and `/livez` (the process lives), `/readyz` (it can take work), `/metrics` (Prometheus), `/status` (JSON), and
- * `grpc.health.v1`. Reads only.
+ * `grpc.health.v1`. Reads only, but for what `pages` adds.
  */
-export function basics({ ready, metrics, status, health }: BasicsOptions): Handler {
+export function basics({ ready, metrics, status, health, pages: further }: BasicsOptions): Handler {
   const pages = new Map<string, (query: string) => Answer>([
     ['/healthz', () => text(200, 'ok\n')],
     ['/livez', () => text(200, 'ok\n')],
@@ -40,7 +46,9 @@ export function basics({ ready, metrics, status, health }: BasicsOptions): Handl
       const path = question < 0 ? target : target.slice(0, question);
       const page = pages.get(path);
       if (path.startsWith(GRPC_HEALTH)) return health.open(request, reply, notes);
-      if (page === undefined) answer(reply, problem(404, 'not_found', list), method === 'HEAD');
+      const other = page === undefined ? (further?.(request) ?? null) : null;
+      if (other !== null) answer(reply, other, method === 'HEAD');
+      else if (page === undefined) answer(reply, problem(404, 'not_found', list), method === 'HEAD');
       else if (method !== 'GET' && method !== 'HEAD') {
         answer(reply, problem(405, 'method_not_allowed', 'Only GET and HEAD are answered here.', ['Allow', 'GET, HEAD']));
       } else answer(reply, page(question < 0 ? '' : target.slice(question + 1)), method === 'HEAD');

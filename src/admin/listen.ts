@@ -4,7 +4,7 @@ import type { Handler } from '../http/exchange.ts';
 import { httpLimits } from '../http/limits.ts';
 import { ServerH1 } from '../http/server-h1.ts';
 import { answer, discard, problem } from './answer.ts';
-import { basics, type Readiness } from './basics.ts';
+import { basics, type Pages, type Readiness } from './basics.ts';
 import { GrpcHealth } from './grpc-health.ts';
 
 /** The listener for operators, running. */
@@ -13,7 +13,7 @@ export interface AdminListener {
   close(): void;
 }
 
-/** Serves health, readiness, metrics, and what `status` says. `health`: gRPC's health service, where it knows more than this readiness. @throws the listen error */
+/** Serves health, readiness, metrics, and what `status` says. `health`: gRPC's health service, where it knows more than this readiness. `pages`: further ones. @throws the listen error */
 export async function listenForOperators(
   loop: Loop,
   at: { host: string; port: number },
@@ -21,11 +21,12 @@ export async function listenForOperators(
   ready: () => Readiness,
   status?: () => object,
   health: Handler = new GrpcHealth(loop, (service) => (service === '' ? ready().ok : null)),
+  pages?: Pages,
 ): Promise<AdminListener> {
   const server = new ServerH1({
     loop,
     limits: { ...httpLimits, bodyBytes: 8 * 1024, connections: 256 },
-    handler: basics({ ready, metrics, health, ...(status === undefined ? {} : { status }) }),
+    handler: basics({ ready, metrics, health, ...(status === undefined ? {} : { status }), ...(pages === undefined ? {} : { pages }) }),
     refuse: (failure, _peer, _head, reply) => {
       answer(reply, problem(failure.status, failure.code, failure.detail));
       return discard();

@@ -122,6 +122,34 @@ export const commands: readonly Command[] = [
     load: () => import('./grpc-proxy.ts'),
   },
   {
+    words: ['cranker-router'],
+    summary: 'take requests for services whose Cranker connectors register here, as mu-cranker-router and crank4go do',
+    section: null,
+    switches: {},
+    examples: [
+      ['windlass cranker-router --port 8080 --registration-port 8081', 'applications on one port, connectors of protocols 3.0 and 1.0 on the other'],
+      ['windlass cranker-router --port 8080', 'both on one port'],
+      [
+        'windlass cranker-router --port 8443 --tls-cert site.pem --tls-key site.key --registration-port 8081 --registration-tls-cert inside.pem --registration-tls-key inside.key',
+        'a certificate for each port',
+      ],
+      [
+        'windlass cranker-router --registration-port 8081 --registration-auth token --secret-file hub.secret',
+        'only connectors that show a token of windlass hub register --label route=my-service',
+      ],
+      [
+        'windlass cranker-router --registration-port 8081 --route-resolver longest-prefix --max-wait 15s',
+        'routes such as a/b; patience as crank4go has it',
+      ],
+    ],
+    notes: [
+      'Connectors stay as they are: only the address that they register at changes.',
+      'Dark mode is changed at the address for operators: curl -X PUT http://127.0.0.1:9080/api/dark-launch/ip/10.0.0.7',
+    ],
+    table: async () => (await import('../config/cranker-router.ts')).crankerRouterTable,
+    load: () => import('./cranker-router.ts'),
+  },
+  {
     words: ['run'],
     summary: 'run a gateway: servers, locations and upstreams as a file says, agents included',
     section: null,

@@ -20,7 +20,7 @@ const FAREWELL_MS = 2_000;
 /** Whom a hub lets in, and what it tells them. It may change while agents are there. */
 export interface DeskRules {
   readonly hubId: string;
-  /** Seal and open agent tokens: the first seals, all open. Never empty. */
+  /** Seal and open agent tokens: the first seals, all open. Empty: no token is good. */
   readonly secrets: readonly string[];
   /** Other hubs that agents are told to dial as well: id and address. */
   readonly siblings: ReadonlyMap<string, UpstreamUrl>;
@@ -43,7 +43,12 @@ export class AgentDesk {
   #rules: DeskRules;
   #authenticate: (token: string) => AgentClaims | Failure;
 
-  constructor(house: House, rules: DeskRules, pool: Pick<AgentPoolOptions, 'queueSize' | 'starved'>, limits: Partial<TunnelLimits> | undefined) {
+  constructor(
+    house: House,
+    rules: DeskRules,
+    pool: Pick<AgentPoolOptions, 'queueSize' | 'starved' | 'knownForMs'>,
+    limits: Partial<TunnelLimits> | undefined,
+  ) {
     const { loop, log } = house;
     this.#house = house;
     this.#expiry = new Expiry(loop);
@@ -68,12 +73,8 @@ export class AgentDesk {
           siblings: [...this.#rules.siblings].map(([id, hub]) => ({ id, address: hub.shown })),
           ...(limits === undefined ? {} : { limits: { ...tunnelLimits, ...limits } }),
           requiresCertificate: () => this.#rules.requireCertificate,
-          authenticate: (token, address) => this.#look(token, address),
-          joined: (session) => {
-            if (house.draining) return new Failure('draining', 'the hub is stopping', 1);
-            this.pool.join(session);
-            return null;
-          },
+          authenticate: (token, address) => this.judge(token, address),
+          joined: (session) => this.admit(session),
         }),
     };
     this.#count(house.metrics);
@@ -98,7 +99,15 @@ export class AgentDesk {
     return this.#rules;
   }
 
-  #look(token: string, address: string): AgentClaims | Failure {
+  /** A session that is ready for work, of whatever wire. Returns null when it is taken, else why not. */
+  admit(session: Session): Failure | null {
+    if (this.#house.draining) return new Failure('draining', 'the hub is stopping', 1);
+    this.pool.join(session);
+    return null;
+  }
+
+  /** What a token proves; who tries bad ones is put off after some. */
+  judge(token: string, address: string): AgentClaims | Failure {
     const found = this.#authenticate(token);
     if (!(found instanceof Failure)) return found;
     const waitS = this.#badTokens.tried(address);

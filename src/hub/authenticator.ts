@@ -7,6 +7,8 @@ import { REVOKED } from './revoked.ts';
 
 /** Judges agent tokens: what a good one proves, or why it is none. `wall`: the time, Unix ms. */
 export function authenticator(secrets: readonly string[], revocations: Revocations, wall: () => number): (token: string) => AgentClaims | Failure {
+  // Only where agents prove who they are in another way.
+  if (secrets.length === 0) return () => new Failure('unauthorized', 'no agent token is taken here');
   const keyring = createKeyring(secrets);
   const each = secrets.map((secret) => ({ name: secretName(secret), keyring: createKeyring([secret]) }));
   return (token) => {

@@ -11,7 +11,7 @@ import { AccessJournal } from '../proxy/journal.ts';
 import { ATTEMPTS } from '../proxy/limits.ts';
 import { type Location, plainLocation } from '../proxy/location.ts';
 import type { Guard, Site } from '../proxy/site.ts';
-import type { Readiness } from '../admin/basics.ts';
+import type { Pages, Readiness } from '../admin/basics.ts';
 import { readCertificates } from '../config/authorities.ts';
 import { type ClientAuthorities, clientAuthorities } from '../config/sections/server.ts';
 import { SettingsError } from '../config/settings-error.ts';
@@ -42,6 +42,8 @@ export interface FrontParts {
   readiness(): Readiness;
   /** What operators see at `/status`. */
   readonly status?: () => object;
+  /** Further pages for operators. */
+  readonly pages?: Pages;
   readonly takeOver?: TakeOver;
 }
 
@@ -53,11 +55,13 @@ export class Front {
   #clients: ClientAuthorities | null;
   readonly #accessLog: AccessLog | null;
   anteroom: Anteroom | null = null;
+  readonly #isFirst: boolean;
 
-  /** @throws SettingsError */
-  constructor(settings: CommonSettings & ListenSettings, queueBytes: number, deps: Deps) {
+  /** `house`: of another listener that this one belongs to. @throws SettingsError */
+  constructor(settings: CommonSettings & ListenSettings, queueBytes: number, deps: Deps, house?: House) {
     this.#settings = settings;
-    this.house = new House({ ...deps, queueBytes, drainDelayMs: settings.drainDelayMs, drainTimeoutMs: settings.drainTimeoutMs });
+    this.#isFirst = house === undefined;
+    this.house = house ?? new House({ ...deps, queueBytes, drainDelayMs: settings.drainDelayMs, drainTimeoutMs: settings.drainTimeoutMs });
     try {
       this.#clients = readClients(settings);
       this.#certs = openCertificate(settings, this.house);
@@ -75,7 +79,7 @@ export class Front {
     const certs = this.#certs;
     const { entry, takeOver } = parts;
     if (entry !== null) this.anteroom = new Anteroom(entry.places, () => (house.pressure.level === 0 ? entry.queue : 0), entry.waitMs);
-    if (certs !== null) {
+    if (certs !== null && this.#isFirst) {
       house.metrics.computedGauge(
         'windlass_certificate_expiry_seconds',
         'When the TLS certificate expires, Unix time.',
@@ -99,7 +103,7 @@ export class Front {
       if (certs !== null) certs.changed = () => listener.server.renewTls();
       return {
         address: listener.address,
-        adminAddress: await house.listenForOperators(settings.adminAddr, () => parts.readiness(), parts.status),
+        adminAddress: await house.listenForOperators(settings.adminAddr, () => parts.readiness(), parts.status, parts.pages),
         close: () => house.close().then(() => certs?.close()),
         destroy: () => this.destroy(),
         reload: () => {

@@ -124,7 +124,10 @@ async function makeSite(server: ServerSettings, settings: GatewaySettings, aroun
     pages,
     trusts: (address) => server.trustedProxies.has(address),
     guards: [pressure.guard, takeOutOurs],
-    find: ours === null && redirect === null ? served : (head) => ours?.(head.path) ?? (redirect !== null && isWithoutTls(head) ? redirect : served(head)),
+    find:
+      ours === null && redirect === null
+        ? served
+        : (head) => ours?.(head.path) ?? (redirect !== null && isWithoutTls(head) ? redirect : served(head)),
     upstream: around.upstream,
     nowhere: NOWHERE,
     missing: () => new Failure('no_location', 'nothing is served at this host and path', 0, noMatchStatus),

@@ -12,7 +12,7 @@ import type { QueueRoom } from '../upstream/upstream.ts';
 import { Proxy } from '../proxy/handle.ts';
 import { ProxyMetrics } from '../proxy/metrics.ts';
 import { type AdminListener, listenForOperators } from '../admin/listen.ts';
-import type { Readiness } from '../admin/basics.ts';
+import type { Pages, Readiness } from '../admin/basics.ts';
 import { GrpcHealth } from '../admin/grpc-health.ts';
 import { Listener, type ListenerSpec } from './listener.ts';
 import { Pressure } from './pressure.ts';
@@ -116,9 +116,9 @@ export class House {
   }
 
   /** Where operators ask from now on; null = nowhere. @throws the listen error, and then all is as it was */
-  async listenForOperators(address: Address | null, readiness: () => Readiness, status?: () => object): Promise<Address | null> {
+  async listenForOperators(address: Address | null, readiness: () => Readiness, status?: () => object, pages?: Pages): Promise<Address | null> {
     this.#ready = (): Readiness => (this.draining ? { ok: false, detail: { state: 'draining' } } : readiness());
-    const next = address === null ? null : await listenForOperators(this.loop, address, this.metrics, this.#ready, status, this.health);
+    const next = address === null ? null : await listenForOperators(this.loop, address, this.metrics, this.#ready, status, this.health, pages);
     this.#admin?.close();
     this.#admin = next;
     return next?.address ?? null;

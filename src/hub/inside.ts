@@ -3,6 +3,8 @@ import type { Handler, ReplySink, RequestSink } from '../http/exchange.ts';
 import { Failure } from '../http/failure.ts';
 import { type RequestHead, ResponseHead } from '../http/head.ts';
 import type { Candidate, Upstream } from '../upstream/upstream.ts';
+import { answer, discard, problem } from '../admin/answer.ts';
+import type { Pages } from '../admin/basics.ts';
 
 /** A text that is shown. */
 export interface Page {
@@ -38,6 +40,25 @@ export class Inside implements Upstream {
   letGo(): boolean {
     return false;
   }
+}
+
+/** An upstream that answers with pages, and 404 where there is none. */
+export function answersWith(pages: Pages): Upstream {
+  return new Inside((head, reply) => {
+    const page = pages(head) ?? problem(404, 'not_found', 'nothing is here');
+    const isHead = head.method === 'HEAD';
+    let live = true;
+    setImmediate(() => {
+      if (live) answer(reply, page, isHead);
+      else reply.settled();
+    });
+    return {
+      ...discard(),
+      abort() {
+        live = false;
+      },
+    };
+  });
 }
 
 /** For an Inside: shows what `look` makes of a request, to GET and HEAD. Null: 404. */

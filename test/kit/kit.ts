@@ -6,9 +6,11 @@ import { join } from 'node:path';
 import { afterAll, afterEach } from 'vitest';
 import type { AgentDeps, RunningAgent } from '../../src/agent/agent.ts';
 import { agentSettings, agentTable } from '../../src/config/agent.ts';
+import { crankerRouterSettings, type CrankerRouterSettings, crankerRouterTable } from '../../src/config/cranker-router.ts';
 import { hubSettings, hubTable } from '../../src/config/hub.ts';
 import { proxySettings, proxyTable } from '../../src/config/proxy.ts';
 import type { AgentSettings, HubSettings, ListenSettings, ProxySettings } from '../../src/config/settings.ts';
+import type { RouterDeps, RunningRouter } from '../../src/hub/cranker-router.ts';
 import { startProxy } from '../../src/hub/direct.ts';
 import type { Running } from '../../src/hub/front.ts';
 import type { Deps } from '../../src/hub/house.ts';
@@ -39,6 +41,11 @@ export interface LogLine {
 
 /** A hub or proxy under test. */
 export interface Served extends Running {
+  readonly log: readonly LogLine[];
+}
+
+/** A Cranker router under test. */
+export interface ServedRouter extends RunningRouter {
   readonly log: readonly LogLine[];
 }
 
@@ -165,6 +172,24 @@ export class Kit {
     );
     const log = new Recorder();
     const running = await startAgent({ ...defaults, ...settings }, { log, tunnelLimits, ...deps });
+    this.later(() => running.destroy());
+    return { ...running, log: log.lines };
+  };
+
+  /** `windlass cranker-router` with a registration port of its own. */
+  readonly startRouter = async (settings: Overrides<CrankerRouterSettings> = {}, deps: Partial<RouterDeps> = {}): Promise<ServedRouter> => {
+    const { startCrankerRouter } = await import('../../src/hub/cranker-router.ts');
+    const { limits, ...others } = settings;
+    const defaults = crankerRouterSettings({
+      ...defaultsOf(crankerRouterTable),
+      host: HOST,
+      port: 0,
+      registrationPort: 0,
+      adminAddr: { host: HOST, port: 0 },
+      drainTimeout: DRAIN_TIMEOUT_MS,
+    });
+    const log = new Recorder();
+    const running = await startCrankerRouter({ ...defaults, ...others, limits: { ...defaults.limits, ...limits } }, { log, ...deps });
     this.later(() => running.destroy());
     return { ...running, log: log.lines };
   };

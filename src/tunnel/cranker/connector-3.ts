@@ -188,7 +188,7 @@ export class Socket3 implements MessageUser, Flushable {
   drained(): void {
     if (!this.#full) return;
     this.#full = false;
-    for (const stream of [...this.#waiting]) {
+    for (const stream of this.#waiting) {
       if (this.#full) return;
       this.#waiting.delete(stream);
       stream.socketDrained();
@@ -293,7 +293,7 @@ export class Socket3 implements MessageUser, Flushable {
     const { registration, options } = this.connector;
     this.connector.gone(this);
     const said = plainText(reason, options.core.limits.detailLength);
-    for (const stream of [...this.streams.values()])
+    for (const stream of this.streams.values())
       stream.lost(
         code === CLOSED_WELL
           ? new Failure('upstream_closed', 'the connector closed its connection before its answer was complete')
@@ -302,7 +302,7 @@ export class Socket3 implements MessageUser, Flushable {
   }
 
   cut(failure: Failure): void {
-    for (const stream of [...this.streams.values()]) stream.lost(failure);
+    for (const stream of this.streams.values()) stream.lost(failure);
     this.messages.close(GOING_AWAY, 'Going away');
   }
 }

@@ -80,7 +80,7 @@ export class Registrar {
     this.rules = rules;
     this.#options = options;
     options.dark.changed = () => {
-      for (const connector of [...this.#connectors.values()]) connector.look();
+      for (const connector of this.#connectors.values()) connector.look();
     };
   }
 
@@ -199,7 +199,7 @@ export class Registrar {
   /** Those of the same connector get nothing new. Whoever gives no id means nobody, and nobody can mean another's. */
   #deregister({ instanceId, route }: Registration, { tokenId }: AgentClaims): void {
     if (instanceId.startsWith(UNKNOWN)) return;
-    for (const connector of [...this.#connectors.values()]) {
+    for (const connector of this.#connectors.values()) {
       const { registration, agent } = connector;
       if (registration.instanceId === instanceId && registration.route === route && agent.tokenId === tokenId) connector.drain();
     }
