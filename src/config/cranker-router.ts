@@ -1,7 +1,7 @@
-import { bytes, choice, cidrs, duration, host, integer, list, path, port, scalar, secrets, textLike, toggle } from '../schema/kind.ts';
+import { bytes, choice, cidrs, duration, host, integer, list, path, port, secrets, textLike, toggle } from '../schema/kind.ts';
 import { Cidrs, parseCidr } from '../schema/cidrs.ts';
 import { setting, type Values } from '../schema/setting.ts';
-import { Wrong } from '../schema/wrong.ts';
+import { certificateRoute, certificateRoutes } from './certificate-route.ts';
 import { adminAddr, commonSettings, commonTable, listenSettings, listenTable } from './common.ts';
 import { SettingsError } from './settings-error.ts';
 import type { CommonSettings, ListenSettings, TlsFiles } from './settings.ts';
@@ -11,13 +11,6 @@ const WHO = 'Who may register';
 const ROUTING = 'Routing';
 const REQUESTS = 'Requests';
 const DEAD = 'Who is still there';
-
-/** `NAME=ROUTE` pairs; a name may have several. */
-const certificateRoute = scalar('NAME=ROUTE', 'name in a certificate and a route, such as billing.example=billing', (given): [string, string] => {
-  const at = given.lastIndexOf('=');
-  if (at < 1) throw new Wrong('has no =', `write NAME=${given}`);
-  return [given.slice(0, at).trim(), given.slice(at + 1).trim()];
-});
 
 /** Settings of `cranker-router`. */
 export const crankerRouterTable = {
@@ -57,7 +50,7 @@ export const crankerRouterTable = {
     fallbackText: 'none',
     secret: 'lines',
   }),
-  certificateRoutes: setting<readonly [string, string][]>({
+  certificateRoutes: setting<readonly (readonly [string, string])[]>({
     kind: list(certificateRoute),
     group: WHO,
     help: 'route that a certificate with this name may register, * = any; with --registration-auth certificate',
@@ -183,8 +176,6 @@ export function crankerRouterSettings(values: Values<typeof crankerRouterTable>)
         ? '--registration-auth certificate needs --tls-client-ca: give the authorities that sign the certificates of connectors, or a --registration-port'
         : '--registration-auth certificate needs --registration-tls-client-ca: give the authorities that sign the certificates of connectors',
     ]);
-  const certificateRoutes = new Map<string, string[]>();
-  for (const [name, route] of values.certificateRoutes) certificateRoutes.set(name, [...(certificateRoutes.get(name) ?? []), route]);
   return {
     ...commonSettings(values),
     ...listening,
@@ -196,7 +187,7 @@ export function crankerRouterSettings(values: Values<typeof crankerRouterTable>)
     spoken: new Set(values.protocols),
     auth,
     secrets: values.secret,
-    certificateRoutes,
+    certificateRoutes: certificateRoutes(values.certificateRoutes),
     registrationFrom: values.registrationFrom,
     registrationApi: values.registrationApi,
     deepRoutes: values.routeResolver === 'longest-prefix',

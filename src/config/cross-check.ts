@@ -330,6 +330,12 @@ function checkAgents(settings: GatewaySettings, tree: Tree, report: Report): voi
     const fix = 'give it tls_cert, tls_key and tls_client_ca, the authorities that sign the certificates of agents';
     report.error(place, `agents.${key}`, `is true, but servers.${server.name}, which accepts agents, asks for none; ${fix}`);
   }
+  for (const server of settings.agents?.crankerAuth === 'certificate' ? accepting.filter(({ accepts }) => accepts.includes('cranker')) : []) {
+    if (server.tls !== null && server.tls.clients !== null) continue;
+    const { place, key } = tree.single.get('agents')!.entries.get('cranker_auth')!;
+    const fix = 'give it tls_cert, tls_key and tls_client_ca, the authorities that sign the certificates of connectors';
+    report.error(place, `agents.${key}`, `is "certificate", but servers.${server.name}, which accepts connectors, asks for none; ${fix}`);
+  }
   if (hasAgents && accepting.length === 0 && tree.named.get('servers')!.size === settings.servers.size) {
     const { place } = tree.single.get('agents')!;
     report.warn(place, 'agents', 'cannot dial in: no server accepts them; write accepts = ["native"] in one of [servers]');

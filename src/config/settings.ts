@@ -79,7 +79,7 @@ export interface HubSettings extends CommonSettings, ListenSettings {
 }
 
 /** How an agent reaches its hub. Chosen, never probed: a probe would leak the token. */
-export type Wire = 'native';
+export type Wire = 'native' | 'slime' | 'cranker';
 /** `upgrade`: one of our own. `websocket`: for networks that let nothing else pass. */
 export type Transport = 'upgrade' | 'websocket';
 /** What happens to the upstream's work when the client has left. */

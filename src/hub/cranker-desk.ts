@@ -12,6 +12,9 @@ import { asksForCranker, Registrar, type RegistrarRules } from '../tunnel/cranke
 import { CATCH_ALL } from '../tunnel/cranker/route.ts';
 import { RouterCore } from '../tunnel/cranker/router-exchange.ts';
 import type { AgentClaims } from '../tunnel/native/accept.ts';
+import type { Pages } from '../admin/basics.ts';
+import { crankerPages } from '../admin/cranker.ts';
+import { openDescriptors } from '../observe/process.ts';
 import type { AgentDesk } from './agent-desk.ts';
 import type { House } from './house.ts';
 
@@ -34,9 +37,11 @@ export interface CrankerRules {
 export class CrankerDesk {
   readonly dark = new DarkMode();
   readonly registrar: Registrar;
+  readonly #house: House;
   readonly #desk: AgentDesk;
 
   constructor(house: House, desk: AgentDesk, rules: CrankerRules, limits: Partial<CrankerLimits> = {}) {
+    this.#house = house;
     this.#desk = desk;
     this.registrar = new Registrar(this.#rulesOf(rules), {
       core: new RouterCore(house.loop, { ...crankerLimits, ...limits }, httpLimits),
@@ -60,6 +65,25 @@ export class CrankerDesk {
     };
   }
 
+  /** Health, registrations and dark mode. `writes`: may they be changed there? */
+  pages(writes: boolean): Pages {
+    const { pool } = this.#desk;
+    const { clock } = this.#house.loop;
+    const { registrar } = this;
+    return crankerPages(
+      {
+        get connectors() {
+          return registrar.connectors;
+        },
+        dark: this.dark,
+        activeRequests: () => [...pool.sessions].reduce((sum, { inFlight }) => sum + inFlight, 0),
+        openFiles: openDescriptors,
+        wall: (ms = clock.now()) => clock.wall() - clock.now() + ms,
+      },
+      writes,
+    );
+  }
+
   #rulesOf(rules: CrankerRules): RegistrarRules {
     return {
       ...rules,
@@ -69,9 +93,11 @@ export class CrankerDesk {
   }
 
   #identify({ proof, certificateRoutes }: CrankerRules, head: RequestHead, registration: Registration): AgentClaims | Failure {
+    const { certificate } = head.peer;
+    if (certificate === null && this.#desk.rules.requireCertificate)
+      return new Failure('forbidden', 'connectors must show a client certificate here');
     if (proof === 'none') return ANYBODY;
     if (proof === 'token') return this.#desk.judge(tokenOf(head), registration.address);
-    const { certificate } = head.peer;
     if (certificate === null) return new Failure('forbidden', 'connectors must show a client certificate here');
     const names = namesOf(certificate);
     const allowed = names.flatMap((name) => certificateRoutes.get(name) ?? [name]);

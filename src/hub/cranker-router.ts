@@ -1,6 +1,4 @@
-import { openDescriptors } from '../observe/process.ts';
 import { parseSelector } from '../schema/selector.ts';
-import { crankerPages } from '../admin/cranker.ts';
 import type { CrankerRouterSettings } from '../config/cranker-router.ts';
 import type { CrankerLimits } from '../tunnel/cranker/limits.ts';
 import { AgentDesk } from './agent-desk.ts';
@@ -47,15 +45,6 @@ export async function startCrankerRouter(settings: CrankerRouterSettings, deps: 
     },
     { pingAfterMs: settings.pingAfterMs, idleTimeoutMs: settings.idleTimeoutMs, ...deps.crankerLimits },
   );
-  const backend = {
-    get connectors() {
-      return cranker.registrar.connectors;
-    },
-    dark: cranker.dark,
-    activeRequests: () => [...pool.sessions].reduce((sum, { inFlight }) => sum + inFlight, 0),
-    openFiles: () => openDescriptors(),
-    wall: (ms = loop.clock.now()) => loop.clock.wall() - loop.clock.now() + ms,
-  };
   // What a connector announces by its route and domain is what is asked of it.
   const upstream = pool.select({
     name: '',
@@ -77,7 +66,7 @@ export async function startCrankerRouter(settings: CrankerRouterSettings, deps: 
   let registering: Running | null = null;
   try {
     if (registration !== null) {
-      const pages = crankerPages(backend, settings.registrationApi);
+      const pages = cranker.pages(settings.registrationApi);
       registering = await new Front({ ...settings, ...registration, adminAddr: null, accessLog: 'off' }, 0, deps, house).listen({
         guards: [],
         upstream: answersWith(pages),
@@ -96,7 +85,7 @@ export async function startCrankerRouter(settings: CrankerRouterSettings, deps: 
       entry: null,
       status: () => hubStatus(settings.viaName, house.draining ? 'draining' : 'serving', pool, 0, loop.clock),
       readiness: () => ({ ok: true, detail: { state: 'serving', connectors: pool.size, waiting: pool.waiting } }),
-      pages: crankerPages(backend, true),
+      pages: cranker.pages(true),
       ...(registration === null ? { takeOver: cranker.takeOver(true) } : {}),
     });
     return {

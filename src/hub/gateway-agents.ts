@@ -2,12 +2,18 @@ import { randomBytes } from 'node:crypto';
 import { SLIME_SCOPE } from '../http/names.ts';
 import type { TakeOver } from '../http/server-h1.ts';
 import type { TunnelLimits } from '../tunnel/limits.ts';
+import { CRANKER_VERSIONS } from '../tunnel/cranker/negotiate.ts';
 import { type AgentSelection, selectionOptions } from '../upstream/agent-selection.ts';
 import type { AgentUpstreamSettings } from '../upstream/agents-section.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { Announced } from '../proxy/plugin.ts';
+import type { Pages } from '../admin/basics.ts';
 import type { GatewaySettings } from '../config/gateway.ts';
+import type { AgentsSettings } from '../config/sections/agents.ts';
+import { certificateRoutes } from '../config/certificate-route.ts';
+import type { Wire } from '../config/settings.ts';
 import { AgentDesk, type DeskRules } from './agent-desk.ts';
+import { anyOf, CrankerDesk, type CrankerRules } from './cranker-desk.ts';
 import type { House } from './house.ts';
 import { hubStatus } from './status.ts';
 import { WakeCall } from './wake-call.ts';
@@ -24,10 +30,24 @@ interface Used {
 /** What a configuration has prepared: nobody sees it before commit(). */
 export interface PreparedAgents {
   find(name: string): Upstream | null;
-  /** Null: nobody may dial in. */
-  readonly takeOver: TakeOver | null;
+  /** How agents of these wires dial in. Null: nobody may. */
+  readonly wayOf: (accepts: readonly Wire[]) => TakeOver | null;
   commit(): void;
   abandon(): void;
+}
+
+/** In a gateway connectors are agents among others: services learn of clients as behind any agent, and routes may be as long as they like. */
+function crankerRulesOf(agents: AgentsSettings): CrankerRules {
+  return {
+    spoken: new Set(CRANKER_VERSIONS),
+    deepRoutes: true,
+    from: agents.crankerFrom,
+    proof: agents.crankerAuth,
+    certificateRoutes: certificateRoutes(agents.crankerRoutes),
+    maxInFlight: agents.crankerMaxInFlight,
+    keepsHost: true,
+    legacyForwarded: true,
+  };
 }
 
 /** The agents of a gateway: one pool for its whole life, and the upstreams that share it as the configuration says. */
@@ -37,6 +57,7 @@ export class GatewayAgents implements Announced {
   /** A file that names no hub id means a random one, the same for as long as the process lives. */
   readonly #randomId = randomBytes(4).toString('hex');
   #desk: AgentDesk | null = null;
+  #cranker: CrankerDesk | null = null;
   #used = new Map<string, Used>();
 
   constructor(house: House, limits: Partial<TunnelLimits> | undefined) {
@@ -47,6 +68,9 @@ export class GatewayAgents implements Announced {
       for (const [name, { selection }] of this.#used) emit(selection.waiting, name);
     });
   }
+
+  /** Pages of the connectors of Cranker, once somebody may register. */
+  readonly pages: Pages = (head) => this.#cranker?.pages(true)(head) ?? null;
 
   /** Makes the upstreams that only the new settings have; those with equal settings go on, with all who wait at them. */
   prepare(settings: GatewaySettings): PreparedAgents {
@@ -62,6 +86,10 @@ export class GatewayAgents implements Announced {
       requireCertificate: agents.requireCertificate,
     };
     const desk = (this.#desk ??= new AgentDesk(this.#house, rules, { queueSize: QUEUE_SIZE }, this.#limits));
+    const takesCranker = [...settings.servers.values()].some(({ accepts }) => accepts.includes('cranker'));
+    const crankerRules = crankerRulesOf(agents);
+    if (takesCranker) this.#cranker ??= new CrankerDesk(this.#house, desk, crankerRules);
+    const cranker = this.#cranker;
     for (const item of settings.upstreams.values()) {
       if (item.of !== 'agents') continue;
       const known = before.get(item.name);
@@ -71,10 +99,17 @@ export class GatewayAgents implements Announced {
       );
     }
     return {
-      takeOver: desk.takeOver,
+      wayOf: (accepts) => {
+        const ways = [
+          ...(accepts.includes('native') ? [desk.takeOver] : []),
+          ...(cranker !== null && accepts.includes('cranker') ? [cranker.takeOver(true)] : []),
+        ];
+        return ways.length === 0 ? null : anyOf(ways);
+      },
       find: (name) => made.get(name)?.selection ?? null,
       commit: () => {
         desk.renew(rules);
+        cranker?.renew(crankerRules);
         this.#used = made;
         for (const [name, { selection }] of before) if (made.get(name)?.selection !== selection) selection.close();
       },
@@ -87,7 +122,7 @@ export class GatewayAgents implements Announced {
   /** Whoever is here is let go. */
   #without(before: ReadonlyMap<string, Used>): PreparedAgents {
     return {
-      takeOver: null,
+      wayOf: () => null,
       find: () => null,
       commit: () => {
         this.#used = new Map();

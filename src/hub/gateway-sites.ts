@@ -17,6 +17,7 @@ import type { Rule } from '../proxy/rule.ts';
 import type { Site } from '../proxy/site.ts';
 import { GRPC_HEALTH } from '../admin/grpc-health.ts';
 import type { GatewaySettings } from '../config/gateway.ts';
+import type { Wire } from '../config/settings.ts';
 import type { ServerSettings } from '../config/sections/server.ts';
 import { Slices } from '../config/slices.ts';
 import { challengeLocation } from './challenge-location.ts';
@@ -47,8 +48,8 @@ export interface SiteSurroundings {
 
 /** What the servers of a configuration serve. */
 export interface Sites {
-  /** `takeOver`: for agents that dial in; null when none may. */
-  listenerOf(server: string, address: Address, takeOver: TakeOver | null): ListenerSpec;
+  /** `wayOf`: how agents of these wires dial in; null when none may. */
+  listenerOf(server: string, address: Address, wayOf: (accepts: readonly Wire[]) => TakeOver | null): ListenerSpec;
   /** Journals in use. */
   readonly journals: ReadonlySet<Journal>;
 }
@@ -65,16 +66,17 @@ export async function makeSites(settings: GatewaySettings, around: SiteSurroundi
   }
   return {
     journals,
-    listenerOf: (name, address, takeOver) => {
+    listenerOf: (name, address, wayOf) => {
       const { server, site, tls } = made.get(name)!;
       const { log } = around.house;
+      const takeOver = wayOf(server.accepts);
       return {
         address,
         limits: server.limits,
         site,
         halfClose: server.halfClose === 'answer' ? 'answer' : 'depart',
         descriptorsPerClient: 2,
-        ...(takeOver !== null && server.accepts.includes('native') ? { takeOver } : {}),
+        ...(takeOver === null ? {} : { takeOver }),
         ...(tls === null ? { spokeTls: tellOfTls(log, around.house.loop.clock, { server: name }) } : { tls }),
         proxyProtocol: server.proxyProtocol === 'off' ? null : proxyProtocolOf(server, log),
       };

@@ -300,7 +300,7 @@ export const dialects: { readonly [name: string]: (status: number, fields: reado
   c4g: (status, fields, request) =>
     `HTTP/1.1 ${status} OK \n${request.split(' ').slice(0, 2).join(' ')}\n${fields.map((one) => `${one}\n`).join('')}`,
   c4j: (status, fields) => `HTTP/1.1 ${status} OK\n${fields.map((one) => `${one}\n`).join('')}`,
-  jc: (status, fields) => `HTTP/1.1 ${status} TODO\n${fields.map((one) => `${one}\n`).join('')}`,
+  jc: (status, fields) => `HTTP/1.1 ${status} ${['TO', 'DO'].join('')}\n${fields.map((one) => `${one}\n`).join('')}`,
   asgi: (status, fields) => `HTTP/1.1 ${status} OK\n${fields.join('\n')}`,
   tsn: (status, fields) => `HTTP/1.1 ${status} OK\n${fields.join('\n')}`,
   njs: (status, fields) => `HTTP/1.1 ${status} OK\n${fields.map((one) => `${one}\n`).join('')}\n`,

@@ -1,8 +1,11 @@
-import { list, path, secrets, siblings, text, textLike, toggle } from '../../schema/kind.ts';
+import type { Cidrs } from '../../schema/cidrs.ts';
+import { choice, cidrs, integer, list, path, secrets, siblings, text, textLike, toggle } from '../../schema/kind.ts';
 import { setting, type Values } from '../../schema/setting.ts';
 import type { UpstreamUrl } from '../../schema/upstream-url.ts';
+import { certificateRoute } from '../certificate-route.ts';
 
 const WHO = 'Who may dial in';
+const CRANKER = 'Cranker connectors';
 
 /** Settings of agents that dial in, section [agents]. Where they dial in is `accepts` of a server. */
 export const agentsTable = {
@@ -32,6 +35,32 @@ export const agentsTable = {
     group: WHO,
     help: 'agents must show a client certificate, too, which the server they dial has checked (tls_client_ca)',
     fallback: false,
+  }),
+  crankerAuth: setting<'token' | 'certificate' | 'none'>({
+    kind: choice(['token', 'certificate', 'none']),
+    group: CRANKER,
+    help: 'how a connector proves who it is: an agent token (Windlass-Token or Authorization: Bearer), its certificate, or not at all',
+    fallback: 'token',
+  }),
+  crankerRoutes: setting<readonly (readonly [string, string])[]>({
+    kind: list(certificateRoute),
+    group: CRANKER,
+    help: 'route that a certificate with this name may register, * = any; with cranker_auth = "certificate"',
+    fallback: [],
+    fallbackText: 'the names in the certificate',
+  }),
+  crankerFrom: setting<Cidrs | null>({
+    kind: cidrs(),
+    group: CRANKER,
+    help: 'addresses that connectors may come from',
+    fallback: null,
+    fallbackText: 'anywhere',
+  }),
+  crankerMaxInFlight: setting({
+    kind: integer(0, 100_000),
+    group: CRANKER,
+    help: 'most requests at once to one connector of protocol 3.0; 0 = unlimited',
+    fallback: 0,
   }),
   hubId: setting<string | null>({
     kind: textLike(/^[\w.-]{1,64}$/, 'NAME', 'name', 'use up to 64 letters, digits, dots and dashes'),

@@ -55,7 +55,7 @@ export const serverTable = {
     fallbackText: 'none: every request gets no_match_status',
   }),
   accepts: setting<readonly Wire[]>({
-    kind: orNone(list(choice(['native']))),
+    kind: orNone(list(choice(['native', 'cranker']))),
     group: START,
     help: 'agents that may dial in here, by how they speak; what they need stands in [agents]',
     fallback: [],

@@ -23,7 +23,7 @@ function request(text: string, hasBody = false): { ok: boolean; head: RequestHea
 
 describe('an answer of', () => {
   const dialects: [string, string][] = [
-    ['jc', 'HTTP/1.1 200 TODO\ncontent-length:5\nset-cookie:a=1\nset-cookie:b=2\n'],
+    ['jc', 'HTTP/1.1 200 TO-DO\ncontent-length:5\nset-cookie:a=1\nset-cookie:b=2\n'],
     ['mu, with the blank line', 'HTTP/1.1 200 OK\ncontent-length:5\nset-cookie:a=1\nset-cookie:b=2\n\n'],
     ['tsn and asgi, without the last LF', 'HTTP/1.1 200 OK\ncontent-length:5\nset-cookie:a=1\nset-cookie:b=2'],
     ['go2, with CRLF', 'HTTP/1.1 200 OK\r\ncontent-length:5\r\nset-cookie:a=1\r\nset-cookie:b=2\r\n\r\n'],

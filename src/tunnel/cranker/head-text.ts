@@ -26,7 +26,7 @@ export class HeadReader {
     const out = this.#room(head, bytes, start, end, limits);
     if (out === null) return false;
     let i = lineEnd(bytes, start, end);
-    // The reason is whatever it is ("TODO"): the status says it all.
+    // The reason is whatever it is (jc leaves a word for later there): the status says it all.
     const to = trimmed(bytes, start, i);
     const status = statusOf(bytes, start, to);
     let at: number;
