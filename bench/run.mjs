@@ -11,6 +11,7 @@ import { hasNginx, hasWindlass } from './kit/programs.mjs';
 import { asMarkdown, asText, summary } from './kit/report.mjs';
 import { bodies } from './scenarios/bodies.mjs';
 import { events } from './scenarios/events.mjs';
+import { grpc } from './scenarios/grpc.mjs';
 import { latency } from './scenarios/latency.mjs';
 import { logs } from './scenarios/logs.mjs';
 import { gateway, reload } from './scenarios/gateway.mjs';
@@ -19,7 +20,7 @@ import { many, one, requests } from './scenarios/requests.mjs';
 import { start } from './scenarios/start.mjs';
 
 /** In the order they run. @type {Record<string, (bench: import('./scenarios/requests.mjs').Bench) => Promise<import('./kit/report.mjs').Finding[]>>} */
-const scenarios = { requests, one, many, latency, bodies, slow, stalled, idle, events, start, logs, gateway, reload };
+const scenarios = { requests, one, many, latency, bodies, slow, stalled, idle, events, start, logs, gateway, reload, grpc };
 /** No scenario takes longer than this unless something hangs. */
 const scenarioTimeoutMs = 20 * 60_000;
 const markers = ['<!-- bench:begin -->', '<!-- bench:end -->'];

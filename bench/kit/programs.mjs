@@ -1,6 +1,7 @@
 // The programs under test, each a process (or two) of its own on loopback.
 import { spawnSync } from 'node:child_process';
 import { closeSync, existsSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:http2';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -51,6 +52,20 @@ export async function startNodeOrigin() {
 export async function startNginxProxy(dir, originPort) {
   const port = await freePort();
   return ready(await startNginx(dir, 'proxy', { ORIGIN: originPort, PROXY: port }, port));
+}
+
+/** The origin for gRPC. @returns {Promise<Contender>} */
+export async function startGrpcOrigin() {
+  const child = new Child('origin', process.execPath, [here('../grpc-origin.mjs')]);
+  const port = Number((await child.line(/listening (\d+)/))[1]);
+  return { name: 'origin', port, processes: [{ label: 'origin', child }] };
+}
+
+/** @param {string} dir @param {number} originPort @returns {Promise<Contender>} */
+export async function startNginxGrpc(dir, originPort) {
+  const port = await freePort();
+  const proxy = await startNginx(dir, 'grpc', { ORIGIN: originPort, PROXY: port }, port);
+  return ready({ ...proxy, name: 'nginx', processes: [{ label: 'nginx', child: proxy.processes[0].child }] }, getH2);
 }
 
 /** @param {number} originPort @returns {Promise<Contender>} */
@@ -175,7 +190,7 @@ function windlass(name, args, options) {
   return new Child(name, process.execPath, [mainFile, ...args], options);
 }
 
-/** @param {string} dir @param {'origin' | 'proxy'} role @param {Record<string, number>} ports @param {number} port @returns {Promise<Contender>} */
+/** @param {string} dir @param {'origin' | 'proxy' | 'grpc'} role @param {Record<string, number>} ports @param {number} port @returns {Promise<Contender>} */
 async function startNginx(dir, role, ports, port) {
   let text = readFileSync(here(`../nginx-${role}.conf`), 'utf8').replaceAll('@DIR@', dir);
   for (const [name, value] of Object.entries(ports)) text = text.replaceAll(`@${name}@`, String(value));
@@ -185,14 +200,30 @@ async function startNginx(dir, role, ports, port) {
   return { name: role === 'proxy' ? 'nginx' : 'origin', port, processes: [{ label: role === 'proxy' ? 'nginx' : 'origin', child }] };
 }
 
-/** Waits until a request succeeds. @template {Contender} C @param {C} contender @returns {Promise<C>} */
-async function ready(contender) {
+/** One GET over HTTP/2 without TLS. @type {(port: number, path: string, options: { timeoutMs: number }) => Promise<{ status: number }>} */
+function getH2(port, path, { timeoutMs }) {
+  return new Promise((resolve, reject) => {
+    const session = connect(`http://127.0.0.1:${port}`);
+    const timer = setTimeout(() => session.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+    session.on('error', reject);
+    session.on('close', () => clearTimeout(timer));
+    const stream = session.request({ ':path': path });
+    stream.on('error', reject);
+    stream.on('response', (fields) => {
+      resolve({ status: fields[':status'] ?? 0 });
+      session.destroy();
+    });
+  });
+}
+
+/** Waits until a request succeeds. @template {Contender} C @param {C} contender @param {typeof getH2} [ask] @returns {Promise<C>} */
+async function ready(contender, ask = get) {
   const end = Date.now() + readyTimeoutMs;
   let last = '';
   for (;;) {
     check(contender);
     try {
-      const answer = await get(contender.port, '/12', { timeoutMs: 2000 });
+      const answer = await ask(contender.port, '/12', { timeoutMs: 2000 });
       if (answer.status === 200) return contender;
       last = `status ${answer.status}`;
     } catch (error) {

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 
 import { livePids } from './children.mjs';
-import { load } from './load.mjs';
+import { load as wrkLoad } from './load.mjs';
 import { maximum, median, spread } from './numbers.mjs';
 import { check } from './programs.mjs';
 import { cpuUs, machineUs } from './usage.mjs';
@@ -24,9 +24,10 @@ const settleMs = 400;
  * @param {import('./programs.mjs').Contender[]} contenders
  * @param {Omit<import('./load.mjs').LoadOptions, 'port' | 'seconds'>} options
  * @param {{ rounds: number, seconds: number, warmSeconds: number, say: (text: string) => void }} how
+ * @param {typeof wrkLoad} [load]
  * @returns {Promise<Samples>}
  */
-export async function measure(contenders, options, how) {
+export async function measure(contenders, options, how, load = wrkLoad) {
   /** @type {Samples} */
   const samples = new Map(contenders.map((contender) => [contender.name, []]));
   for (let round = 0; round < how.rounds; round++) {
