@@ -4,7 +4,7 @@
  */
 export { startHub } from './hub/hub.ts';
 export { startProxy } from './hub/direct.ts';
-export { startAgent, type RunningAgent } from './agent/agent.ts';
+export { startAgent, type RunningAgent } from './agent/process.ts';
 export type { Running } from './hub/front.ts';
 export type { Deps } from './hub/house.ts';
 export type { AgentSettings, HubSettings, ProxySettings } from './config/settings.ts';

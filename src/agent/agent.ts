@@ -1,13 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import type net from 'node:net';
 import type tls from 'node:tls';
-import { CertFiles, type CertPair } from '../certs/files.ts';
 import type { Clock } from '../std/clock.ts';
 import { createLoop } from '../std/loop.ts';
 import type { Log } from '../observe/log.ts';
 import { Registry } from '../observe/metrics.ts';
-import { addProcessMetrics } from '../observe/process.ts';
-import { VERSION } from '../observe/version.ts';
 import { proxyFor } from '../schema/egress.ts';
 import type { HealthCheck } from '../schema/health-check.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
@@ -17,10 +15,7 @@ import { dialHub } from '../tunnel/native/dial.ts';
 import { SlotLedger } from '../tunnel/native/slots.ts';
 import type { Hardware } from '../tunnel/session.ts';
 import { Direct, protocolsOf } from '../upstream/direct.ts';
-import { type AdminListener, listenForOperators } from '../admin/listen.ts';
-import { authorities } from '../config/authorities.ts';
 import type { AgentSettings } from '../config/settings.ts';
-import { SettingsError } from '../config/settings-error.ts';
 import { agentId } from './agent-id.ts';
 import { Gate } from './gate.ts';
 import { readHardware } from './hardware.ts';
@@ -28,11 +23,12 @@ import { Hubs, type Resolve } from './hubs.ts';
 import { UpstreamProbe } from './probe.ts';
 import { SlotsLock } from './slots-lock.ts';
 
-/** A running agent process: one agent per upstream. */
-export interface RunningAgent {
+/** Running agents: one per upstream. */
+export interface Agents {
   /** Resolves when every agent has joined a hub. */
   readonly ready: Promise<void>;
-  readonly adminAddress: { readonly host: string; readonly port: number } | null;
+  /** Are there agents that take work now? `detail`: how many, for operators. */
+  readiness(): { readonly ok: boolean; readonly detail: Readonly<Record<string, string | number>> };
   /** Reads the token file again and dials anew where the hub had refused. */
   reload(): void;
   /** Offers so many slots per upstream from now on; what runs beyond that finishes. */
@@ -46,6 +42,14 @@ export interface RunningAgent {
 /** What an agent is given beside its settings. */
 export interface AgentDeps {
   readonly log: Log;
+  /** Where they count; absent: nobody asks. */
+  readonly metrics?: Registry;
+  /** Whom to trust beside those that Node believes anyway; absent: nobody. */
+  readonly trust?: tls.SecureContext;
+  /** The same for hubs alone, with what to show them; asked at every try. */
+  hubTrust?(): tls.SecureContext;
+  /** Answers in this process, in place of upstreams that are addresses: opens a connection to itself. */
+  readonly connect?: () => net.Socket;
   /** Bounds of a session that differ from the usual ones. */
   readonly tunnelLimits?: Partial<TunnelLimits>;
   /** The time, when it is not the system's. */
@@ -54,16 +58,14 @@ export interface AgentDeps {
   readonly resolve?: Resolve;
 }
 
-/** `windlass agent run`: dials its hubs and serves them from upstreams that nobody else can reach. @throws the error of the admin listener */
-export async function startAgent(settings: AgentSettings, deps: AgentDeps): Promise<RunningAgent> {
+/** Dials its hubs and serves them from upstreams that nobody else can reach. It reads no configuration and listens nowhere: see agent/process.ts. */
+export async function startAgents(
+  settings: Omit<AgentSettings, 'adminAddr' | 'caFile' | 'shown' | 'logLevel' | 'logFormat'>,
+  deps: AgentDeps,
+): Promise<Agents> {
   const loop = createLoop(deps.clock);
-  const { log } = deps;
-  const metrics = new Registry();
-  const processMetrics = addProcessMetrics(metrics, VERSION);
+  const { log, trust, hubTrust, connect, metrics = new Registry() } = deps;
   const token = tokenSource(settings, log);
-  const trust = authorities(settings.caFile);
-  const shown = openPair(settings, log, () => loop.clock.wall());
-  const hubTrust = shown === null ? null : hubContext(shown, settings.caFile, log);
   const baseId = agentId(settings.agentId, settings.stateDir, log);
   const hardware = settings.reportHardware ? await readHardware() : null;
   const checks = metrics.counters('windlass_health_checks_total', 'Health checks made, by result.', ['result']);
@@ -83,6 +85,7 @@ export async function startAgent(settings: AgentSettings, deps: AgentDeps): Prom
       hostHeader: settings.hostHeader,
       ...protocolsOf(upstream),
       ...(trust === undefined ? {} : { trust }),
+      ...(connect === undefined ? {} : { connect }),
     });
     const gate = new Gate(direct, settings.allow, settings.upgrades);
     const agentLog = log.child({ agent: id, upstream: upstream.shown });
@@ -122,7 +125,7 @@ export async function startAgent(settings: AgentSettings, deps: AgentDeps): Prom
           loop,
           log: agentLog,
           ...(trust === undefined ? {} : { trust }),
-          ...(hubTrust === null ? {} : { hubTrust }),
+          ...(hubTrust === undefined ? {} : { hubTrust }),
           ...(deps.tunnelLimits === undefined ? {} : { limits: { ...tunnelLimits, ...deps.tunnelLimits } }),
         }),
     });
@@ -208,24 +211,6 @@ export async function startAgent(settings: AgentSettings, deps: AgentDeps): Prom
     },
   );
 
-  if (shown !== null) {
-    metrics.computedGauge(
-      'windlass_certificate_expiry_seconds',
-      'When the certificate that is shown to hubs expires, Unix time.',
-      () => shown.current.notAfterMs / 1000,
-    );
-  }
-
-  let admin: AdminListener | null = null;
-  if (settings.adminAddr !== null) {
-    admin = await listenForOperators(loop, settings.adminAddr, metrics, () => {
-      const joined = agents.filter(({ hubs }) => hubs.joined > 0);
-      const working = joined.filter(({ probe }) => probe === null || probe.healthy);
-      const health = settings.healthCheck === null ? {} : { healthy: agents.filter(({ probe }) => probe?.healthy === true).length };
-      return { ok: working.length > 0, detail: { joined: joined.length, agents: agents.length, ...health } };
-    });
-  }
-
   function finish(): void {
     for (const { hubs, direct, lock, probe } of agents) {
       probe?.close();
@@ -233,17 +218,18 @@ export async function startAgent(settings: AgentSettings, deps: AgentDeps): Prom
       direct.close();
       lock?.close();
     }
-    admin?.close();
-    shown?.close();
-    processMetrics.close();
   }
 
   return {
     ready: Promise.all(agents.map(({ ready }) => ready)).then(() => {}),
-    adminAddress: admin?.address ?? null,
+    readiness: () => {
+      const joined = agents.filter(({ hubs }) => hubs.joined > 0);
+      const working = joined.filter(({ probe }) => probe === null || probe.healthy);
+      const health = settings.healthCheck === null ? {} : { healthy: agents.filter(({ probe }) => probe?.healthy === true).length };
+      return { ok: working.length > 0, detail: { joined: joined.length, agents: agents.length, ...health } };
+    },
     reload: () => {
       token.reload();
-      shown?.look();
       for (const { hubs } of agents) hubs.retryNow();
     },
     resize,
@@ -276,35 +262,8 @@ interface One {
   readonly ready: Promise<void>;
 }
 
-/** The certificate that is shown to hubs. @throws SettingsError */
-function openPair({ shown }: AgentSettings, log: Log, wall: () => number): CertFiles | null {
-  if (shown === null) return null;
-  try {
-    return new CertFiles({ certPath: shown.certFile, keyPath: shown.keyFile, log, wall });
-  } catch (error) {
-    throw new SettingsError([`--cert-file and --key-file cannot be used: ${(error as Error).message}`]);
-  }
-}
-
-/** A context with the pair that there is now; made once for each. @throws SettingsError */
-function hubContext(files: CertFiles, caFile: string | null, log: Log): () => tls.SecureContext {
-  const make = (pair: CertPair): tls.SecureContext => authorities(caFile, { cert: pair.cert.toString('latin1'), key: pair.key.toString('latin1') })!;
-  let pair = files.current;
-  let context = make(pair);
-  return () => {
-    if (files.current === pair) return context;
-    pair = files.current;
-    try {
-      context = make(pair);
-    } catch (error) {
-      log.warn({ reason: (error as Error).message }, 'the new certificate cannot be shown to hubs: the old one is');
-    }
-    return context;
-  };
-}
-
 /** The token, and how to read it again. A file that cannot be read keeps the old one. */
-function tokenSource(settings: AgentSettings, log: Log): { current: () => string; reload: () => boolean } {
+function tokenSource(settings: Pick<AgentSettings, 'token' | 'tokenFile'>, log: Log): { current: () => string; reload: () => boolean } {
   let token = settings.token;
   return {
     current: () => token,

@@ -3,7 +3,7 @@ import type { AgentSettings } from '../config/settings.ts';
 import { DIRECT, type Egress, egressOf } from '../schema/egress.ts';
 import { Wrong } from '../schema/wrong.ts';
 import { SettingsError } from '../config/settings-error.ts';
-import type { RunningAgent } from '../agent/agent.ts';
+import type { RunningAgent } from '../agent/process.ts';
 import type { Log } from '../observe/log.ts';
 import { formatAddress, isLoopback } from '../schema/address.ts';
 import type { Invocation } from './command.ts';
@@ -24,7 +24,7 @@ export async function run(invocation: Invocation): Promise<number> {
   warnOfRisks(settings, log);
   return runUntilSignal(
     async () => {
-      const { startAgent } = await import('../agent/agent.ts');
+      const { startAgent } = await import('../agent/process.ts');
       const agent = await startAgent(settings, { log });
       log.info(
         {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { startAgent } from '../agent/agent.ts';
+import { startAgent } from '../agent/process.ts';
 import { agentSettings, agentTable } from '../config/agent.ts';
 import { hubSettings, hubTable } from '../config/hub.ts';
 import { resolveSettings } from '../config/resolve.ts';

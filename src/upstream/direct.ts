@@ -40,6 +40,8 @@ export interface DirectOptions extends SessionsOptions {
    * might be another client's, and an upstream that trusts the header would take the one for the other.
    */
   readonly proxyProtocol?: 'v1' | 'v2';
+  /** Opens a connection in place of dialling the target: to somebody in this process. HTTP/1.1 only. */
+  readonly connect?: () => net.Socket;
 }
 
 /** Numbers a direct endpoint counts. */
@@ -142,7 +144,11 @@ export class Direct implements Endpoint, ConnectionOwner, Sockets {
     this.#all.add(connection);
     this.counts.connects++;
     const to = this.#to();
-    if (this.#target.protocol === 'https') {
+    const { connect } = this.#options;
+    if (connect !== undefined) {
+      connection.attach(new Wire(loop, connection, connect).listenToData());
+      setImmediate(() => connection.opened());
+    } else if (this.#target.protocol === 'https') {
       const socket = this.#secure(to, introduction, ['http/1.1']);
       connection.attach(new Wire(loop, connection, () => socket).listenToData());
       socket.once('connect', () => {

@@ -4,7 +4,8 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach } from 'vitest';
-import type { AgentDeps, RunningAgent } from '../../src/agent/agent.ts';
+import type { AgentDeps } from '../../src/agent/agent.ts';
+import type { RunningAgent } from '../../src/agent/process.ts';
 import { agentSettings, agentTable } from '../../src/config/agent.ts';
 import { crankerRouterSettings, type CrankerRouterSettings, crankerRouterTable } from '../../src/config/cranker-router.ts';
 import { hubSettings, hubTable } from '../../src/config/hub.ts';
@@ -157,7 +158,7 @@ export class Kit {
     tunnelLimits: Partial<TunnelLimits> = {},
     deps: Partial<AgentDeps> = {},
   ): Promise<ServedAgent> => {
-    const { startAgent } = await import('../../src/agent/agent.ts');
+    const { startAgent } = await import('../../src/agent/process.ts');
     const defaults = agentSettings(
       {
         ...defaultsOf(agentTable),
