@@ -558,8 +558,14 @@ function onWantTrailers(this: Carrier): void {
 /** What it says, onClose() knows by its code. */
 function onError(this: Carrier): void {}
 
+/** Not at once when it was reset: Node tells of it from inside of nghttp2, and who resets another stream there has Node 20 write empty frames without end. */
 function onClose(this: Carrier): void {
-  this.owner.closed(this.rstCode, this.id);
+  if (this.rstCode === constants.NGHTTP2_NO_ERROR && this.wasEnded) tellClosed(this);
+  else setImmediate(tellClosed, this);
+}
+
+function tellClosed(carrier: Carrier): void {
+  carrier.owner.closed(carrier.rstCode, carrier.id);
 }
 
 function acceptOf(key: string): string {

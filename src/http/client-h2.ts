@@ -277,7 +277,8 @@ export class ClientSession implements Timed {
     }
     if (++this.#controls <= clientH2Limits.controlsPerSecond) return;
     this.#error = new Error('a flood of SETTINGS or PING');
-    this.#h2!.destroy(this.#error, http2.constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    // Not from inside of nghttp2: see client-h2-stream's onClose().
+    setImmediate(() => this.#h2!.destroy(this.#error!, http2.constants.NGHTTP2_ENHANCE_YOUR_CALM));
   }
 
   #ping(now: number): void {

@@ -212,7 +212,8 @@ export class ServerH2Connection implements Timed {
     this.#server.counts.http2Floods++;
     this.#state = CLOSED;
     this.due = this.options.loop.clock.now() + this.options.limits.drainTimeoutMs;
-    this.#session.destroy(new Error('too much came that is no request'), NGHTTP2_ENHANCE_YOUR_CALM);
+    // Not from inside of nghttp2: see ServerH2Exchange.closed().
+    setImmediate(() => this.#session.destroy(new Error('too much came that is no request'), NGHTTP2_ENHANCE_YOUR_CALM));
   }
 
   /** No more requests on this connection: the client is told first, and a round trip later which was the last (RFC 9113 6.8). */
@@ -245,7 +246,7 @@ export class ServerH2Connection implements Timed {
     switch (this.#state) {
       case OPEN:
         if (!this.#look(now)) return;
-        if (this.#exchanges.size === 0 && now >= this.#idleDue) this.#finish();
+        if (this.#exchanges.size === 0 && now >= this.#idleDue && !this.peer.patient) this.#finish();
         else this.due = now + LOOK_MS;
         break;
       case LEAVING:
@@ -321,6 +322,7 @@ export class ServerH2Connection implements Timed {
   }
 
   #closed(): void {
+    this.peer.over?.(this.#state < CLOSING);
     this.#state = CLOSED;
     this.lost = true;
     this.options.loop.sweeper.remove(this);

@@ -19,7 +19,10 @@ const BY_NOTHING = 0;
 const BY_LENGTH = 1;
 const BY_END = 2;
 
-/** A stream that was open for longer counts for no flood when it is reset, ms: it had a place among `h2Streams` all the while, and calls of gRPC end so by their deadlines. */
+/**
+ * A stream that was open for longer counts for no flood when it is reset, ms: it had a place among `h2Streams` all the while, and calls of gRPC end so by their
+ * deadlines. Nor does one whose answer has begun: that is how gRPC clients leave streams, and it costs no more than a whole request.
+ */
 const QUICK_RESET_MS = 1_000;
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -118,7 +121,7 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
     const { notes } = this;
     const { loop, limits } = connection.options;
     notes.requestBytes += n;
-    if (!this.#raw && limits.bodyBytes > 0 && notes.requestBytes > limits.bodyBytes) {
+    if (!this.#raw && limits.bodyBytes > 0 && notes.requestBytes > limits.bodyBytes && !connection.peer.patient) {
       this.#breakOff(new Failure('body_too_large', `the body is longer than ${limits.bodyBytes} bytes`));
       return;
     }
@@ -294,7 +297,7 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
 
   /** The answer breaks off (rule R2): a reset, or to a gRPC client the status that it understands. */
   abort(failure: Failure): void {
-    if (this.dead || this.ended) return;
+    if (this.dead || (this.ended && !this.#raw)) return;
     this.notes.failure ??= failure;
     if (this.#isGrpc && this.headSent && !this.stream.closed) {
       this.end(grpcStatusFields(failure));
@@ -327,9 +330,16 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
     this.dead = true;
     const failure = this.#open && rstCode === NGHTTP2_PROTOCOL_ERROR && !this.#raw ? UNFIT : connection.lost ? LOST : RESET;
     notes.failure ??= failure;
-    this.sink.abort(notes.failure);
+    // Node tells of it from inside of nghttp2. Who resets another stream of the connection there, or ends it, has Node 20 write empty frames without end.
+    setImmediate(tellLeft, this);
+  }
+
+  /** Whoever is at work on it hears that its client has left. */
+  left(): void {
+    const connection = this.#connection;
+    this.sink.abort(this.notes.failure!);
     this.#settle();
-    if (connection.options.loop.clock.now() - notes.startMs < QUICK_RESET_MS) connection.wasReset();
+    if (!this.headSent && connection.options.loop.clock.now() - this.notes.startMs < QUICK_RESET_MS) connection.wasReset();
   }
 
   #settle(): void {
@@ -358,7 +368,7 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
     const { limits } = this.#connection.options;
     if (now >= this.#bodyDue) {
       // Whoever does not take the body is slow, not the client.
-      if (!this.#paused) {
+      if (!this.#paused && !this.#connection.peer.patient) {
         this.#breakOff(new Failure('request_timeout', `no byte of the request body came for ${limits.bodyIdleTimeoutMs} ms`));
         return;
       }
@@ -482,6 +492,10 @@ function onWantTrailers(this: Carrier): void {
 
 function onClose(this: Carrier): void {
   this[EXCHANGE].closed();
+}
+
+function tellLeft(exchange: ServerH2Exchange): void {
+  exchange.left();
 }
 
 function ignore(): void {}

@@ -40,8 +40,10 @@ export class GrpcProbe implements Probe {
   close(): void {
     this.#done = null;
     clearTimeout(this.#timer);
-    this.#connection?.session.destroy();
+    const session = this.#connection?.session;
     this.#connection = null;
+    // Not from inside of nghttp2, where a reset of the stream is told: Node 20 would write empty frames without end.
+    if (session !== undefined) setImmediate(() => session.destroy());
   }
 
   #connect(connected: () => void): Connection {
