@@ -7,6 +7,7 @@ import { Failure } from './failure.ts';
 import { type HeaderList, NO_BODY, type RequestHead, ResponseHead, UNKNOWN_LENGTH } from './head.ts';
 import { type HttpLimits, httpLimits } from './limits.ts';
 import { ServerH1 } from './server-h1.ts';
+import type { ServerH2Exchange } from './server-h2-exchange.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = http2.constants;
 
@@ -218,6 +219,30 @@ test('a client that resets its stream has left: the handler hears of it, once', 
   expect([request.aborted?.code, request.notes.failure?.code, request.settledCount]).toEqual(['client_gone', 'client_gone', 1]);
   // What the endpoint still says is ignored.
   answer(request.reply, 200);
+});
+
+test('a departure is told when nghttp2 has been left: whoever resets another stream from inside of it has Node write without end [threat 53]', async () => {
+  const { held, client } = await start();
+  const leaving = ask(client, { ':method': 'POST' }, false);
+  const staying = ask(client, { ':method': 'POST' }, false);
+  await held.until(() => held.requests.length === 2);
+  const [left, stays] = held.requests as [HeldRequest, HeldRequest];
+  for (const { reply } of [left, stays]) {
+    reply.head(ResponseHead.make(200, [], UNKNOWN_LENGTH));
+    reply.write(Buffer.from('x'));
+  }
+  let toldAtOnce: boolean | null = null;
+  (left.reply as ServerH2Exchange).stream.on('close', () => {
+    toldAtOnce = left.aborted !== null;
+  });
+  await once(leaving, 'data');
+  leaving.close(NGHTTP2_CANCEL);
+  await held.until(() => left.settledCount > 0);
+  expect([toldAtOnce, left.aborted?.code]).toEqual([false, 'client_gone']);
+  // Now it may be done.
+  stays.reply.abort(new Failure('upstream_reset', 'it broke'));
+  await closed(staying);
+  expect(staying.rstCode).toBe(NGHTTP2_INTERNAL_ERROR);
 });
 
 test('a reset without an error is no end of the body', async () => {

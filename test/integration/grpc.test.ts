@@ -7,7 +7,7 @@ import { parseUpstreamUrl } from '../../src/schema/upstream-url.ts';
 import { fileTo, startGatewayOf } from '../kit/gateway.ts';
 import { failureOf, type GrpcClient, grpcClient, type GrpcOrigin, messagesOf, startGrpcOrigin, statusOf } from '../kit/grpc.ts';
 import { rawGrpc } from '../kit/grpc-raw.ts';
-import { kit, metric } from '../kit/kit.ts';
+import { kit, metric, metricBecomes } from '../kit/kit.ts';
 import { soon, until } from '../kit/until.ts';
 
 const tools = kit();
@@ -318,6 +318,38 @@ test('calls that their deadlines end are no flood of resets, however many', asyn
   expect(await metric(hub, 'windlass_http2_floods_total')).toBe(0);
   expect((await failureOf(client.unary('x', {}, { deadline: Date.now() + 100 }))).code).toBe(4);
 });
+
+test('hundreds of calls that end in every way at once leave nothing behind', async () => {
+  const origin = await startGrpcOrigin(tools);
+  const hub = await startHubWith({ queueTimeoutMs: 60_000, limits: { h2ResetBurst: 10_000 } });
+  await startAgentFor(hub, origin, { slots: 10, upstreams: [parseUpstreamUrl(`h2c://127.0.0.1:${origin.port}`)] });
+  const client = grpcClient(tools, hub.address.port);
+  const ways: [number, () => Promise<number>][] = [
+    [0, () => client.unary('x').then(() => 0)],
+    [7, async () => (await failureOf(client.unary('x', { 'x-fail': '7' }))).code],
+    [4, async () => (await failureOf(client.unary('x', { 'x-hang': '1' }, { deadline: Date.now() + 100 }))).code],
+    [1, () => leave(client.talk())],
+    [0, async () => (await messagesOf(client.emit(5, 3000))).length - 5],
+  ];
+  const one = async (i: number): Promise<void> => {
+    for (let n = 0; n < 15; n++) {
+      const [code, call] = ways[(i + n) % ways.length]!;
+      expect(await call()).toBe(code);
+    }
+  };
+  await Promise.all(Array.from({ length: 25 }, (_, i) => one(i)));
+  await metricBecomes(hub, 'windlass_requests_in_flight', (running) => running === 0);
+  await metricBecomes(hub, 'windlass_agent_slots{state="free"}', (free) => free === 10);
+  expect([await metric(hub, 'windlass_queue_size'), await metric(hub, 'windlass_buffered_bytes')]).toEqual([0, 0]);
+});
+
+/** Cancels a conversation when it has begun. @returns its status */
+async function leave(talk: ReturnType<GrpcClient['talk']>): Promise<number> {
+  const status = statusOf(talk);
+  talk.once('data', () => talk.cancel());
+  talk.write(Buffer.from('a'));
+  return (await status).code;
+}
 
 test('an agent behind TLS carries calls too', async () => {
   const { client } = await throughAgent(true);
