@@ -195,21 +195,24 @@ export class ServerH1 {
     });
   }
 
+  /** Serves a connection that somebody else has accepted, as if it had come here. `first`: what has been read of it. */
+  serve(socket: net.Socket, isSecure: boolean, first: Buffer): void {
+    const peer = this.#admitted(socket, isSecure);
+    if (peer === null) return;
+    peer.connection = ++this.counts.accepted;
+    if (first.length > 0) socket.unshift(first);
+    this.#speakHttp1(peer, (connection) => new Wire(this.#options.loop, connection, () => socket).listenToData());
+  }
+
   #accepted(socket: net.Socket, secured?: Secured): void {
     if (this.#held !== null) {
       this.#held.push(() => this.#accepted(socket, secured));
       return;
     }
-    const { loop, limits } = this.#options;
+    const { loop } = this.#options;
+    const peer = this.#admitted(socket, this.#tls !== null);
+    if (peer === null) return;
     const proxyProtocol = this.#options.proxyProtocol ?? null;
-    if (this.full || (limits.connections > 0 && this.#connections.size >= limits.connections)) {
-      this.counts.refusedConnections++;
-      socket.destroy();
-      return;
-    }
-    const address = socket.remoteAddress ?? '';
-    const peer = makePeer(address, socket.remotePort ?? 0, socket.localPort ?? 0, this.#tls === null ? 'http' : 'https', false);
-    peer.localAddress = plainAddress(socket.localAddress ?? '');
     if (secured === undefined && proxyProtocol !== null && !proxyProtocol.trusted(peer.address)) {
       this.counts.refusedConnections++;
       proxyProtocol.failed(NOT_TRUSTED, peer.address);
@@ -217,7 +220,6 @@ export class ServerH1 {
       return;
     }
     peer.connection = ++this.counts.accepted;
-    peer.trusted = this.#options.trusts(peer.address);
     if (secured !== undefined) {
       peer.tlsVersion = secured.version;
       peer.tlsCipher = secured.cipher;
@@ -230,12 +232,31 @@ export class ServerH1 {
       this.#addHttp2(this.#options, peer, socket, null);
       return;
     }
+    this.#speakHttp1(peer, (connection) =>
+      this.#adopts ? new Wire(loop, connection, (onread) => adopt(socket, onread)) : new Wire(loop, connection, () => socket).listenToData(),
+    );
+  }
+
+  /** Who has come; null when there is no room: then it is cut. */
+  #admitted(socket: net.Socket, isSecure: boolean): Peer | null {
+    const { connections } = this.#options.limits;
+    if (this.full || (connections > 0 && this.#connections.size >= connections)) {
+      this.counts.refusedConnections++;
+      socket.destroy();
+      return null;
+    }
+    const peer = makePeer(socket.remoteAddress ?? '', socket.remotePort ?? 0, socket.localPort ?? 0, isSecure ? 'https' : 'http', false);
+    peer.localAddress = plainAddress(socket.localAddress ?? '');
+    peer.trusted = this.#options.trusts(peer.address);
+    return peer;
+  }
+
+  #speakHttp1(peer: Peer, wire: (connection: ServerConnection) => Wire): void {
     const connection = new ServerConnection(this, this.#options, peer);
-    if (this.#adopts) connection.attach(new Wire(loop, connection, (onread) => adopt(socket, onread)));
-    else connection.attach(new Wire(loop, connection, () => socket).listenToData());
+    connection.attach(wire(connection));
     this.#connections.add(connection);
     this.counts.connections = this.#connections.size;
-    loop.sweeper.add(connection);
+    this.#options.loop.sweeper.add(connection);
   }
 
   /** @internal A connection without TLS turns out to be one of HTTP/2. `rest`: what has been read of it. */
