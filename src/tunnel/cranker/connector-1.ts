@@ -3,7 +3,6 @@ import { Buffer } from 'node:buffer';
 import type { Notes, ReplySink, RequestSink } from '../../http/exchange.ts';
 import { Failure } from '../../http/failure.ts';
 import type { RequestHead } from '../../http/head.ts';
-import { plainText } from '../native/frames.ts';
 import { BAD_REQUEST, BROKEN, CLOSED_WELL, ERRORED, GOING_AWAY, NO_CODE, PROTOCOL_ERROR } from './close-codes.ts';
 import { Connector, type ShownSocket } from './connector.ts';
 import { requestTextRoom, writeRequestText } from './head-text.ts';
@@ -255,8 +254,9 @@ class Exchange1 extends RouterExchange {
   closed(code: number, reason: string): void {
     if (code === CLOSED_WELL || this.isComplete) this.answerEnd();
     else {
-      const { route } = this.#socket.connector.registration;
-      this.fail(failureOfClose(code, plainText(reason, this.core.limits.detailLength), route), false);
+      const { connector } = this.#socket;
+      connector.tell(code, reason);
+      this.fail(failureOfClose(code, connector.registration.route), false);
     }
   }
 
@@ -268,20 +268,19 @@ class Exchange1 extends RouterExchange {
 /** Messages with less than this carry next to nothing, bytes. */
 const SMALL = 64;
 
-/** Why there is no whole answer, by what the WebSocket was closed with. */
-export function failureOfClose(code: number, reason: string, route: string): Failure {
-  const said = reason === '' ? '' : `: ${reason}`;
+/** Why there is no whole answer, by what the WebSocket was closed with. What the connector says of it is for the log: it may tell of the inside. */
+export function failureOfClose(code: number, route: string): Failure {
   switch (code) {
     case BAD_REQUEST:
-      return new Failure('bad_request', `the connector refused the request${said}`);
+      return new Failure('bad_request', 'the connector refused the request');
     case ERRORED:
-      return new Failure('upstream_closed', `the connector got no answer from its service${said}`);
+      return new Failure('upstream_closed', 'the connector got no answer from its service');
     case SILENT:
       return new Failure('first_byte_timeout', `The ${route} service did not respond in time.`);
     case BROKEN:
     case NO_CODE:
       return new Failure('tunnel_lost', 'the connection to the connector broke');
     default:
-      return new Failure('tunnel_lost', `the connector closed its connection (${code})${said}`);
+      return new Failure('tunnel_lost', `the connector closed its connection (${code})`);
   }
 }

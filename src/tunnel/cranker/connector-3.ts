@@ -4,7 +4,6 @@ import type { Notes, ReplySink, RequestSink } from '../../http/exchange.ts';
 import { Failure } from '../../http/failure.ts';
 import type { RequestHead } from '../../http/head.ts';
 import type { Flushable } from '../../std/turn.ts';
-import { plainText } from '../native/frames.ts';
 import { CLOSED_WELL, GOING_AWAY } from './close-codes.ts';
 import { failureOfClose } from './connector-1.ts';
 import { Connector, type ShownSocket } from './connector.ts';
@@ -290,14 +289,14 @@ export class Socket3 implements MessageUser, Flushable {
   }
 
   closed(code: number, reason: string): void {
-    const { registration, options } = this.connector;
+    const { registration } = this.connector;
     this.connector.gone(this);
-    const said = plainText(reason, options.core.limits.detailLength);
+    if (this.streams.size > 0) this.connector.tell(code, reason);
     for (const stream of this.streams.values())
       stream.lost(
         code === CLOSED_WELL
           ? new Failure('upstream_closed', 'the connector closed its connection before its answer was complete')
-          : failureOfClose(code, said, registration.route),
+          : failureOfClose(code, registration.route),
       );
   }
 

@@ -4,6 +4,7 @@ import { Failure } from '../../http/failure.ts';
 import type { RequestHead } from '../../http/head.ts';
 import type { Log } from '../../observe/log.ts';
 import type { Flushable, Turn } from '../../std/turn.ts';
+import { plainText } from '../native/frames.ts';
 import type { AgentIdentity, Session, SessionOwner, WireAbilities } from '../session.ts';
 import type { DarkMode } from './dark-mode.ts';
 import type { CrankerVersion } from './negotiate.ts';
@@ -123,6 +124,12 @@ export abstract class Connector implements Session {
       this.#lingers.unref();
     }
     this.owner?.changed(this);
+  }
+
+  /** @internal Why it gave a request up, in its words: for whoever looks for faults. */
+  tell(code: number, reason: string): void {
+    const { log, core } = this.options;
+    log.debug({ agent: this.agent.id, code, reason: plainText(reason, core.limits.detailLength) }, 'cranker: a connector gave a request up');
   }
 
   /** Dark mode has changed. */

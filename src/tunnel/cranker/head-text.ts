@@ -141,14 +141,14 @@ export function writeRequestText(head: RequestHead, out: Buffer, from: number, h
   if (head.newTarget === null) at = copy(head.bytes, head.targetStart, head.targetEnd, out, at);
   else at += out.latin1Write(head.newTarget, at);
   at += out.latin1Write(' HTTP/1.1\n', at);
-  if (!host) return asUtf8(out, from, writeFieldLines(head, out, at, legacy));
+  if (!host) return asUtf8(out, from, writeFieldLines(head, out, at, legacy, head.peer.localAddress));
   if (head.newAuthority !== null) at += out.latin1Write(`host:${head.newAuthority}\n`, at);
   else if (head.authorityEnd > head.authorityStart) {
     at += out.latin1Write('host:', at);
     at = copy(head.bytes, head.authorityStart, head.authorityEnd, out, at);
     out[at++] = LF;
   }
-  return asUtf8(out, from, writeFieldLines(head, out, at, legacy));
+  return asUtf8(out, from, writeFieldLines(head, out, at, legacy, head.peer.localAddress));
 }
 
 /** Bytes that writeResponseText() needs at most. */
@@ -159,11 +159,11 @@ export function responseTextRoom(head: ResponseHead): number {
 /** Writes an answer's head as Cranker's text, blank line included: mu-cranker-router writes it, and everybody takes it. @returns the offset behind it */
 export function writeResponseText(head: ResponseHead, out: Buffer, from: number): number {
   const at = from + out.latin1Write(`HTTP/1.1 ${head.status} ${REASONS[head.status] ?? 'Unknown'}\n`, from);
-  return asUtf8(out, from, writeFieldLines(head, out, at, true));
+  return asUtf8(out, from, writeFieldLines(head, out, at, true, ''));
 }
 
-/** The fields that are passed on, then those that were added, the length, and the blank line. `legacy`: with `X-Forwarded-*`. */
-function writeFieldLines(head: Head, out: Buffer, from: number, legacy: boolean): number {
+/** The fields that are passed on, then those that were added, the length, and the blank line. `legacy`: with `X-Forwarded-*`. `by`: our own address. */
+function writeFieldLines(head: Head, out: Buffer, from: number, legacy: boolean, by: string): number {
   const { bytes, fields, count, tail } = head;
   let at = from;
   let hasLength = false;
@@ -185,7 +185,10 @@ function writeFieldLines(head: Head, out: Buffer, from: number, legacy: boolean)
       continue;
     }
     at += out.latin1Write(tail.slice(i, colon + 1), at);
-    at += out.latin1Write(tail.slice(colon + 2, end), at);
+    // Ours is the last element of it, and the family says in it who adds it.
+    const ours = by !== '' && tail.startsWith('Forwarded:', i) ? tail.lastIndexOf('for=', end) : -1;
+    if (ours < colon) at += out.latin1Write(tail.slice(colon + 2, end), at);
+    else at += out.latin1Write(`${tail.slice(colon + 2, ours)}by=${by.includes(':') ? `"[${by}]"` : by};${tail.slice(ours, end)}`, at);
     out[at++] = LF;
     i = end + 2;
   }

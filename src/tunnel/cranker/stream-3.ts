@@ -3,7 +3,6 @@ import { Buffer } from 'node:buffer';
 import type { Notes, ReplySink } from '../../http/exchange.ts';
 import { Failure } from '../../http/failure.ts';
 import type { RequestHead } from '../../http/head.ts';
-import { plainText } from '../native/frames.ts';
 import { CLIENT_LEFT, ERRORED } from './close-codes.ts';
 import type { RouterRules } from './connector.ts';
 import type { Socket3 } from './connector-3.ts';
@@ -213,8 +212,8 @@ export class Stream3 extends RouterExchange {
   }
 
   reset(code: number, text: string): void {
-    const said = plainText(text, this.core.limits.detailLength);
-    this.fail(new Failure('upstream_closed', `the connector gave the request up (${code})${said === '' ? '' : `: ${said}`}`), false);
+    this.#socket.connector.tell(code, text);
+    this.fail(new Failure('upstream_closed', `the connector gave the request up (${code})`), false);
   }
 
   /** The socket is gone. */
