@@ -8,6 +8,7 @@ import {
   list,
   orOff,
   path,
+  scalar,
   text,
   textLike,
   toggle,
@@ -15,16 +16,20 @@ import {
   upstreamUrl,
   type Kind,
 } from '../schema/kind.ts';
+import { fieldLine } from '../http/head.ts';
 import { DIRECT, type Egress } from '../schema/egress.ts';
 import { type HealthCheck, healthCheck } from '../schema/health-check.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
 import { setting, type Values } from '../schema/setting.ts';
+import { Wrong } from '../schema/wrong.ts';
+import { domainOf, routeOf } from '../tunnel/cranker/route.ts';
 import { adminAddr, commonSettings, commonTable, listenTable } from './common.ts';
 import { SettingsError } from './settings-error.ts';
-import type { AgentSettings, OnAbort, Transport, Wire } from './settings.ts';
+import type { AgentSettings, CrankerRegistration, OnAbort, Transport, Wire } from './settings.ts';
 
 const START = 'To start';
 const UPSTREAM = 'The upstream';
+const CRANKER = 'A Cranker router';
 
 const PROXY: Kind<'environment' | 'off' | UpstreamUrl> = {
   ...serverUrl(),
@@ -48,6 +53,7 @@ export const agentTable = {
     hint: 'windlass hub register prints one',
     secret: 'line',
     slime: true,
+    optionalIf: { setting: 'wire', value: 'cranker', fallback: '' },
   }),
   hub: setting({
     kind: list(hubUrl()),
@@ -155,7 +161,12 @@ export const agentTable = {
     fallback: null,
     fallbackText: 'none',
   }),
-  wire: setting<Wire>({ kind: choice(['native']), group: 'The hub', help: 'how to speak to the hub', fallback: 'native' }),
+  wire: setting<Wire>({
+    kind: choice(['native', 'cranker']),
+    group: 'The hub',
+    help: 'how to speak to the hub; cranker: it is a Cranker router, and --hub the address where connectors register',
+    fallback: 'native',
+  }),
   transport: setting<Transport>({
     kind: choice(['upgrade', 'websocket']),
     group: 'The hub',
@@ -169,9 +180,87 @@ export const agentTable = {
     fallback: 'environment',
     fallbackText: 'HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY',
   }),
+  route: setting<string | null>({
+    kind: scalar('ROUTE', 'path prefix such as my-service, or *', (given) => {
+      const route = routeOf(given);
+      if (route === null) throw new Wrong('is no route', 'use letters, digits and / _ . - (no segment that ends in a dot or holds two), or *');
+      return route;
+    }),
+    group: CRANKER,
+    help: "what to register: the first segment of the paths to serve (longer where the router allows it), or '*' for whatever nobody else takes",
+    fallback: null,
+    fallbackText: 'none; needed with --wire cranker',
+  }),
+  domain: setting<string>({
+    kind: scalar('DOMAIN', 'host name, or *', (given) => {
+      const domain = domainOf(given);
+      if (domain === null) throw new Wrong('is no domain', 'give a host name such as shop.example.com, or *');
+      return domain;
+    }),
+    group: CRANKER,
+    help: 'serve requests to this host only; routers look at it in protocol 3.0',
+    fallback: '*',
+  }),
+  component: setting({
+    kind: textLike(/^[\w.:@+ -]{1,128}$/, 'NAME', 'name', 'use up to 128 letters, digits and . : @ + - _'),
+    group: CRANKER,
+    help: 'component name, for the router to show',
+    fallback: 'windlass',
+  }),
+  window: setting({ kind: integer(1, 1000), group: CRANKER, help: 'sockets kept ready at each router', fallback: 2 }),
+  protocol: setting<'auto' | '3.0' | '1.0'>({
+    kind: choice(['auto', '3.0', '1.0']),
+    group: CRANKER,
+    help: 'protocol to speak; auto: 3.0 where the router knows it, else 1.0',
+    fallback: 'auto',
+  }),
+  hubHeader: setting<readonly (readonly [string, string])[]>({
+    kind: list(
+      scalar('NAME:VALUE', "field such as 'Authorization: Bearer abc'", fieldOf, {
+        redact: (given) => given.replace(/:.*$/s, ': …'),
+        format: ([name, value]) => `${name}: ${value}`,
+      }),
+      /\n/,
+      'repeated',
+    ),
+    group: CRANKER,
+    help: 'field to send along when registering',
+    fallback: [],
+    fallbackText: 'none',
+  }),
   adminAddr: adminAddr(null),
   ...commonTable,
 } as const;
+
+function fieldOf(given: string): readonly [string, string] {
+  const at = given.indexOf(':');
+  if (at < 1) throw new Wrong('is no field', "write 'Name: value'");
+  const name = given.slice(0, at).trim();
+  const value = given.slice(at + 1).trim();
+  try {
+    fieldLine(name, value);
+  } catch {
+    throw new Wrong('has characters that no field has', "write 'Name: value'", name);
+  }
+  if (RESERVED.has(name.toLowerCase())) throw new Wrong('is a field of the registration itself', 'leave it out', name);
+  return [name, value];
+}
+
+/** What the handshake is made of. */
+const RESERVED: ReadonlySet<string> = new Set([
+  'host',
+  'connection',
+  'upgrade',
+  'crankerprotocol',
+  'route',
+  'domain',
+  'content-length',
+  'transfer-encoding',
+  'sec-websocket-key',
+  'sec-websocket-version',
+  'sec-websocket-protocol',
+  'sec-websocket-extensions',
+]);
 
 /**
  * `tokenFile` is where the token was read from, `stateDir` where the agent's id is kept, `environment` what the environment says of proxies;
@@ -204,6 +293,7 @@ export function agentSettings(
     shown: shownOf(values),
     upgrades: values.upgrades,
     wire: values.wire,
+    cranker: crankerOf(values),
     transport: values.hub.some(({ webSocket }) => webSocket === true) ? 'websocket' : values.transport,
     // Who names a proxy means it, whatever NO_PROXY says.
     egress: proxy === 'environment' ? environment : proxy === 'off' ? DIRECT : { http: proxy, https: proxy, except: [] },
@@ -212,6 +302,17 @@ export function agentSettings(
     idleTimeoutMs: values.idleTimeout,
     healthCheck: values.healthCheck,
   };
+}
+
+/** @throws SettingsError */
+function crankerOf({ wire, route, domain, component, window, protocol, hubHeader }: Values<typeof agentTable>): CrankerRegistration | null {
+  if (wire !== 'cranker') {
+    if (route !== null) throw new SettingsError(['--route is what Cranker routers are told; add --wire cranker']);
+    return null;
+  }
+  if (route === null)
+    throw new SettingsError(["--wire cranker needs --route: the first segment of the paths to serve, or '*' for whatever nobody else takes"]);
+  return { route, domain, componentName: component, versions: protocol === 'auto' ? ['3.0', '1.0'] : [protocol], window, fields: hubHeader.flat() };
 }
 
 function shownOf({ certFile, keyFile, hub }: Values<typeof agentTable>): AgentSettings['shown'] {

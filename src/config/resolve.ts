@@ -51,8 +51,12 @@ export async function resolveSettings<T extends Table>(table: T, given: Given): 
   for (const [name, setting] of Object.entries(table)) {
     const found = find(name, setting, given, problems);
     if (found === null) {
+      const { optionalIf } = setting;
       if ('fallback' in setting) {
         values[name] = setting.fallback;
+        sources.set(name, { level: 'default', name: 'default', path: null });
+      } else if (optionalIf !== undefined && valueOf(optionalIf.setting, table, given) === optionalIf.value) {
+        values[name] = optionalIf.fallback;
         sources.set(name, { level: 'default', name: 'default', path: null });
       } else {
         problems.push({ at: null, source: given.command, message: missing(name, setting, given.sectionName) });
@@ -73,6 +77,19 @@ export async function resolveSettings<T extends Table>(table: T, given: Given): 
     throw new SettingsError(problems.map((problem) => lineOf(problem, given.section, positions)));
   }
   return { values: values as Values<T>, sources };
+}
+
+/** What another setting says; undefined when it says nothing that can be read, which is told where it is its turn. */
+function valueOf(name: string, table: Table, given: Given): unknown {
+  const setting = table[name];
+  if (setting === undefined) return undefined;
+  const found = find(name, setting, given, []);
+  if (found === null) return setting.fallback;
+  try {
+    return read(setting, found, given.readText);
+  } catch {
+    return undefined;
+  }
 }
 
 /** A value before it is read. */

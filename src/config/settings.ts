@@ -94,6 +94,21 @@ export interface UpstreamTimeouts {
   readonly idleTimeoutMs: number;
 }
 
+/** What an agent tells Cranker routers. */
+export interface CrankerRegistration {
+  /** `*`: whatever nobody else takes. */
+  readonly route: string;
+  /** `*`: any. */
+  readonly domain: string;
+  readonly componentName: string;
+  /** The preferred one first. */
+  readonly versions: readonly ('3.0' | '1.0')[];
+  /** Sockets kept ready at each router. */
+  readonly window: number;
+  /** Fields that go along when it registers: names and values, in turn. */
+  readonly fields: readonly string[];
+}
+
 /** Everything `windlass agent run` needs to know. */
 export interface AgentSettings extends CommonSettings, UpstreamTimeouts {
   readonly token: string;
@@ -129,6 +144,8 @@ export interface AgentSettings extends CommonSettings, UpstreamTimeouts {
   /** Upgrade tokens that pass, lower case. */
   readonly upgrades: readonly string[];
   readonly wire: Wire;
+  /** With the wire `cranker`: what to register; null with others. */
+  readonly cranker: CrankerRegistration | null;
   /** How the connection to the hub is opened. */
   readonly transport: Transport;
   /** Proxies on the way to the hub. */

@@ -12,6 +12,8 @@ export interface Setting<T> {
   readonly help: string;
   /** Absent: the setting must be given. */
   readonly fallback?: T;
+  /** A setting that must be given, but not when another one has this value: then this is what it is. */
+  readonly optionalIf?: { readonly setting: string; readonly value: unknown; readonly fallback: T };
   /** How to name a default that is computed. */
   readonly fallbackText?: string;
   /** What to do when a required one is missing. */
