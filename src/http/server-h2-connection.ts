@@ -59,6 +59,8 @@ export class ServerH2Connection implements Timed {
   lost = false;
   /** Bytes that came as heads and bodies of requests, frames included. */
   carried = 0;
+  /** Bytes that may still come of bodies that were not waited for: their clients do not know yet. */
+  #late = 0;
   /** Overhead and bytes sent when they were last looked at. */
   #overhead = 0;
   #sent: number;
@@ -128,6 +130,7 @@ export class ServerH2Connection implements Timed {
     const { limits, loop, handler } = options;
     if (this.#server.full) {
       stream.on('error', ignore);
+      this.expectLate();
       stream.close(NGHTTP2_REFUSED_STREAM);
       return;
     }
@@ -196,6 +199,11 @@ export class ServerH2Connection implements Timed {
   /** @internal A stream was reset, by the client or for its fault. */
   wasReset(): void {
     if (this.#state !== CLOSED && !this.lost && !this.#meter.reset(this.options.loop.clock.now())) this.#calm();
+  }
+
+  /** @internal A stream is given up before its body has come: what the client has sent of it meanwhile is no flood, at most its window, in frames that may be small. */
+  expectLate(): void {
+    this.#late += 2 * this.options.limits.h2StreamWindow;
   }
 
   /** @internal A head or trailers came. */
@@ -271,8 +279,12 @@ export class ServerH2Connection implements Timed {
   /** Is what came beside requests in proportion? Frames that Node does not show (WINDOW_UPDATE, empty DATA) are counted by their bytes. */
   #look(now: number): boolean {
     const { bytesRead, bytesWritten } = this.#socket;
-    const overhead = bytesRead - this.#before - this.carried;
-    const grown = overhead - this.#overhead - (bytesWritten - this.#sent) / 4;
+    const overhead = bytesRead - this.#before - this.carried - this.#untaken;
+    let grown = overhead - this.#overhead - (bytesWritten - this.#sent) / 4;
+    const late = Math.max(0, Math.min(grown, this.#late));
+    grown -= late;
+    // What has not come by now will hardly come.
+    this.#late = Math.floor((this.#late - late) / 2);
     if (bytesWritten > this.#sent) this.alive = true;
     this.#sent = bytesWritten;
     if (!this.#meter.overhead(grown, now)) {
@@ -300,6 +312,13 @@ export class ServerH2Connection implements Timed {
     return false;
   }
 
+  /** Bytes of bodies that have come, but that nobody has taken yet. */
+  get #untaken(): number {
+    let sum = 0;
+    for (const exchange of this.#exchanges) sum += exchange.untaken;
+    return sum;
+  }
+
   #probe(now: number): void {
     this.#doubtful = false;
     this.#probeDue = now + this.options.limits.h2PingTimeoutMs;
@@ -322,7 +341,7 @@ export class ServerH2Connection implements Timed {
   }
 
   #closed(): void {
-    this.peer.over?.(this.#state < CLOSING);
+    this.peer.over?.(this.#state < CLOSING ? 'theirs' : 'ours');
     this.#state = CLOSED;
     this.lost = true;
     this.options.loop.sweeper.remove(this);

@@ -65,6 +65,7 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
   #remaining = 0;
   #replyTrailers: HeaderList | undefined = undefined;
   #hearsDrain = false;
+  #hearsAbort = false;
   /** A write() said false. */
   #stalled = false;
   #bodyDue = NEVER;
@@ -130,8 +131,18 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
     if (!this.sink.write(chunk) && !this.#paused) {
       this.#paused = true;
       this.stream.pause();
+      if (!this.#hearsAbort) {
+        this.#hearsAbort = true;
+        this.stream.on('aborted', onAborted);
+      }
     }
     if (this.#bodyDue !== NEVER) this.#bodyDue = loop.sweeper.coarse + limits.bodyIdleTimeoutMs;
+  }
+
+  /** Bytes of the request's body that have come, but that nobody has taken, frames included. */
+  get untaken(): number {
+    const { readableLength, readableBuffer } = this.stream as Carrier;
+    return readableLength === 0 ? 0 : readableLength + FRAME_BYTES * readableBuffer.length;
   }
 
   trailed(raw: RawFields): void {
@@ -278,8 +289,10 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
       this.#paused = false;
       stream.resume();
     }
+    if (!this.#open) return;
+    this.#connection.expectLate();
     // RFC 9113 8.1: who has answered may ask the client not to send the rest. Behind trailers that is done when they are out.
-    if (this.#open && this.#by !== BY_END) stream.close(NGHTTP2_NO_ERROR);
+    if (this.#by !== BY_END) stream.close(NGHTTP2_NO_ERROR);
   }
 
   /** Everything before the trailers is out. */
@@ -310,6 +323,7 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
 
   /** A reset with INTERNAL_ERROR. Not by close(), which ends the stream first: what was cut would look complete to the client. */
   #cut(): void {
+    if (this.#open) this.#connection.expectLate();
     this.stream.destroy(BROKEN);
   }
 
@@ -321,6 +335,7 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
     const { stream, notes } = this;
     connection.options.loop.sweeper.remove(this);
     connection.left(this);
+    connection.carried += this.untaken;
     if (this.#settled) return;
     const { rstCode } = stream;
     if (this.dead || (this.ended && (this.#raw ? !this.#open : rstCode === NGHTTP2_NO_ERROR || stream.writableFinished))) {
@@ -468,6 +483,8 @@ const EXCHANGE = Symbol('exchange');
 /** A stream knows its exchange, so that listeners need no closure. */
 interface Carrier extends ServerHttp2Stream {
   [EXCHANGE]: ServerH2Exchange;
+  /** Pieces that nobody has read. */
+  readonly readableBuffer: { readonly length: number };
 }
 
 function onData(this: Carrier, chunk: Buffer): void {
@@ -488,6 +505,15 @@ function onDrain(this: Carrier): void {
 
 function onWantTrailers(this: Carrier): void {
   this[EXCHANGE].sendTrailers();
+}
+
+/** A client may leave with NO_ERROR: then Node tells of it only when what has come is read, and here that may take a while. */
+function onAborted(this: Carrier): void {
+  setImmediate(destroy, this);
+}
+
+function destroy(stream: ServerHttp2Stream): void {
+  stream.destroy();
 }
 
 function onClose(this: Carrier): void {
