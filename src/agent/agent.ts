@@ -10,13 +10,13 @@ import { proxyFor } from '../schema/egress.ts';
 import type { HealthCheck } from '../schema/health-check.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
 import { httpLimits } from '../http/limits.ts';
-import { type TunnelLimits, tunnelLimits } from '../tunnel/limits.ts';
-import { dialHub } from '../tunnel/native/dial.ts';
+import type { TunnelLimits } from '../tunnel/limits.ts';
 import { SlotLedger } from '../tunnel/native/slots.ts';
 import type { Hardware } from '../tunnel/session.ts';
 import { Direct, protocolsOf } from '../upstream/direct.ts';
 import type { AgentSettings } from '../config/settings.ts';
 import { agentId } from './agent-id.ts';
+import { dialerOf } from './dialer.ts';
 import { Gate } from './gate.ts';
 import { readHardware } from './hardware.ts';
 import { Hubs, type Resolve } from './hubs.ts';
@@ -110,24 +110,18 @@ export async function startAgents(
       joined,
       resolvable: (hub) => proxyFor(settings.egress, hub) === null,
       ...(deps.resolve === undefined ? {} : { resolve: deps.resolve }),
-      dial: (hub, address, hooks) =>
-        dialHub({
-          ...hooks,
-          hub,
-          address,
-          proxy: proxyFor(settings.egress, hub),
-          transport: settings.transport,
-          token: token.current,
-          reloadToken: token.reload,
-          identity,
-          slots,
-          handler: gate,
-          loop,
-          log: agentLog,
-          ...(trust === undefined ? {} : { trust }),
-          ...(hubTrust === undefined ? {} : { hubTrust }),
-          ...(deps.tunnelLimits === undefined ? {} : { limits: { ...tunnelLimits, ...deps.tunnelLimits } }),
-        }),
+      ...dialerOf({
+        settings,
+        token,
+        identity,
+        slots,
+        handler: gate,
+        loop,
+        log: agentLog,
+        ...(trust === undefined ? {} : { trust }),
+        ...(hubTrust === undefined ? {} : { hubTrust }),
+        ...(deps.tunnelLimits === undefined ? {} : { tunnelLimits: deps.tunnelLimits }),
+      }),
     });
     const one: One = { id, direct, gate, slots, lock, probe, hubs, ready };
     return one;

@@ -24,6 +24,8 @@ export interface HubsOptions {
   /** Is a name to be resolved here? A proxy on the way does that itself. */
   resolvable?(hub: UpstreamUrl): boolean;
   readonly resolve?: Resolve;
+  /** Is a hub left, once what runs there is done, when its address is named no more? Else it is kept for as long as it works. */
+  readonly leavesUnnamed?: boolean;
   /** Called when the first session of this agent has begun. */
   joined?(): void;
 }
@@ -114,9 +116,13 @@ export class Hubs {
           this.#dial(hub, address);
         }
       }
-      // Whoever is not named any more stays for as long as it works.
+      // Whoever is not named any more stays for as long as it works, or is left in order.
       for (const [key, { connection }] of this.#targets) {
-        if (wanted.has(key) || connection.state === 'joined' || connection.state === 'leaving') continue;
+        if (wanted.has(key) || connection.state === 'leaving') continue;
+        if (connection.state === 'joined') {
+          if (this.#options.leavesUnnamed === true) this.#part(key, connection);
+          continue;
+        }
         this.#targets.delete(key);
         for (const { by } of this.#siblings.values()) by.delete(key);
         connection.destroy();
@@ -129,12 +135,21 @@ export class Hubs {
     await this.#refresh();
   }
 
+  #part(key: string, connection: HubConnection): void {
+    void connection.close().then(() => {
+      if (this.#targets.get(key)?.connection === connection) this.#targets.delete(key);
+      void this.#refresh();
+    });
+  }
+
   /** The addresses to dial for a hub; null is "by its name". */
   async #addresses(hub: UpstreamUrl): Promise<readonly (string | null)[]> {
     if (!this.#isNamed(hub)) return [null];
     try {
       const addresses = [...new Set(await this.#resolve(hub.host))].toSorted();
-      return addresses.length <= 1 ? [null] : addresses.slice(0, ADDRESSES);
+      // Whoever leaves addresses must know them.
+      const byName = addresses.length === 0 || (addresses.length === 1 && this.#options.leavesUnnamed !== true);
+      return byName ? [null] : addresses.slice(0, ADDRESSES);
     } catch {
       // A name server that is down is no news of the hub: those that are known stay, and an unknown name complains as it is dialled.
       const known = [...this.#targets.values()].filter((target) => target.hub === hub).map(({ address }) => address);

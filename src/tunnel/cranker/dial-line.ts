@@ -39,7 +39,6 @@ export class RequestLine implements SlotsUser, Timed {
     this.#waitMs = waitMs;
     this.#offers = slots.total > 0;
     this.#share = slots.join(this);
-    loop.sweeper.add(this);
   }
 
   /** Are there any slots? A service that is not well has none. */
@@ -80,12 +79,15 @@ export class RequestLine implements SlotsUser, Timed {
     if (this.isFull) return false;
     waiter.waitsSinceMs = this.#loop.clock.now();
     this.#waiters.add(waiter);
-    if (this.#waiters.size === 1) this.due = waiter.waitsSinceMs + this.#waitMs;
+    if (this.#waiters.size > 1) return true;
+    this.due = waiter.waitsSinceMs + this.#waitMs;
+    this.#loop.sweeper.add(this);
     return true;
   }
 
   leave(waiter: Waiter): void {
     this.#waiters.delete(waiter);
+    this.#restIfEmpty();
   }
 
   slotsChanged(): void {
@@ -102,6 +104,7 @@ export class RequestLine implements SlotsUser, Timed {
       waiter.served();
     }
     this.#serving = false;
+    this.#restIfEmpty();
   }
 
   expired(now: number): void {
@@ -115,10 +118,10 @@ export class RequestLine implements SlotsUser, Timed {
       this.#waiters.delete(waiter);
       waiter.tired();
     }
+    this.#restIfEmpty();
   }
 
-  close(): void {
-    this.#loop.sweeper.remove(this);
-    this.#share.leave();
+  #restIfEmpty(): void {
+    if (this.#waiters.size === 0) this.#loop.sweeper.remove(this);
   }
 }
