@@ -10,6 +10,7 @@ import { proxyFor } from '../schema/egress.ts';
 import type { HealthCheck } from '../schema/health-check.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
 import { httpLimits } from '../http/limits.ts';
+import { Upgrades } from '../http/upgrades.ts';
 import type { TunnelLimits } from '../tunnel/limits.ts';
 import { SlotLedger } from '../tunnel/native/slots.ts';
 import type { Hardware } from '../tunnel/session.ts';
@@ -88,6 +89,8 @@ export async function startAgents(
       ...(connect === undefined ? {} : { connect }),
     });
     const gate = new Gate(direct, settings.allow, settings.upgrades);
+    // How long silence may last is for the hub to say.
+    const upgrades = new Upgrades(gate, { loop, idleTimeoutMs: () => 0 });
     const agentLog = log.child({ agent: id, upstream: upstream.shown });
     const probe = settings.healthCheck === null ? null : watch(settings.healthCheck, upstream, agentLog, () => offer(one));
     // With a lock, a slot is offered once its lock is held; with a health check, once the upstream is known to be well.
@@ -115,7 +118,7 @@ export async function startAgents(
         token,
         identity,
         slots,
-        handler: gate,
+        handler: upgrades,
         loop,
         log: agentLog,
         ...(trust === undefined ? {} : { trust }),
@@ -123,7 +126,7 @@ export async function startAgents(
         ...(deps.tunnelLimits === undefined ? {} : { tunnelLimits: deps.tunnelLimits }),
       }),
     });
-    const one: One = { id, direct, gate, slots, lock, probe, hubs, ready };
+    const one: One = { id, direct, gate, upgrades, slots, lock, probe, hubs, ready };
     return one;
   }
 
@@ -189,6 +192,15 @@ export async function startAgents(
       for (const { id, probe } of agents) if (probe !== null) emit(probe.healthy ? 1 : 0, id);
     });
   }
+  metrics.computed(
+    'gauge',
+    'windlass_agent_upgraded_connections',
+    'Connections that speak another protocol by now, such as WebSockets.',
+    ['agent'],
+    (emit) => {
+      for (const { id, upgrades } of agents) emit(upgrades.size, id);
+    },
+  );
   metrics.computed('counter', 'windlass_agent_requests_total', 'Requests taken from the hub.', ['agent'], (emit) => {
     for (const { id, gate } of agents) emit(gate.requests, id);
   });
@@ -239,6 +251,7 @@ export async function startAgents(
       }
       await Promise.race([Promise.all(agents.map(({ hubs }) => hubs.close())), late]);
       clearTimeout(timer);
+      await Promise.all(agents.map(({ upgrades }) => upgrades.leave('the agent is going away')));
       finish();
     },
     destroy: finish,
@@ -249,6 +262,7 @@ interface One {
   readonly id: string;
   readonly direct: Direct;
   readonly gate: Gate;
+  readonly upgrades: Upgrades;
   readonly slots: SlotLedger;
   readonly lock: SlotsLock | null;
   readonly probe: UpstreamProbe | null;

@@ -144,6 +144,12 @@ export const listenTable = {
     help: 'how long a client may take nothing of an answer',
     fallback: httpLimits.writeIdleTimeoutMs,
   }),
+  upgradeIdleTimeout: setting({
+    kind: duration(),
+    group: LIMITS,
+    help: 'how long an upgraded connection, such as a WebSocket, may be without a byte either way; 0 = for ever',
+    fallback: httpLimits.upgradeIdleTimeoutMs,
+  }),
   keepAliveTimeout: setting({
     kind: duration(),
     group: LIMITS,
@@ -182,6 +188,7 @@ function limitsOf(values: Values<typeof listenTable>): HttpLimits {
     headTimeoutMs: values.headTimeout,
     bodyIdleTimeoutMs: values.bodyIdleTimeout,
     writeIdleTimeoutMs: values.writeIdleTimeout,
+    upgradeIdleTimeoutMs: values.upgradeIdleTimeout,
     keepAliveTimeoutMs: values.keepAliveTimeout,
     ...h2Limits(values.http2, values),
   };

@@ -7,6 +7,7 @@ import type { Notes, ReplySink, RequestSink, Writer } from './exchange.ts';
 import { Failure } from './failure.ts';
 import { type HeaderList, type RequestHead, UNKNOWN_LENGTH } from './head.ts';
 import { IDEMPOTENT } from './methods.ts';
+import { SEC_WEBSOCKET_KEY } from './names.ts';
 import { COPY_BYTES } from './outbox.ts';
 import { requestRoom, trailerLines, writeRequest } from './write.ts';
 
@@ -20,6 +21,8 @@ export class ClientExchange implements RequestSink, Writer {
   readonly notes: Notes;
   readonly isHead: boolean;
   readonly upgrade: string;
+  /** Of the WebSocket that is asked for; '' when none is. */
+  readonly websocketKey: string;
   readonly method: string;
   writer: Writer | null = null;
   connection: ClientConnection | null = null;
@@ -52,6 +55,7 @@ export class ClientExchange implements RequestSink, Writer {
     this.method = head.method;
     this.isHead = head.method === 'HEAD';
     this.upgrade = head.upgrade;
+    this.websocketKey = head.upgrade !== '' && head.upgrade.toLowerCase() === 'websocket' ? head.value(SEC_WEBSOCKET_KEY) : '';
     this.#chunked = head.length === UNKNOWN_LENGTH;
     this.#expected = head.length;
     // Room for a small body behind the head, so that both leave in one piece.

@@ -10,8 +10,10 @@ import type { BodySink } from './exchange.ts';
 import { Failure, type FailureCode } from './failure.ts';
 import { type HeaderList, type ResponseHead, UNKNOWN_LENGTH } from './head.ts';
 import type { HttpLimits } from './limits.ts';
+import { SEC_WEBSOCKET_ACCEPT } from './names.ts';
 import { Outbox } from './outbox.ts';
 import { INCOMPLETE, parseResponse, REFUSED } from './parse.ts';
+import { acceptOf } from './websocket-frames.ts';
 
 /** What to do with a request whose client has left: stop it, or let the upstream finish (some crash when they are stopped). */
 export type OnAbort = 'cancel' | 'drain' | 'drain_capped';
@@ -279,6 +281,11 @@ export class ClientConnection implements WireUser, Timed {
           exchange.upgrade === '' ? 'bad_response' : 'upgrade_refused',
           'the upstream switched protocols unasked, or not to the one that was asked for',
         );
+        return;
+      }
+      const key = exchange.websocketKey;
+      if (key !== '' && head.value(SEC_WEBSOCKET_ACCEPT).trim() !== acceptOf(key)) {
+        this.fail('upgrade_refused', "the upstream's Sec-WebSocket-Accept is not the answer to the key: it did not read the request");
         return;
       }
       exchange.notes.began = 'yes';

@@ -29,6 +29,8 @@ export const failures = {
   version_not_supported: [505, 3, 'http_request_error', 'client', 'no'],
   too_many_requests: [429, 8, 'http_request_denied', 'hub', 'no'],
   loop_detected: [508, 13, 'proxy_loop_detected', 'hub', 'no'],
+  websocket_version: [426, 3, 'http_request_error', 'client', 'no'],
+  upgrade_idle: [408, 4, 'connection_read_timeout', 'client', 'no'],
   client_gone: [499, 1, 'connection_terminated', 'client', 'no'],
   client_stalled: [499, 1, 'connection_write_timeout', 'client', 'no'],
   // where to send it

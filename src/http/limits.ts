@@ -16,6 +16,11 @@ export interface HttpLimits {
   bodyIdleTimeoutMs: number;
   /** Time without progress while a client does not take the answer, ms (cut). */
   writeIdleTimeoutMs: number;
+  /**
+   * Time that an upgraded connection may be without a byte either way, ms (closed); 0 = for ever. An hour: what is said there is said seldom, and peers
+   * that have died are found by TCP keep-alive and the tunnel's pings; this is for those that live and have forgotten it.
+   */
+  upgradeIdleTimeoutMs: number;
   /** Idle time of a kept-alive client connection, ms. */
   keepAliveTimeoutMs: number;
   /** Requests served on one connection. */
@@ -71,6 +76,7 @@ export const httpLimits: HttpLimits = {
   firstByteTimeoutMs: 30_000,
   bodyIdleTimeoutMs: 30_000,
   writeIdleTimeoutMs: 300_000,
+  upgradeIdleTimeoutMs: 3_600_000,
   keepAliveTimeoutMs: 75_000,
   requestsPerConnection: 1_000_000,
   connections: 0,
@@ -117,3 +123,6 @@ export const clientH2Limits = {
   /** Body bytes that are kept until the head of the answer comes, in case the upstream never began with the request. */
   keptBytes: 64 * 1024,
 } as const;
+
+/** How long both ends of an upgraded connection that we end may take to close it in order, ms. A few trips. */
+export const UPGRADE_GOODBYE_MS = 2_000;

@@ -151,7 +151,8 @@ export class ServerExchange implements ReplySink, Writer {
 
   /** The answer breaks off: the one honest signal left is a broken connection (rule R2). */
   abort(failure: Failure): void {
-    if (this.dead || this.ended) return;
+    // An upgraded connection whose other half is still open can be broken off behind its end.
+    if (this.dead || (this.ended && !this.#connection.isRaw)) return;
     this.dead = true;
     this.notes.failure ??= failure;
     this.#connection.out.send();

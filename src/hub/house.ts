@@ -61,6 +61,8 @@ export class House {
   /** What else is to be done before the end: sessions told, pools closed. Set by the composition root. */
   leave: () => Promise<void> = () => Promise.resolve();
   cut: () => void = () => {};
+  /** What must be done while the sockets are still open. Set by whoever needs them open. */
+  finish: () => Promise<void> = () => Promise.resolve();
   /** Is there somebody for the requests of this upstream? Null: there is none of that name. Set by the composition root. */
   serves: (upstream: string) => boolean | null = () => null;
   #ready: () => Readiness = () => ({ ok: false, detail: {} });
@@ -100,6 +102,14 @@ export class House {
   async listen(spec: ListenerSpec, held = false): Promise<Listener> {
     const listener = new Listener(spec, this.proxy, this.loop);
     await listener.listen(held);
+    listener.server.full = this.pressure.level === 2;
+    this.#listeners.add(listener);
+    return listener;
+  }
+
+  /** Serves connections that others have accepted: `listener.server.serve()`. */
+  mount(spec: ListenerSpec): Listener {
+    const listener = new Listener(spec, this.proxy, this.loop);
     listener.server.full = this.pressure.level === 2;
     this.#listeners.add(listener);
     return listener;
@@ -151,6 +161,7 @@ export class House {
       });
     }
     const late = new Promise<void>((resolve) => setTimeout(resolve, drainTimeoutMs).unref());
+    await Promise.race([this.finish(), late]);
     await Promise.all([...this.#listeners].map((listener) => listener.drain(drainTimeoutMs, this.log)));
     await Promise.race([this.leave(), late]);
     this.#finish();
@@ -183,6 +194,9 @@ export class House {
     const { metrics } = this;
     metrics.computedGauge('windlass_connections', 'Client connections open.', () => this.#sum(({ counts }) => counts.connections));
     metrics.computedGauge('windlass_http2_connections', 'Those among them that speak HTTP/2.', () => this.#sum(({ counts }) => counts.http2));
+    metrics.computedGauge('windlass_upgraded_connections', 'Connections that speak another protocol by now, such as WebSockets.', () =>
+      this.#sum(({ upgrades }) => upgrades.size),
+    );
     metrics.computed(
       'counter',
       'windlass_http2_floods_total',

@@ -4,17 +4,22 @@ import { maxDescriptors, openDescriptors } from '../observe/process.ts';
 import { formatAddress, type Address } from '../schema/address.ts';
 import type { HttpLimits } from '../http/limits.ts';
 import { SPEAKS_TLS } from '../http/parse.ts';
+import { Upgrades } from '../http/upgrades.ts';
 import { type ServerCounts, ServerH1, type ServerOptions } from '../http/server-h1.ts';
 import { Door } from '../proxy/door.ts';
 import type { Proxy } from '../proxy/handle.ts';
 import type { Site } from '../proxy/site.ts';
+import type { SlimeDesk } from '../tunnel/slime/desk.ts';
 import { connectionsFor } from './pressure.ts';
+import { SlimeDoor } from './slime-door.ts';
 
 /** What a listening socket needs to know. */
 export interface ListenerSpec extends Pick<ServerOptions, 'halfClose' | 'takeOver' | 'tls' | 'proxyProtocol'> {
   readonly address: Address;
   readonly limits: HttpLimits;
   readonly site: Site;
+  /** Where agents of slime come in; absent: they are not let in. */
+  readonly slime?: SlimeDesk;
   /** Somebody spoke TLS to this socket, which has none. */
   readonly spokeTls?: (address: string) => void;
   /** Descriptors that one client may need, its upstream's included. */
@@ -27,6 +32,7 @@ export class Listener {
   readonly #loop: Loop;
   readonly server: ServerH1;
   readonly door: Door;
+  readonly upgrades: Upgrades;
   address: Address;
 
   constructor(spec: ListenerSpec, proxy: Proxy, loop: Loop) {
@@ -34,6 +40,7 @@ export class Listener {
     this.#loop = loop;
     this.address = spec.address;
     this.door = new Door(proxy, spec.site);
+    this.upgrades = new Upgrades(this.door, { loop, idleTimeoutMs: () => this.spec.limits.upgradeIdleTimeoutMs });
     this.server = new ServerH1(this.#optionsOf(spec));
   }
 
@@ -43,7 +50,7 @@ export class Listener {
     return {
       loop: this.#loop,
       limits: withinDescriptors(spec.limits, spec.descriptorsPerClient),
-      handler: door,
+      handler: spec.slime === undefined ? this.upgrades : new SlimeDoor(spec.slime, this.upgrades, door.refuse),
       refuse:
         spokeTls === undefined
           ? door.refuse
@@ -108,6 +115,7 @@ export class Listener {
     if (outcome === 'late') {
       const { connections } = this.counts;
       log.warn({ address: formatAddress(this.address), connections }, `not finished within ${timeoutMs} ms: the rest is cut`);
+      await this.upgrades.leave('the server is going away');
       this.server.destroy();
     }
   }

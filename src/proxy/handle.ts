@@ -4,6 +4,7 @@ import { Notes, type ReplySink, type RequestSink } from '../http/exchange.ts';
 import { Failure } from '../http/failure.ts';
 import { tellForwarding } from '../http/forwarded.ts';
 import type { RequestHead } from '../http/head.ts';
+import { websocketProblem } from '../http/websocket-upgrade.ts';
 import { Exchange } from './exchange.ts';
 import { RETRIES_AT_START, RETRIES_SAVED, RETRY_SHARE, SPARE_HEADS } from './limits.ts';
 import type { Location, Match } from './location.ts';
@@ -107,6 +108,10 @@ export class Proxy {
       exchange.load = load;
     }
     if (head.upgrade !== '' && !location.upgrades.has(head.upgrade.toLowerCase())) head.upgrade = '';
+    if (head.upgrade !== '' && head.upgrade.toLowerCase() === 'websocket') {
+      const problem = websocketProblem(head);
+      if (problem !== null) return problem;
+    }
     if (location.edits !== null) {
       const edited = location.edits.apply(head, captures, notes);
       if (edited instanceof Failure) return edited;

@@ -56,6 +56,7 @@ export function rescue(failure: Failure, reply: ReplySink, asked: Asked): void {
   ];
   if (failure.retryAfterS > 0) fields.push('Retry-After', String(failure.retryAfterS));
   if (status === 405) fields.push('Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS');
+  if (failure.code === 'websocket_version') fields.push('Sec-WebSocket-Version', '13');
   if (status === 401) fields.push('WWW-Authenticate', 'Slime-App-Password');
   const head = ResponseHead.make(status, fields, body.length);
   if (asked.extra !== undefined) head.tail += asked.extra;

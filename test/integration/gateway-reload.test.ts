@@ -63,7 +63,7 @@ test('[fault 13] [fault 14] [fault 15] reloads under load: nobody notices, downl
   });
   const sockets = http.createServer();
   sockets.on('upgrade', (_request, socket) => {
-    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n');
     socket.on('error', () => {});
     socket.on('data', (bytes: Buffer) => socket.write(`echo ${bytes.toString()}`));
   });
@@ -100,7 +100,7 @@ ${more}`;
   const port = gateway.port();
 
   const socket = await rawClient({ port });
-  socket.send('GET /socket HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+  socket.send('GET /socket HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n');
   await socket.until(() => socket.text.endsWith('\r\n\r\n'));
   const events = await new Promise<http.IncomingMessage>((resolve) => http.get({ port, host: '127.0.0.1', path: '/events' }, resolve));
   let heard = '';

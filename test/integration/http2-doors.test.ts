@@ -11,6 +11,7 @@ import { writeProxyV2 } from '../../src/http/proxy-protocol.ts';
 import { fileTo, startGatewayOf, type TestGateway } from '../kit/gateway.ts';
 import { askH2, connectH2, readStream } from '../kit/h2-client.ts';
 import { END_HEADERS, END_STREAM, frame, get, HEADERS, PREFACE, SETTINGS } from '../kit/h2-frames.ts';
+import { switched } from '../kit/handshake.ts';
 import { kit, metric, metricBecomes } from '../kit/kit.ts';
 import { soon } from '../kit/until.ts';
 
@@ -167,8 +168,8 @@ describe('through a hub and its agent', () => {
 
   test('WebSockets of HTTP/2 reach an origin of HTTP/1.1', async () => {
     const origin = await startOrigin();
-    origin.server.on('upgrade', (_request, socket: net.Socket) => {
-      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+    origin.server.on('upgrade', (request, socket: net.Socket) => {
+      socket.write(switched(request));
       socket.on('data', (chunk: Buffer) => socket.end(chunk));
     });
     const hub = await startHubWith();

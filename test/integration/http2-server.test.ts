@@ -3,6 +3,7 @@ import http2 from 'node:http2';
 import type net from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { type Answered, askH2, connectH2, readStream } from '../kit/h2-client.ts';
+import { switched } from '../kit/handshake.ts';
 import { kit } from '../kit/kit.ts';
 import { until } from '../kit/until.ts';
 
@@ -169,9 +170,7 @@ describe('extended CONNECT', () => {
     let key: string | undefined;
     origin.server.on('upgrade', (request, socket: net.Socket) => {
       key = request.headers['sec-websocket-key'];
-      socket.write(
-        'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\nSec-WebSocket-Protocol: p\r\n\r\n',
-      );
+      socket.write(switched(request, 'Sec-WebSocket-Protocol: p\r\n'));
       let text = '';
       socket.on('data', (chunk: Buffer) => {
         text += chunk.toString();

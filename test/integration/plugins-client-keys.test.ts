@@ -94,7 +94,7 @@ test('a key may stand in a header of its own, and upgrades need one as well', as
   expect(origin.requests[0]!.headers['x-api-key']).toBeUndefined();
   expect(await statusWith(gateway, key)).toBe(401);
   const client = await rawClient({ port: gateway.port() });
-  client.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+  client.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n');
   await client.until(() => client.text.includes('401'));
   expect(origin.requests.length).toBe(1);
 });

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import type http from 'node:http';
 import type { Kit } from './kit.ts';
 
 /** Asks for a WebSocket. @returns the status of the answer */
@@ -23,4 +25,10 @@ export async function startSocketOrigin({ startOrigin }: Kit): ReturnType<Kit['s
     socket.on('error', () => {});
   });
   return origin;
+}
+
+/** What grants a request for a WebSocket; `fields`: lines of its own, each with its CRLF. */
+export function switched({ headers }: http.IncomingMessage, fields = ''): string {
+  const accept = createHash('sha1').update(`${headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+  return `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ${accept}\r\n${fields}\r\n`;
 }
