@@ -42,8 +42,7 @@ export class CrankerPeer {
   readonly #messages: Message[] = [];
   #wake: (() => void)[] = [];
   #over = false;
-  /** Is told of each message in the place of next(). */
-  heard: ((message: Message) => void) | null = null;
+  #heard: ((message: Message) => void) | null = null;
 
   constructor(socket: net.Socket) {
     this.socket = socket;
@@ -152,8 +151,14 @@ export class CrankerPeer {
     }
   }
 
+  /** Is told of each message in the place of next(), from those on that came with the 101. */
+  set heard(heard: ((message: Message) => void) | null) {
+    this.#heard = heard;
+    if (heard !== null) for (const message of this.#messages.splice(0)) heard(message);
+  }
+
   #add(message: Message): void {
-    if (this.heard !== null) this.heard(message);
+    if (this.#heard !== null) this.#heard(message);
     else this.#messages.push(message);
     this.#tell();
   }
