@@ -1,9 +1,9 @@
-import { bytes, duration, host, integer, path, port, secrets, siblings, text, textLike, toggle } from '../schema/kind.ts';
+import { bytes, choice, duration, host, integer, list, path, port, secrets, siblings, text, textLike, toggle } from '../schema/kind.ts';
 import { setting, type Values } from '../schema/setting.ts';
 import { adminAddr, commonSettings, commonTable, listenSettings, listenTable } from './common.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
 import { SettingsError } from './settings-error.ts';
-import type { HubSettings } from './settings.ts';
+import type { HubSettings, HubWire } from './settings.ts';
 
 const START = 'To start';
 const QUEUE = 'Waiting for a slot';
@@ -26,6 +26,21 @@ export const hubTable = {
     fallbackText: 'anybody may ask',
     secret: 'line',
     slime: true,
+  }),
+  accept: setting<readonly HubWire[]>({
+    kind: list(choice(['native', 'slime'])),
+    group: START,
+    help: "whose agents may dial in, by how they speak; slime: agents of the program whose place this one takes",
+    fallback: ['native'],
+    aliases: ['accepts'],
+  }),
+  slimeSecret: setting<readonly string[]>({
+    kind: secrets(),
+    group: START,
+    help: "opens tokens that a hub of slime has issued: that hub's secret; a file may hold several lines",
+    fallback: [],
+    fallbackText: 'their tokens are not taken',
+    secret: 'lines',
   }),
   revokedFile: setting<string | null>({
     kind: path('path of a file with token ids, one a line'),
@@ -109,6 +124,8 @@ export function hubSettings(values: Values<typeof hubTable>, randomId: () => str
     host: values.host,
     port: values.port,
     secrets: values.secret,
+    accepts: values.accept,
+    slimeSecrets: values.slimeSecret,
     appPassword: values.appPassword,
     revokedFile: values.revokedFile,
     requireAgentCertificate: values.requireAgentCertificate,

@@ -52,6 +52,10 @@ export interface ListenSettings {
 export interface HubSettings extends CommonSettings, ListenSettings {
   /** Seal and open agent tokens: the first seals, all open. Never empty. */
   readonly secrets: readonly string[];
+  /** Whose agents may dial in. Never empty. */
+  readonly accepts: readonly HubWire[];
+  /** Of a hub of slime: open tokens that it has issued; empty = none is good. */
+  readonly slimeSecrets: readonly string[];
   /** Applications must send it in `Slime-App-Password`; null = anybody may ask. */
   readonly appPassword: string | null;
   /** File of the ids of tokens that count no more; null = none. */
@@ -80,6 +84,8 @@ export interface HubSettings extends CommonSettings, ListenSettings {
 
 /** How an agent reaches its hub. Chosen, never probed: a probe would leak the token. */
 export type Wire = 'native' | 'slime' | 'cranker';
+/** What `hub run` understands. */
+export type HubWire = Exclude<Wire, 'cranker'>;
 /** `upgrade`: one of our own. `websocket`: for networks that let nothing else pass. */
 export type Transport = 'upgrade' | 'websocket';
 /** What happens to the upstream's work when the client has left. */

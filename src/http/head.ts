@@ -298,6 +298,10 @@ export interface Peer {
   handshakeMs: number;
   /** The certificate that it has shown, checked; null = none. */
   certificate: ClientCertificate | null;
+  /** It carries answers of a service for somebody whom we know: bodies may pause and be of any length, and between requests it stays. */
+  patient: boolean;
+  /** Called when the connection is over: we ended it, or the other end did, or it was lost. */
+  over: ((how: 'ours' | 'theirs' | 'lost') => void) | null;
   /** Scratch of http/forwarded.ts: the forwarding fields of the last request on this connection and the Host they are for. */
   forwardedFor: string;
   forwardedTail: string;
@@ -313,6 +317,8 @@ export function makePeer(address: string, port: number, localPort: number, schem
     http2: false,
     trusted,
     judge: null,
+    patient: false,
+    over: null,
     connection: 0,
     openedMs: 0,
     requests: 0,

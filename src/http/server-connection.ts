@@ -50,6 +50,8 @@ export class ServerConnection implements WireUser, Timed {
   /** Until when the client may take nothing of what is written to it. */
   #writeDue = WAITS_MS;
   queued = false;
+  /** The other end was the first to close. */
+  #left = false;
 
   constructor(server: ServerH1, options: ServerOptions, peer: Peer) {
     this.#server = server;
@@ -252,7 +254,7 @@ export class ServerConnection implements WireUser, Timed {
     const i = decoder.feed(bytes, from, end, exchange.sink);
     exchange.notes.requestBytes += decoder.total - before;
     if (this.state !== CHUNKS) return i;
-    if (decoder.problem !== '' || (limits.bodyBytes > 0 && decoder.total > limits.bodyBytes)) {
+    if (decoder.problem !== '' || (limits.bodyBytes > 0 && decoder.total > limits.bodyBytes && !this.peer.patient)) {
       const failure =
         decoder.problem !== ''
           ? new Failure('bad_request', `chunked body: ${decoder.problem}`)
@@ -420,6 +422,7 @@ export class ServerConnection implements WireUser, Timed {
 
   finished(): void {
     const { exchange } = this;
+    if (this.state !== LINGERING && this.state !== CLOSED) this.#left = true;
     if (this.state === RAW) {
       exchange!.sink.end();
       return;
@@ -464,6 +467,10 @@ export class ServerConnection implements WireUser, Timed {
     this.#carry = null;
     this.options.loop.sweeper.remove(this);
     this.#server.left(this);
+    if (this.peer.over !== null) {
+      const theirs = this.#left || (before !== LINGERING && before !== CLOSED);
+      this.peer.over(!theirs ? 'ours' : error === null ? 'theirs' : 'lost');
+    }
     if (exchange === null) return;
     this.exchange = null;
     if (exchange.ended && (before !== RAW || this.wire.ended)) {
@@ -487,8 +494,10 @@ export class ServerConnection implements WireUser, Timed {
     switch (this.state) {
       case HEAD:
         // Silence before a request is no error; a head that does not end is.
-        if (this.#carry === null) this.linger();
-        else this.#refuse(new Failure('request_timeout', `the request head took longer than ${limits.headTimeoutMs} ms`));
+        if (this.#carry === null) {
+          if (this.peer.patient) this.due = now + limits.keepAliveTimeoutMs;
+          else this.linger();
+        } else this.#refuse(new Failure('request_timeout', `the request head took longer than ${limits.headTimeoutMs} ms`));
         break;
       case BODY:
       case CHUNKS:
@@ -496,6 +505,10 @@ export class ServerConnection implements WireUser, Timed {
           // Whoever does not take the body is slow, not the client; unless that waits for the client to take the answer.
           if (this.exchange!.stalled && now >= this.#writeDue) this.#clientStalled();
           else this.due = now + limits.bodyIdleTimeoutMs;
+          break;
+        }
+        if (this.peer.patient) {
+          this.due = now + limits.bodyIdleTimeoutMs;
           break;
         }
         this.#breakOff(new Failure('request_timeout', `no byte of the request body came for ${limits.bodyIdleTimeoutMs} ms`));

@@ -6,9 +6,10 @@ import { acceptAgent, type AgentClaims } from '../tunnel/native/accept.ts';
 import { asksForWebSocket } from '../tunnel/native/websocket.ts';
 import { Revocations } from '../tunnel/revocations.ts';
 import type { Session } from '../tunnel/session.ts';
+import { SlimeDesk } from '../tunnel/slime/desk.ts';
 import { AgentPool, type AgentPoolOptions } from '../upstream/agents.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
-import { authenticator, secretName } from './authenticator.ts';
+import { authenticator, secretNames } from './authenticator.ts';
 import { BadTokens } from './bad-tokens.ts';
 import { Expiry } from './expiry.ts';
 import type { House } from './house.ts';
@@ -22,6 +23,8 @@ export interface DeskRules {
   readonly hubId: string;
   /** Seal and open agent tokens: the first seals, all open. Empty: no token is good. */
   readonly secrets: readonly string[];
+  /** Open tokens that a hub of slime has issued; absent or empty: none is good. */
+  readonly slimeSecrets?: readonly string[];
   /** Other hubs that agents are told to dial as well: id and address. */
   readonly siblings: ReadonlyMap<string, UpstreamUrl>;
   /** Ids (or names) of tokens that count no more. */
@@ -42,11 +45,12 @@ export class AgentDesk {
   readonly #badTokens: BadTokens;
   #rules: DeskRules;
   #authenticate: (token: string) => AgentClaims | Failure;
+  #slime: SlimeDesk | null = null;
 
   constructor(
     house: House,
     rules: DeskRules,
-    pool: Pick<AgentPoolOptions, 'queueSize' | 'starved' | 'knownForMs'>,
+    pool: Pick<AgentPoolOptions, 'queueSize' | 'starved' | 'knownForMs' | 'watch' | 'joined' | 'left'>,
     limits: Partial<TunnelLimits> | undefined,
   ) {
     const { loop, log } = house;
@@ -55,12 +59,18 @@ export class AgentDesk {
     this.#rules = rules;
     this.#badTokens = new BadTokens(loop.clock);
     this.#revocations = new Revocations(rules.revoked);
-    this.#authenticate = authenticator(rules.secrets, this.#revocations, () => loop.clock.wall());
+    this.#authenticate = authenticator(rules, this.#revocations, () => loop.clock.wall());
     this.pool = new AgentPool({
       ...pool,
       clock: loop.clock,
-      joined: (session, twin) => this.#joined(session, twin),
-      left: (session, reason) => this.#left(session, reason),
+      joined: (session, twin) => {
+        this.#joined(session, twin);
+        pool.joined?.(session, twin);
+      },
+      left: (session, reason) => {
+        this.#left(session, reason);
+        pool.left?.(session, reason);
+      },
     });
     this.takeOver = {
       token: 'windlass/1',
@@ -85,14 +95,41 @@ export class AgentDesk {
     const { log, loop } = this.#house;
     this.#rules = rules;
     this.#revocations.replace(rules.revoked);
-    this.#authenticate = authenticator(rules.secrets, this.#revocations, () => loop.clock.wall());
-    cutRevoked(this.pool.sessions, this.#revocations, new Set(rules.secrets.map(secretName)), log);
+    this.#authenticate = authenticator(rules, this.#revocations, () => loop.clock.wall());
+    cutRevoked(this.pool.sessions, this.#revocations, secretNames(rules), log);
     if (!rules.requireCertificate) return;
     for (const session of this.pool.sessions) {
       if (session.agent.certificate !== undefined) continue;
       log.warn({ agent: session.agent.id, name: session.agent.name }, 'this agent has shown no certificate, and now must: its session is cut');
       session.close(new Failure('forbidden', 'agents must show a client certificate here from now on'));
     }
+  }
+
+  /** Some agent of slime is about to answer. */
+  get isAnsweredBySlime(): boolean {
+    return this.#slime?.isBusy === true;
+  }
+
+  /** May agents of slime come in anywhere? Those that are here may only bring their answers if not. */
+  set takesSlime(takes: boolean) {
+    if (takes || this.#slime !== null) this.slime.isOpen = takes;
+  }
+
+  /** Where agents of slime come in. */
+  get slime(): SlimeDesk {
+    if (this.#slime !== null) return this.#slime;
+    const house = this.#house;
+    const desk = new SlimeDesk({
+      loop: house.loop,
+      log: house.log,
+      requiresCertificate: () => this.#rules.requireCertificate,
+      authenticate: (token, address) => this.judge(token, address),
+      joined: (session) => this.admit(session),
+    });
+    // Requests that are inside hold a place in front of the queue, or in it.
+    house.finish = () => desk.finish(() => this.pool.waiting === 0);
+    this.#slime = desk;
+    return desk;
   }
 
   get rules(): DeskRules {
@@ -135,6 +172,7 @@ export class AgentDesk {
 
   cut(): void {
     this.#expiry.stop();
+    this.#slime?.close();
     for (const session of this.pool.sessions) session.close(new Failure('draining', 'the hub has stopped'));
   }
 

@@ -2,11 +2,33 @@ import { createHash } from 'node:crypto';
 import { Failure } from '../http/failure.ts';
 import type { AgentClaims } from '../tunnel/native/accept.ts';
 import type { Revocations } from '../tunnel/revocations.ts';
+import { isSlimeToken, openSlimeToken, slimeKey } from '../tunnel/slime/token.ts';
 import { createKeyring, openToken } from '../tunnel/token.ts';
 import { REVOKED } from './revoked.ts';
 
+/** Whose tokens are good. */
+export interface Seals {
+  /** Empty: no token of ours is good. */
+  readonly secrets: readonly string[];
+  /** Of hubs of slime; absent or empty: no token of theirs is good. */
+  readonly slimeSecrets?: readonly string[];
+}
+
 /** Judges agent tokens: what a good one proves, or why it is none. `wall`: the time, Unix ms. */
-export function authenticator(secrets: readonly string[], revocations: Revocations, wall: () => number): (token: string) => AgentClaims | Failure {
+export function authenticator(
+  { secrets, slimeSecrets = [] }: Seals,
+  revocations: Revocations,
+  wall: () => number,
+): (token: string) => AgentClaims | Failure {
+  const ofOurs = oursOf(secrets, wall);
+  const ofSlime = slimeOf(slimeSecrets, wall);
+  return (token) => {
+    const claims = isSlimeToken(token) ? ofSlime(token) : ofOurs(token);
+    return !(claims instanceof Failure) && revocations.has(claims) ? new Failure('unauthorized', REVOKED) : claims;
+  };
+}
+
+function oursOf(secrets: readonly string[], wall: () => number): (token: string) => AgentClaims | Failure {
   // Only where agents prove who they are in another way.
   if (secrets.length === 0) return () => new Failure('unauthorized', 'no agent token is taken here');
   const keyring = createKeyring(secrets);
@@ -16,13 +38,45 @@ export function authenticator(secrets: readonly string[], revocations: Revocatio
     if ('reason' in opened) return new Failure('unauthorized', WHY[opened.reason]);
     const { id: tokenId, name, scopes, scopePaths, expiresMs, labels } = opened;
     const sealedBy = each.find((one) => !('reason' in openToken(token, one.keyring, wall())))?.name ?? '';
-    const claims = { tokenId, name, scopes, scopePaths, expiresMs, labels, sealedBy };
-    return revocations.has(claims) ? new Failure('unauthorized', REVOKED) : claims;
+    return { tokenId, name, scopes, scopePaths, expiresMs, labels, sealedBy };
   };
 }
 
+function slimeOf(secrets: readonly string[], wall: () => number): (token: string) => AgentClaims | Failure {
+  if (secrets.length === 0)
+    return () => new Failure('unauthorized', 'the agent token was issued by slime, which needs --slime-secret-file here, or is not a token');
+  const keys = secrets.map(slimeKey);
+  const each = secrets.map((secret) => ({ name: slimeSecretName(secret), keys: [slimeKey(secret)] }));
+  return (token) => {
+    const opened = openSlimeToken(token, keys, wall());
+    if ('reason' in opened) return new Failure('unauthorized', WHY[opened.reason]);
+    const sealedBy = each.find((one) => !('reason' in openSlimeToken(token, one.keys, wall())))?.name ?? '';
+    const { id, name, scopes, scopePaths, expiresMs } = opened;
+    return { tokenId: String(id), name: plainName(name), scopes, scopePaths, expiresMs, labels: NO_LABELS, sealedBy };
+  };
+}
+
+const NO_LABELS: ReadonlyMap<string, string> = new Map();
+/** Characters of a token's name in logs and pages. */
+const NAME_LENGTH = 100;
+
+/** slime looks at no name. */
+function plainName(name: string): string {
+  return name.replace(/\p{C}/gu, '').slice(0, NAME_LENGTH);
+}
+
+/** Of all secrets that count. */
+export function secretNames({ secrets, slimeSecrets = [] }: Seals): ReadonlySet<string> {
+  return new Set([...secrets.map(secretName), ...slimeSecrets.map(slimeSecretName)]);
+}
+
+/** The same text may be both: then it is two secrets. */
+function slimeSecretName(secret: string): string {
+  return `slime ${secretName(secret)}`;
+}
+
 /** Stands for a secret where it is only asked whether two are the same. */
-export function secretName(secret: string): string {
+function secretName(secret: string): string {
   return createHash('sha256').update('windlass agent secret\0').update(secret).digest('base64url');
 }
 

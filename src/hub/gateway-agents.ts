@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { SLIME_SCOPE } from '../http/names.ts';
 import type { TakeOver } from '../http/server-h1.ts';
 import type { TunnelLimits } from '../tunnel/limits.ts';
+import type { SlimeDesk } from '../tunnel/slime/desk.ts';
 import { CRANKER_VERSIONS } from '../tunnel/cranker/negotiate.ts';
 import { type AgentSelection, selectionOptions } from '../upstream/agent-selection.ts';
 import type { AgentUpstreamSettings } from '../upstream/agents-section.ts';
@@ -27,11 +28,19 @@ interface Used {
   readonly selection: AgentSelection;
 }
 
+/** Where a server lets agents in. */
+export interface AgentEntries {
+  /** For those who ask to leave HTTP; null: none. */
+  readonly takeOver: TakeOver | null;
+  /** For those of slime; null: none. */
+  readonly slime: SlimeDesk | null;
+}
+
 /** What a configuration has prepared: nobody sees it before commit(). */
 export interface PreparedAgents {
   find(name: string): Upstream | null;
-  /** How agents of these wires dial in. Null: nobody may. */
-  readonly wayOf: (accepts: readonly Wire[]) => TakeOver | null;
+  /** How agents of these wires dial in. */
+  readonly entriesOf: (accepts: readonly Wire[]) => AgentEntries;
   commit(): void;
   abandon(): void;
 }
@@ -81,11 +90,13 @@ export class GatewayAgents implements Announced {
     const rules: DeskRules = {
       hubId: agents.hubId ?? this.#randomId,
       secrets: agents.secret,
+      slimeSecrets: agents.slimeSecret,
       siblings: agents.sibling,
       revoked: agents.revoked,
       requireCertificate: agents.requireCertificate,
     };
     const desk = (this.#desk ??= new AgentDesk(this.#house, rules, { queueSize: QUEUE_SIZE }, this.#limits));
+    const takesSlime = [...settings.servers.values()].some(({ accepts }) => accepts.includes('slime'));
     const takesCranker = [...settings.servers.values()].some(({ accepts }) => accepts.includes('cranker'));
     const crankerRules = crankerRulesOf(agents);
     if (takesCranker) this.#cranker ??= new CrankerDesk(this.#house, desk, crankerRules);
@@ -99,16 +110,17 @@ export class GatewayAgents implements Announced {
       );
     }
     return {
-      wayOf: (accepts) => {
+      entriesOf: (accepts) => {
         const ways = [
           ...(accepts.includes('native') ? [desk.takeOver] : []),
           ...(cranker !== null && accepts.includes('cranker') ? [cranker.takeOver(true)] : []),
         ];
-        return ways.length === 0 ? null : anyOf(ways);
+        return { takeOver: ways.length === 0 ? null : anyOf(ways), slime: accepts.includes('slime') || desk.isAnsweredBySlime ? desk.slime : null };
       },
       find: (name) => made.get(name)?.selection ?? null,
       commit: () => {
         desk.renew(rules);
+        desk.takesSlime = takesSlime;
         cranker?.renew(crankerRules);
         this.#used = made;
         for (const [name, { selection }] of before) if (made.get(name)?.selection !== selection) selection.close();
@@ -122,7 +134,7 @@ export class GatewayAgents implements Announced {
   /** Whoever is here is let go. */
   #without(before: ReadonlyMap<string, Used>): PreparedAgents {
     return {
-      wayOf: () => null,
+      entriesOf: () => ({ takeOver: null, slime: null }),
       find: () => null,
       commit: () => {
         this.#used = new Map();

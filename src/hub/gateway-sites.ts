@@ -5,7 +5,6 @@ import { formatAddress, type Address } from '../schema/address.ts';
 import { Failure } from '../http/failure.ts';
 import type { RequestHead } from '../http/head.ts';
 import type { ProxyProtocolIn } from '../http/proxy-protocol.ts';
-import type { TakeOver } from '../http/server-h1.ts';
 import type { ServerTls } from '../http/tls-listener.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { ErrorPages } from '../proxy/error-pages.ts';
@@ -21,6 +20,7 @@ import type { Wire } from '../config/settings.ts';
 import type { ServerSettings } from '../config/sections/server.ts';
 import { Slices } from '../config/slices.ts';
 import { challengeLocation } from './challenge-location.ts';
+import type { AgentEntries } from './gateway-agents.ts';
 import { makeLocation, serverFacts } from './gateway-locations.ts';
 import type { Journals } from './gateway-journals.ts';
 import type { PreparedCertificates } from './gateway-certificates.ts';
@@ -48,8 +48,8 @@ export interface SiteSurroundings {
 
 /** What the servers of a configuration serve. */
 export interface Sites {
-  /** `wayOf`: how agents of these wires dial in; null when none may. */
-  listenerOf(server: string, address: Address, wayOf: (accepts: readonly Wire[]) => TakeOver | null): ListenerSpec;
+  /** `entriesOf`: how agents of these wires dial in. */
+  listenerOf(server: string, address: Address, entriesOf: (accepts: readonly Wire[]) => AgentEntries): ListenerSpec;
   /** Journals in use. */
   readonly journals: ReadonlySet<Journal>;
 }
@@ -66,10 +66,10 @@ export async function makeSites(settings: GatewaySettings, around: SiteSurroundi
   }
   return {
     journals,
-    listenerOf: (name, address, wayOf) => {
+    listenerOf: (name, address, entriesOf) => {
       const { server, site, tls } = made.get(name)!;
       const { log } = around.house;
-      const takeOver = wayOf(server.accepts);
+      const { takeOver, slime } = entriesOf(server.accepts);
       return {
         address,
         limits: server.limits,
@@ -77,6 +77,7 @@ export async function makeSites(settings: GatewaySettings, around: SiteSurroundi
         halfClose: server.halfClose === 'answer' ? 'answer' : 'depart',
         descriptorsPerClient: 2,
         ...(takeOver === null ? {} : { takeOver }),
+        ...(slime === null ? {} : { slime }),
         ...(tls === null ? { spokeTls: tellOfTls(log, around.house.loop.clock, { server: name }) } : { tls }),
         proxyProtocol: server.proxyProtocol === 'off' ? null : proxyProtocolOf(server, log),
       };

@@ -198,7 +198,7 @@ class Gateway implements RunningGateway {
         plugins: plugins.chain,
       });
       // 2. All new sockets, or none. Who connects waits until it is known what is served there.
-      await this.#open(settings, (bound) => sites.listenerOf(bound.server, bound.address, agents.wayOf), opened);
+      await this.#open(settings, (bound) => sites.listenerOf(bound.server, bound.address, agents.entriesOf), opened);
       // What takes long to make may come too late.
       if (this.#isEnding) throw new SettingsError(['a configuration came too late: the process is stopping']);
     } catch (error) {
@@ -223,7 +223,7 @@ class Gateway implements RunningGateway {
       const listener = opened.get(key) ?? before.get(key)!;
       if (before.get(key) === listener) {
         before.delete(key);
-        listener.become(sites.listenerOf(bound.server, bound.address, agents.wayOf));
+        listener.become(sites.listenerOf(bound.server, bound.address, agents.entriesOf));
       }
       this.#listeners.set(key, listener);
     }

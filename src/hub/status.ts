@@ -1,5 +1,6 @@
 import type { Clock } from '../std/clock.ts';
 import { VERSION } from '../observe/version.ts';
+import type { Hardware } from '../tunnel/session.ts';
 import type { AgentPool } from '../upstream/agents.ts';
 import { USUAL_CLASS } from '../upstream/label.ts';
 import { rankOf } from '../upstream/queue.ts';
@@ -47,6 +48,8 @@ export interface AgentStatus {
   readonly inFlight: number;
   /** What it has shown in the TLS handshake of its latest session, checked; absent: nothing. */
   readonly certificate?: { readonly subject: string; readonly fingerprint: string };
+  /** What it says of its machine; absent: nothing. */
+  readonly hardware?: Hardware;
 }
 
 /** A request that waits for a slot. */
@@ -76,6 +79,7 @@ export function hubStatus(hub: string, state: HubStatus['state'], pool: AgentPoo
     let one = byId.get(agent.id);
     if (one === undefined) byId.set(agent.id, (one = { id: agent.id, name: agent.name, sessions: 0, slots: 0, free: 0, inFlight: 0 }));
     if (agent.certificate !== undefined) one.certificate = { subject: agent.certificate.subject, fingerprint: agent.certificate.fingerprint };
+    if (agent.hardware !== null) one.hardware = agent.hardware;
     for (const each of [one, sum]) {
       each.sessions++;
       each.slots += slots;

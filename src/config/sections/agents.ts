@@ -16,6 +16,14 @@ export const agentsTable = {
     hint: 'write secret_file = "hub.secret"; openssl rand -hex 32 makes a good one',
     secret: 'lines',
   }),
+  slimeSecret: setting<readonly string[]>({
+    kind: secrets(),
+    group: WHO,
+    help: "opens tokens that a hub of slime has issued: that hub's secret; a file may hold several lines",
+    fallback: [],
+    fallbackText: 'their tokens are not taken',
+    secret: 'lines',
+  }),
   revoked: setting<readonly string[]>({
     kind: list(text('ID', 'id or name of a token')),
     group: WHO,
