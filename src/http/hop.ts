@@ -43,7 +43,7 @@ export function removeHopByHop(head: Head): void {
   head.keepAlive = head.minor === 1;
   if (first[CONNECTION] !== 0) readConnection(head);
   if (first[TE] !== 0) {
-    if (head instanceof RequestHead) head.trailers = /(^|,)\s*trailers\s*(,|;|$)/i.test(all(head, TE));
+    if (head instanceof RequestHead) head.trailers = takesTrailers(head);
     head.remove(TE);
   }
   if (first[TRANSFER_ENCODING] !== 0) head.remove(TRANSFER_ENCODING);
@@ -61,7 +61,7 @@ export function removeHopByHop(head: Head): void {
 function readConnection(head: Head): void {
   // What nearly everybody sends.
   const f = (head.first[CONNECTION]! - 1) * STRIDE;
-  if (isKeepAlive(head, head.fields[f + 2]!, head.fields[f + 3]!) && isOnly(head, f)) {
+  if (isOption(head, f, KEEP_ALIVE_OPTION) && isOnly(head, f, CONNECTION)) {
     head.keepAlive = true;
     head.first[CONNECTION] = 0;
     head.fields[f + 4] = CONNECTION | REMOVED;
@@ -84,18 +84,27 @@ function readConnection(head: Head): void {
 }
 
 /** Compared where it stands: to make a string of it costs more than all else that is done with a short head. */
-function isKeepAlive({ bytes }: Head, from: number, to: number): boolean {
-  if (to - from !== KEEP_ALIVE_OPTION.length) return false;
-  for (let i = 0; i < KEEP_ALIVE_OPTION.length; i++) if (TOKEN[bytes[from + i]!] !== KEEP_ALIVE_OPTION.charCodeAt(i)) return false;
+function isOption({ bytes, fields }: Head, f: number, option: string): boolean {
+  const from = fields[f + 2]!;
+  if (fields[f + 3]! - from !== option.length) return false;
+  for (let i = 0; i < option.length; i++) if (TOKEN[bytes[from + i]!] !== option.charCodeAt(i)) return false;
   return true;
 }
 
 const KEEP_ALIVE_OPTION = 'keep-alive';
+const TRAILERS_OPTION = 'trailers';
 
-/** Does no other `Connection` follow the one at fields[f]? */
-function isOnly(head: Head, f: number): boolean {
-  for (let g = f + STRIDE; g < head.count * STRIDE; g += STRIDE) if (head.fields[g + 4] === CONNECTION) return false;
+/** Does no other field of this id follow the one at fields[f]? */
+function isOnly(head: Head, f: number, id: number): boolean {
+  for (let g = f + STRIDE; g < head.count * STRIDE; g += STRIDE) if (head.fields[g + 4] === id) return false;
   return true;
+}
+
+/** Does `TE` take trailers? Every request of gRPC says so, and nothing else there. */
+function takesTrailers(head: Head): boolean {
+  const f = (head.first[TE]! - 1) * STRIDE;
+  if (isOption(head, f, TRAILERS_OPTION) && isOnly(head, f, TE)) return true;
+  return /(^|,)\s*trailers\s*(,|;|$)/i.test(all(head, TE));
 }
 
 /** The values of all fields of one id, removed ones too, joined with commas. */

@@ -62,7 +62,8 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
   #paused = false;
   #trailers: HeaderList | undefined = undefined;
   #by = BY_NOTHING;
-  #remaining = 0;
+  /** What is to come of a body whose length was told. */
+  #remaining = NEVER;
   #replyTrailers: HeaderList | undefined = undefined;
   #hearsDrain = false;
   #hearsAbort = false;
@@ -215,8 +216,10 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
         head.length = NO_BODY;
       }
       this.#respond(head, WHOLE);
-    } else if (head.length === UNKNOWN_LENGTH) {
+    } else if (head.length === UNKNOWN_LENGTH || (head.length > 0 && isGrpc(head))) {
+      // The status of a gRPC answer comes in trailers, also behind a body whose length was told.
       this.#by = BY_END;
+      if (head.length > 0) this.#remaining = head.length;
       this.#isGrpc = isGrpc(head);
       this.stream.on('wantTrailers', onWantTrailers);
       this.#respond(head, TRAILED);
@@ -247,13 +250,13 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
     if (stream.closed) return true;
     const { loop } = this.#connection.options;
     let last = false;
-    if (this.#by === BY_LENGTH) {
+    if (this.#remaining !== NEVER) {
       if (n > this.#remaining) {
         this.abort(new Failure('bad_response', 'the answer is longer than its Content-Length'));
         return true;
       }
       this.#remaining -= n;
-      last = this.#remaining === 0;
+      last = this.#remaining === 0 && this.#by === BY_LENGTH;
     }
     this.notes.replyBytes += n;
     const kept = loop.reads.keep(chunk);
@@ -271,7 +274,7 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
   end(trailers?: HeaderList): void {
     if (this.dead || this.ended) return;
     const { stream } = this;
-    if (!this.headSent || (this.#by === BY_LENGTH && this.#remaining > 0)) {
+    if (!this.headSent || this.#owesBytes) {
       this.abort(new Failure('upstream_closed', 'the answer ended before it was complete'));
       return;
     }
@@ -312,13 +315,18 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
   abort(failure: Failure): void {
     if (this.dead || (this.ended && !this.#raw)) return;
     this.notes.failure ??= failure;
-    if (this.#isGrpc && this.headSent && !this.stream.closed) {
+    if (this.#isGrpc && this.headSent && !this.#owesBytes && !this.stream.closed) {
       this.end(grpcStatusFields(failure));
       return;
     }
     this.dead = true;
     this.#cut();
     if (this.sink !== NOWHERE) this.#settle();
+  }
+
+  /** Less of the body has come than its head told: no trailers can make that whole. */
+  get #owesBytes(): boolean {
+    return this.#remaining !== NEVER && this.#remaining > 0;
   }
 
   /** A reset with INTERNAL_ERROR. Not by close(), which ends the stream first: what was cut would look complete to the client. */
@@ -414,7 +422,7 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
   #breakOff(failure: Failure): void {
     const { sink, notes, headSent } = this;
     notes.failure = failure;
-    if (this.#isGrpc && headSent) this.end(grpcStatusFields(failure));
+    if (this.#isGrpc && headSent && !this.#owesBytes) this.end(grpcStatusFields(failure));
     this.dead = true;
     this.#bodyDue = NEVER;
     sink.abort(failure);
