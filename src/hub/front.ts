@@ -4,12 +4,14 @@ import { AccessLog } from '../observe/access-log.ts';
 import { Lines } from '../observe/lines.ts';
 import type { TakeOver } from '../http/server-h1.ts';
 import type { ServerTls } from '../http/tls-listener.ts';
+import type { SlimeDesk } from '../tunnel/slime/desk.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { Anteroom } from '../proxy/anteroom.ts';
 import { ErrorPages } from '../proxy/error-pages.ts';
-import { AccessJournal } from '../proxy/journal.ts';
+import { AccessJournal, type Journal } from '../proxy/journal.ts';
 import { ATTEMPTS } from '../proxy/limits.ts';
 import { type Location, plainLocation } from '../proxy/location.ts';
+import type { PluginChain } from '../proxy/plugin-chain.ts';
 import type { Guard, Site } from '../proxy/site.ts';
 import type { Pages, Readiness } from '../admin/basics.ts';
 import { readCertificates } from '../config/authorities.ts';
@@ -18,6 +20,7 @@ import { SettingsError } from '../config/settings-error.ts';
 import type { CommonSettings, ListenSettings } from '../config/settings.ts';
 import { tellOfHandshakes, tellOfTls } from './handshakes.ts';
 import { type Deps, House } from './house.ts';
+import type { Listener, ListenerSpec } from './listener.ts';
 
 /** A running program that takes requests. */
 export interface Running {
@@ -45,6 +48,14 @@ export interface FrontParts {
   /** Further pages for operators. */
   readonly pages?: Pages;
   readonly takeOver?: TakeOver;
+  /** Where agents of slime come in. */
+  readonly slime?: SlimeDesk;
+  /** Absent: none. */
+  readonly plugins?: PluginChain;
+  /** Who is told of every request, beside the access log or in its place. */
+  journal?(accessLog: Journal | null): Journal | null;
+  /** No socket is opened: connections are given to it, see House.mount(). */
+  readonly isMounted?: boolean;
 }
 
 /** One listener and one location for everything: what `hub run` and `proxy` are. */
@@ -55,6 +66,8 @@ export class Front {
   #clients: ClientAuthorities | null;
   readonly #accessLog: AccessLog | null;
   anteroom: Anteroom | null = null;
+  /** Set by listen(). */
+  listener: Listener | null = null;
   readonly #isFirst: boolean;
 
   /** `house`: of another listener that this one belongs to. @throws SettingsError */
@@ -90,7 +103,7 @@ export class Front {
     const failed = tellOfHandshakes(house.log, house.loop.clock);
     const tls = certs === null ? null : () => tlsOf(certs, this.#clients, ticketKeys, failed);
     try {
-      const listener = await house.listen({
+      const spec: ListenerSpec = {
         address: { host: settings.host, port: settings.port },
         limits: settings.limits,
         site: this.#site(parts),
@@ -99,7 +112,10 @@ export class Front {
         // A hub's upstreams are its agents, few for all; a plain proxy's client may need a connection onward.
         descriptorsPerClient: takeOver === undefined ? 2 : 1,
         ...(takeOver === undefined ? {} : { takeOver }),
-      });
+        ...(parts.slime === undefined ? {} : { slime: parts.slime }),
+      };
+      const listener = parts.isMounted === true ? house.mount(spec) : await house.listen(spec);
+      this.listener = listener;
       if (certs !== null) certs.changed = () => listener.server.renewTls();
       return {
         address: listener.address,
@@ -149,7 +165,9 @@ export class Front {
       timeoutMs: parts.timeoutMs,
       upgrades: new Set(settings.upgrades),
       attempts: ATTEMPTS,
+      ...(parts.plugins === undefined ? {} : { plugins: parts.plugins }),
     });
+    const usual = accessLog === null ? null : new AccessJournal(accessLog, () => loop.clock.wall());
     const everything = { value: location, captures: null };
     return {
       loop,
@@ -168,7 +186,7 @@ export class Front {
       queueRoom: house.queueRoom,
       metrics: house.proxyMetrics,
       defect: house.defect,
-      journal: accessLog === null ? null : new AccessJournal(accessLog, () => loop.clock.wall()),
+      journal: parts.journal === undefined ? usual : parts.journal(usual),
     };
   }
 }

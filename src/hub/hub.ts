@@ -2,19 +2,34 @@ import { secretCheck } from '../std/secret.ts';
 import { Failure } from '../http/failure.ts';
 import { SLIME_APP_PASSWORD, SLIME_SCOPE } from '../http/names.ts';
 import { patienceOf } from '../upstream/patience.ts';
+import type { Session } from '../tunnel/session.ts';
+import type { AgentPoolOptions } from '../upstream/agents.ts';
+import type { Plugin } from '../proxy/plugin.ts';
+import { HostedPlugin, PluginChain } from '../proxy/plugin-chain.ts';
 import type { Guard } from '../proxy/site.ts';
 import { readRevoked } from '../config/revoked.ts';
 import { SettingsError } from '../config/settings-error.ts';
 import type { HubSettings } from '../config/settings.ts';
 import { AgentDesk } from './agent-desk.ts';
-import { Front, type Running } from './front.ts';
-import type { Deps } from './house.ts';
+import { Front, type FrontParts, type Running } from './front.ts';
+import type { Deps, House } from './house.ts';
+import type { Listener } from './listener.ts';
 import { takeOutOurs } from './our-fields.ts';
 import { hubStatus } from './status.ts';
 import { WakeCall } from './wake-call.ts';
 
+/** What a hub in another program has beside its settings. */
+export interface Embedding extends Pick<FrontParts, 'journal' | 'isMounted'>, Pick<AgentPoolOptions, 'watch'> {
+  readonly plugins: readonly { readonly name: string; readonly plugin: Plugin }[];
+  /** Agents that come and go. */
+  joined(session: Session): void;
+  left(session: Session, reason: string): void;
+  /** What it is made of, when it takes requests. */
+  opened(parts: { readonly desk: AgentDesk; readonly listener: Listener }): void;
+}
+
 /** `windlass hub run`: one address, behind it every agent that has dialled in. @throws the listen error, SettingsError */
-export async function startHub(settings: HubSettings, deps: Deps): Promise<Running> {
+export async function startHub(settings: HubSettings, deps: Deps, embedding?: Embedding): Promise<Running> {
   const revoked = settings.revokedFile === null ? [] : revokedIn(settings.revokedFile);
   const front = new Front(settings, settings.queueBytes, deps);
   const { house } = front;
@@ -23,7 +38,11 @@ export async function startHub(settings: HubSettings, deps: Deps): Promise<Runni
   const desk = new AgentDesk(
     house,
     { ...settings, revoked, requireCertificate: settings.requireAgentCertificate },
-    { queueSize: settings.queueSize, starved: ({ head }) => wake?.call({ waiting: pool.waiting, scope: head?.value(SLIME_SCOPE) ?? '' }) },
+    {
+      ...embeddedPool(embedding),
+      queueSize: settings.queueSize,
+      starved: ({ head }) => wake?.call({ waiting: pool.waiting, scope: head?.value(SLIME_SCOPE) ?? '' }),
+    },
     deps.tunnelLimits,
   );
   const { pool } = desk;
@@ -40,8 +59,11 @@ export async function startHub(settings: HubSettings, deps: Deps): Promise<Runni
     entry: settings.concurrent > 0 ? { places: settings.concurrent, queue: settings.queueSize, waitMs: settings.blockTimeoutMs } : null,
     status: () => hubStatus(settings.hubId, house.draining ? 'draining' : 'serving', pool, outside(), loop.clock),
     readiness: () => ({ ok: true, detail: { state: 'serving', agents: pool.size, waiting: pool.waiting } }),
-    takeOver: desk.takeOver,
+    ...(settings.accepts.includes('native') ? { takeOver: desk.takeOver } : {}),
+    ...(settings.accepts.includes('slime') ? { slime: desk.slime } : {}),
+    ...(embedding === undefined ? {} : embeddedFront(embedding, house)),
   });
+  embedding?.opened({ desk, listener: front.listener! });
   return {
     ...running,
     reload: () => {
@@ -63,6 +85,23 @@ function revokedIn(path: string): readonly string[] {
   } catch (error) {
     throw new SettingsError([`--revoked-file "${path}" ${(error as Error).message}; give the path of a file with one token id per line`]);
   }
+}
+
+function embeddedPool(embedding: Embedding | undefined): Pick<AgentPoolOptions, 'watch' | 'joined' | 'left'> {
+  if (embedding === undefined) return {};
+  const { watch, joined, left } = embedding;
+  return { joined, left, ...(watch === undefined ? {} : { watch }) };
+}
+
+function embeddedFront({ journal, isMounted = false, plugins }: Embedding, house: House): Pick<FrontParts, 'journal' | 'isMounted' | 'plugins'> {
+  return { isMounted, ...(journal === undefined ? {} : { journal }), ...(plugins.length === 0 ? {} : { plugins: chainOf(plugins, house) }) };
+}
+
+function chainOf(plugins: Embedding['plugins'], { metrics, log }: House): PluginChain {
+  const errors = metrics.counters('windlass_plugin_errors_total', 'Requests that a plugin failed on.', ['plugin']);
+  const failed = (plugin: string, error: unknown): void =>
+    log.error({ plugin, error: error instanceof Error ? (error.stack ?? error.message) : String(error) }, 'a plugin failed on a request');
+  return new PluginChain(plugins.map(({ name, plugin }) => new HostedPlugin(name, plugin, errors.with(name), failed)));
 }
 
 function passwordGuard(password: string): Guard {

@@ -61,6 +61,8 @@ export interface SessionOwner {
 export interface Session extends Endpoint {
   readonly agent: AgentIdentity;
   readonly abilities: WireAbilities;
+  /** What it speaks; absent: our own. */
+  readonly wireName?: string;
   /** Slots that a request may be sent to now. 0 while draining, overdue with a ping, or gone. */
   readonly free: number;
   /** Slots the agent has in all. */

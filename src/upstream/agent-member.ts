@@ -1,4 +1,5 @@
 // HOT: free is asked for per request.
+import type { Endpoint } from '../http/exchange.ts';
 import { fieldLine } from '../http/head.ts';
 import type { Session, SessionOwner } from '../tunnel/session.ts';
 import { canOf } from './abilities.ts';
@@ -22,7 +23,8 @@ interface Account {
 export class AgentMember implements Candidate, Choice, SessionOwner {
   readonly #pool: AgentPool;
   readonly session: Session;
-  readonly endpoint: Session;
+  /** Where its requests go: the session, unless somebody stands in front of it. */
+  readonly endpoint: Endpoint;
   readonly replyFields: string;
   readonly agentId: string;
   /** What selectors may ask of it. */
@@ -53,7 +55,7 @@ export class AgentMember implements Candidate, Choice, SessionOwner {
   constructor(pool: AgentPool, session: Session, facts: ReadonlySet<string>) {
     this.#pool = pool;
     this.session = session;
-    this.endpoint = session;
+    this.endpoint = pool.inFrontOf(session);
     this.facts = facts;
     this.can = canOf(session.abilities);
     this.agentId = session.agent.id;

@@ -1,6 +1,7 @@
 // HOT: changed() runs per request.
 import { type Clock, systemClock } from '../std/clock.ts';
 import { keyedDigest } from '../std/keyed-digest.ts';
+import type { Endpoint } from '../http/exchange.ts';
 import { Failure } from '../http/failure.ts';
 import type { RequestHead } from '../http/head.ts';
 import { SLIME_SCOPE } from '../http/names.ts';
@@ -33,6 +34,8 @@ export interface AgentPoolOptions {
   left?(session: Session, reason: string): void;
   /** Told when a request begins to wait that no connected agent may ever serve. */
   starved?(waiter: Waiter): void;
+  /** Stands in front of a session, and sees all that goes through; its id must be the session's. Absent: nobody. */
+  watch?(session: Session): Endpoint;
 }
 
 /** A place in the queue, for people to look at. */
@@ -125,6 +128,11 @@ export class AgentPool implements Upstream {
     if (selection.plain !== null) this.#plainLanes--;
     if (selection.asksLoad && --this.#askLoad === 0) for (const member of this.#members.values()) member.loads = null;
     this.#dropLanes((lane) => lane.selection === selection);
+  }
+
+  /** @internal */
+  inFrontOf(session: Session): Endpoint {
+    return this.#options.watch?.(session) ?? session;
   }
 
   get sessions(): IterableIterator<Session> {
