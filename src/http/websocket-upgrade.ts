@@ -1,6 +1,5 @@
 import { Failure } from './failure.ts';
 import type { RequestHead } from './head.ts';
-import { SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION } from './names.ts';
 
 /** 16 bytes in base64. */
 const KEY = /^[A-Za-z\d+/]{22}==$/;
@@ -11,8 +10,9 @@ const KEY = /^[A-Za-z\d+/]{22}==$/;
  */
 export function websocketProblem(head: RequestHead): Failure | null {
   if (head.method !== 'GET') return new Failure('bad_request', 'a WebSocket is asked for by GET');
-  if (!KEY.test(head.value(SEC_WEBSOCKET_KEY))) return new Failure('bad_request', 'Sec-WebSocket-Key is missing, or is not 16 bytes in base64');
-  const version = head.value(SEC_WEBSOCKET_VERSION);
-  if (version !== '' && version !== '13') return new Failure('websocket_version', 'the version of WebSocket that passes here is 13');
+  if (!KEY.test(head.get('sec-websocket-key') ?? ''))
+    return new Failure('bad_request', 'Sec-WebSocket-Key is not once there with 16 bytes in base64');
+  const version = head.get('sec-websocket-version');
+  if (version !== undefined && version !== '13') return new Failure('websocket_version', 'the version of WebSocket that passes here is 13');
   return null;
 }
