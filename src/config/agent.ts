@@ -208,11 +208,11 @@ export const agentTable = {
     fallback: 'windlass',
   }),
   window: setting({ kind: integer(1, 1000), group: CRANKER, help: 'sockets kept ready at each router', fallback: 2 }),
-  protocol: setting<'auto' | '3.0' | '1.0'>({
-    kind: choice(['auto', '3.0', '1.0']),
+  protocols: setting<readonly ('3.0' | '1.0')[]>({
+    kind: list(choice(['3.0', '1.0'])),
     group: CRANKER,
-    help: 'protocol to speak; auto: 3.0 where the router knows it, else 1.0',
-    fallback: 'auto',
+    help: 'versions of Cranker to offer, the preferred one first',
+    fallback: ['3.0', '1.0'],
   }),
   hubHeader: setting<readonly (readonly [string, string])[]>({
     kind: list(
@@ -305,14 +305,14 @@ export function agentSettings(
 }
 
 /** @throws SettingsError */
-function crankerOf({ wire, route, domain, component, window, protocol, hubHeader }: Values<typeof agentTable>): CrankerRegistration | null {
+function crankerOf({ wire, route, domain, component, window, protocols, hubHeader }: Values<typeof agentTable>): CrankerRegistration | null {
   if (wire !== 'cranker') {
     if (route !== null) throw new SettingsError(['--route is what Cranker routers are told; add --wire cranker']);
     return null;
   }
   if (route === null)
     throw new SettingsError(["--wire cranker needs --route: the first segment of the paths to serve, or '*' for whatever nobody else takes"]);
-  return { route, domain, componentName: component, versions: protocol === 'auto' ? ['3.0', '1.0'] : [protocol], window, fields: hubHeader.flat() };
+  return { route, domain, componentName: component, versions: protocols, window, fields: hubHeader.flat() };
 }
 
 function shownOf({ certFile, keyFile, hub }: Values<typeof agentTable>): AgentSettings['shown'] {

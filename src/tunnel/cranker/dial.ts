@@ -259,7 +259,7 @@ class RouterDialer implements HubConnection, SocketOwner {
     const { versions, route } = this.#options.registration;
     if (!versions.includes(version)) {
       wire.destroy();
-      this.#wait(this.#backoff.next(), `the router speaks protocol ${version} only, and --protocol asks for ${versions.join(', ')}`);
+      this.#wait(this.#backoff.next(), `the router speaks protocol ${version} only, and --protocols asks for ${versions.join(', ')}`);
       return;
     }
     const { loop, log } = this.#options;

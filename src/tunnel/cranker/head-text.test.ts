@@ -130,11 +130,19 @@ describe('a request', () => {
     expect(request('POST / HTTP/1.1\nhost:h\ncontent-length:3\n\n', false).ok).toBe(false);
   });
 
+  test('is read without a host, since some routers do not tell it', () => {
+    const { ok, head } = request('GET /a HTTP/1.1\nx:1\n\n');
+    expect(ok).toBe(true);
+    expect(head.target).toBe('/a');
+    expect(head.list()).toEqual(['x', '1']);
+  });
+
   test('is refused when its line, its host or its fields are not what HTTP allows', () => {
     for (const text of [
       '',
       'GET\n',
-      'GET / HTTP/1.1\n\n',
+      'GET / HTTP/1.1\nhost:\n\n',
+      'GET / HTTP/1.1\nx:\0\n\n',
       'GET / HTTP/1.1\nhost:a b\n\n',
       'TRACE / HTTP/1.1\nhost:h\n\n',
       'GET / HTTP/1.1\nhost:h\nx:\0\n\n',

@@ -2,7 +2,7 @@
 import { Buffer, isUtf8 } from 'node:buffer';
 import { type Head, NO_BODY, REMOVED, type RequestHead, type ResponseHead, STRIDE, UNKNOWN_LENGTH } from '../../http/head.ts';
 import type { HttpLimits } from '../../http/limits.ts';
-import { CONTENT_LENGTH, TCHAR, X_FORWARDED_FOR, X_FORWARDED_PORT } from '../../http/names.ts';
+import { CONTENT_LENGTH, HOST, TCHAR, X_FORWARDED_FOR, X_FORWARDED_PORT } from '../../http/names.ts';
 import { parseRequest, parseResponse } from '../../http/parse.ts';
 import { REASONS } from '../../http/write.ts';
 
@@ -10,6 +10,8 @@ const CR = 13;
 const LF = 10;
 const SP = 32;
 const COLON = 58;
+/** What stands for a host that was not told. */
+const NO_HOST = 'Host: localhost\r\n';
 /** What a writer adds beside fields, target and authority. */
 const MARGIN = 256;
 
@@ -47,7 +49,16 @@ export class HeadReader {
     let at = copyLine(bytes, start, trimmed(bytes, start, first), out, 0);
     at = copyFields(bytes, first + 1, end, out, at);
     if (at < 0) return refuse(head, 'bad_request', 'text behind the head');
-    if (parseRequest(head, out, 0, at, limits) !== at) return refuseUnless(head, 'bad_request');
+    if (parseRequest(head, out, 0, at, limits) !== at) {
+      // Some routers keep the client's Host to themselves (crank4go's always, mu's when told to): its place is where parsers want one.
+      if (head.problem !== 'bad_request' || head.has(HOST)) return refuseUnless(head, 'bad_request');
+      const from = out.indexOf(LF) + 1;
+      out.copy(out, from + NO_HOST.length, from, at);
+      out.latin1Write(NO_HOST, from);
+      at += NO_HOST.length;
+      head.reset(out, 0);
+      if (parseRequest(head, out, 0, at, limits) !== at) return refuseUnless(head, 'bad_request');
+    }
     if (!hasBody) {
       if (head.length > 0) return refuse(head, 'bad_request', 'a length, and no body');
       if (head.length === UNKNOWN_LENGTH) head.length = NO_BODY;
