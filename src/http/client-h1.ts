@@ -6,10 +6,11 @@ import type { Wire, WireUser } from '../std/wire.ts';
 import { ChunkedDecoder } from './chunked.ts';
 import type { ClientExchange } from './client-exchange.ts';
 import { connectFailure, refusalWords } from './connect-failure.ts';
+import { isEventStream } from './event-stream.ts';
 import type { BodySink } from './exchange.ts';
 import { Failure, type FailureCode } from './failure.ts';
 import { type HeaderList, type ResponseHead, UNKNOWN_LENGTH } from './head.ts';
-import type { HttpLimits } from './limits.ts';
+import { type HttpLimits, STREAM_IDLE_MS } from './limits.ts';
 import { SEC_WEBSOCKET_ACCEPT } from './names.ts';
 import { Outbox } from './outbox.ts';
 import { INCOMPLETE, parseResponse, REFUSED } from './parse.ts';
@@ -29,6 +30,8 @@ export interface ClientOptions {
   readonly firstByteTimeoutMs: number;
   /** Without a byte of the answer's body, ms; 0 = no limit. */
   readonly idleTimeoutMs: number;
+  /** The same for event streams, which may have nothing to say for long. Absent: STREAM_IDLE_MS, or no limit where the other has none. */
+  readonly streamIdleTimeoutMs?: number;
   /** Without a byte of the request being taken, ms; 0 = no limit. Absent: idleTimeoutMs. */
   readonly writeTimeoutMs?: number;
   readonly onAbort: OnAbort;
@@ -89,6 +92,8 @@ export class ClientConnection implements WireUser, Timed {
   #decoder: ChunkedDecoder | null = null;
   #reusable = false;
   #firstByteDue = NEVER;
+  /** How long the answer that comes may pause, ms; 0 = no limit. */
+  #idleMs = 0;
   #informational = 0;
   #paused = false;
   /** Nobody listens to the answer any more (drain): it is read to its end all the same. */
@@ -221,7 +226,7 @@ export class ClientConnection implements WireUser, Timed {
             return;
           }
           if (decoder.blocked) this.#pause();
-          else if (!this.#paused) this.due = this.#in(this.options.idleTimeoutMs);
+          else if (!this.#paused) this.due = this.#in(this.#idleMs);
           if (decoder.done) this.#complete(i === end, decoder.trailers);
           break;
         }
@@ -268,7 +273,8 @@ export class ClientConnection implements WireUser, Timed {
       this.state = BODY;
       this.#remaining = head.length;
     }
-    this.due = this.#in(this.options.idleTimeoutMs);
+    this.#idleMs = idleLimitMs(this.options, head);
+    this.due = this.#in(this.#idleMs);
     if (!this.#discarding) exchange.reply.head(head);
     if (this.state === BODY && this.#remaining === 0) this.#complete(!more, undefined);
   }
@@ -310,7 +316,7 @@ export class ClientConnection implements WireUser, Timed {
       return;
     }
     if (this.exchange!.reply.write(chunk)) {
-      if (this.state !== RAW && !this.#paused) this.due = this.#in(this.options.idleTimeoutMs);
+      if (this.state !== RAW && !this.#paused) this.due = this.#in(this.#idleMs);
     } else this.#pause();
   }
 
@@ -536,7 +542,7 @@ export class ClientConnection implements WireUser, Timed {
           this.due = this.#firstByteDue;
         } else if (this.state === HEAD && this.#pastDeadline) this.fail('deadline', 'no answer from the upstream before the deadline of the request');
         else if (this.state === HEAD) this.fail('first_byte_timeout', `no answer from the upstream within ${this.options.firstByteTimeoutMs} ms`);
-        else this.fail('upstream_stalled', `no byte of the answer for ${this.options.idleTimeoutMs} ms`);
+        else this.fail('upstream_stalled', `no byte of the answer for ${this.#idleMs} ms`);
     }
   }
 
@@ -551,7 +557,7 @@ export class ClientConnection implements WireUser, Timed {
   #unpause(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    if (this.state !== RAW) this.due = this.#in(this.options.idleTimeoutMs);
+    if (this.state !== RAW) this.due = this.#in(this.#idleMs);
     this.wire.resume();
   }
 
@@ -568,6 +574,13 @@ export class ClientConnection implements WireUser, Timed {
   get #writeTimeoutMs(): number {
     return this.options.writeTimeoutMs ?? this.options.idleTimeoutMs;
   }
+}
+
+/** How long the body of this answer may pause, ms; 0 = no limit. */
+export function idleLimitMs({ idleTimeoutMs, streamIdleTimeoutMs }: ClientOptions, head: ResponseHead): number {
+  if (idleTimeoutMs === 0 && streamIdleTimeoutMs === undefined) return 0;
+  if (!isEventStream(head)) return idleTimeoutMs;
+  return streamIdleTimeoutMs ?? Math.max(idleTimeoutMs, STREAM_IDLE_MS);
 }
 
 /** The one that disturbs the upstream less: whoever sends requests may be more patient with it than its owner, never less. */

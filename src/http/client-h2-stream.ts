@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { type ClientHttp2Stream, constants, type OutgoingHttpHeaders } from 'node:http2';
 import { Readable } from 'node:stream';
 import type { Timed } from '../std/sweeper.ts';
-import { type ClientOptions, gentler } from './client-h1.ts';
+import { type ClientOptions, gentler, idleLimitMs } from './client-h1.ts';
 import { type ClientSession, codeName } from './client-h2.ts';
 import type { Notes, ReplySink, RequestSink, Writer } from './exchange.ts';
 import { Failure, type FailureCode } from './failure.ts';
@@ -60,6 +60,8 @@ export class ClientStream implements RequestSink, Writer, Timed {
   #remaining = -1;
   #replyTrailers: HeaderList | undefined = undefined;
   #replyEnded = false;
+  /** How long the answer that comes may pause, ms; 0 = no limit. */
+  #idleMs = 0;
   #paused = false;
   // The request.
   #requestEnded: boolean;
@@ -169,7 +171,7 @@ export class ClientStream implements RequestSink, Writer, Timed {
 
   /** A gRPC stream may be silent as long as its deadline lets it: whether the upstream is alive, the session's pings tell (fault row 24). */
   get #idleDue(): number {
-    return this.#isGrpc ? NEVER : this.#in(this.#options.idleTimeoutMs);
+    return this.#isGrpc ? NEVER : this.#in(this.#idleMs);
   }
 
   // --- the request, from the caller
@@ -312,6 +314,7 @@ export class ClientStream implements RequestSink, Writer, Timed {
       this.#state = BODY;
       this.#remaining = bodiless ? 0 : head.length;
       head.upgrade = '';
+      this.#idleMs = idleLimitMs(this.#options, head);
       this.due = this.#discarding ? this.#discardDue : this.#idleDue;
       // The chance of an upgrade has passed: the request has no body.
       if (this.upgrade !== '' && !this.#requestEnded) {
@@ -449,7 +452,7 @@ export class ClientStream implements RequestSink, Writer, Timed {
   }
 
   expired(): void {
-    const { firstByteTimeoutMs, idleTimeoutMs, loop } = this.#options;
+    const { firstByteTimeoutMs, loop } = this.#options;
     const { dueMs } = this.notes;
     if (this.#discarding) {
       this.#state = DONE;
@@ -459,7 +462,7 @@ export class ClientStream implements RequestSink, Writer, Timed {
     else if (this.#state === HEAD && dueMs > 0 && loop.sweeper.coarse >= dueMs)
       this.#giveUp('deadline', 'no answer from the upstream before the deadline of the request');
     else if (this.#state === HEAD) this.#giveUp('first_byte_timeout', `no answer from the upstream within ${firstByteTimeoutMs} ms`);
-    else this.#giveUp('upstream_stalled', `no byte of the answer for ${idleTimeoutMs} ms`);
+    else this.#giveUp('upstream_stalled', `no byte of the answer for ${this.#idleMs} ms`);
   }
 
   // --- ends
@@ -543,8 +546,14 @@ function onData(this: Carrier, chunk: Buffer): void {
   this.owner.received(chunk);
 }
 
+/** Of a stream that was reset with NO_ERROR this is the last event: Node waits until all of the request is written, which nobody takes any more. */
 function onEnd(this: Carrier): void {
   this.owner.finished();
+  if (this.closed && !this.writableFinished) setImmediate(destroy, this);
+}
+
+function destroy(carrier: Carrier): void {
+  carrier.destroy();
 }
 
 function onDrain(this: Carrier): void {

@@ -126,3 +126,9 @@ export const clientH2Limits = {
 
 /** How long both ends of an upgraded connection that we end may take to close it in order, ms. A few trips. */
 export const UPGRADE_GOODBYE_MS = 2_000;
+
+/**
+ * How long an event stream may be silent, unless its upstream says otherwise, ms. An hour: many say something only when something happens, and whoever is
+ * cut comes again and asks for what it has missed. Peers that have died are found by TCP keep-alive and the tunnel's pings.
+ */
+export const STREAM_IDLE_MS = 3_600_000;

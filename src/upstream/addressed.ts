@@ -156,6 +156,7 @@ export class Addressed {
       totalConnectTimeoutMs: settings.totalConnectionTimeout,
       firstByteTimeoutMs: settings.readTimeout,
       idleTimeoutMs: settings.readTimeout,
+      streamIdleTimeoutMs: settings.streamIdleTimeout,
       writeTimeoutMs: settings.writeTimeout,
       onAbort: settings.onAbort,
       cancelGraceMs: settings.cancelGrace,

@@ -10,6 +10,7 @@ import { type StatusRange, statuses } from '../schema/statuses.ts';
 import { type UpstreamAddress, upstreamAddresses } from '../schema/upstream-address.ts';
 import { Wrong } from '../schema/wrong.ts';
 import type { OnAbort } from '../http/client-h1.ts';
+import { STREAM_IDLE_MS } from '../http/limits.ts';
 import type { Alpn } from './h2-sessions.ts';
 import { H2_STREAMS } from './limits.ts';
 
@@ -203,6 +204,12 @@ export const upstreamTable = {
     group: TIMES,
     help: 'how long the head of an answer may take, and its body pause; 0 = no limit',
     fallback: 60_000,
+  }),
+  streamIdleTimeout: setting({
+    kind: duration(DAY_MS),
+    group: TIMES,
+    help: 'how long an event stream (text/event-stream) may pause, instead of read_timeout; 0 = no limit',
+    fallback: STREAM_IDLE_MS,
   }),
   writeTimeout: setting({
     kind: duration(DAY_MS),

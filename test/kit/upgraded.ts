@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import http from 'node:http';
 import http2 from 'node:http2';
-import net from 'node:net';
+import type net from 'node:net';
 import type { Duplex } from 'node:stream';
 import { parseUpstreamUrl } from '../../src/schema/upstream-url.ts';
 import type { HubSettings, ProxySettings } from '../../src/config/settings.ts';
