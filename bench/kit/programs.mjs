@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { closeSync, existsSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:http2';
 import { createServer } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -137,8 +138,57 @@ export async function startTunnel(dir, options) {
   return tunnel;
 }
 
-/** @param {string} secretFile @param {number} port @param {number} adminPort */
-export function startHub(secretFile, port, adminPort) {
+/**
+ * A Cranker router and a connector. `dialled` and `served`: what the connector did so far, not older than 100 ms.
+ * @param {string} name @param {'3.0' | '1.0'} version @param {number} sockets that the connector keeps ready
+ * @returns {Promise<Contender & { dialled: () => number, served: () => number }>}
+ */
+export async function startCranker(name, version, sockets) {
+  const [port, registrationPort] = [await freePort(), await freePort()];
+  const address = ['--host', '127.0.0.1', '--port', String(port), '--registration-port', String(registrationPort)];
+  const router = windlass(name, ['cranker-router', ...address, '--admin-addr', 'off']);
+  await answered(port, '/', () => router.check());
+  const connector = new Child(`connector of ${name}`, process.execPath, [
+    here('cranker-connector.mjs'),
+    String(registrationPort),
+    version,
+    String(sockets),
+  ]);
+  const said = (/** @type {RegExp} */ pattern) => Number([...connector.stdout.matchAll(pattern)].at(-1)?.[1] ?? NaN);
+  const contender = {
+    name,
+    port,
+    processes: [
+      { label: name, child: router },
+      { label: `connector of ${name}`, child: connector },
+    ],
+  };
+  return { ...(await ready(contender)), dialled: () => said(/dialled (\d+)/g), served: () => said(/served (\d+)/g) };
+}
+
+/** A hub and an agent of slime. @param {string} dir @param {string} name @param {number} workers @returns {Promise<Contender>} */
+export async function startSlime(dir, name, workers) {
+  const secretFile = writeSecret(dir);
+  const [port, adminPort] = [await freePort(), await freePort()];
+  const hub = startHub(secretFile, port, adminPort, ['--accept', 'slime', '--slime-secret-file', secretFile]);
+  await answered(port, '/', () => hub.check());
+  const flags = ['--format', 'slime', '--slime-secret-file', secretFile, '--name', 'bench'];
+  const printed = await runToEnd('hub register', process.execPath, [mainFile, 'hub', 'register', ...flags], { timeoutMs: 10_000 });
+  const tokenFile = join(dir, 'slime-token');
+  writeFileSync(tokenFile, `${printed.trim().split('\n').at(-1)}\n`, { mode: 0o600 });
+  const agent = new Child('agent of slime', process.execPath, [here('slime-agent.mjs'), String(port), tokenFile, String(workers)]);
+  return ready({
+    name,
+    port,
+    processes: [
+      { label: name, child: hub },
+      { label: `agent of ${name}`, child: agent },
+    ],
+  });
+}
+
+/** @param {string} secretFile @param {number} port @param {number} adminPort @param {string[]} [flags] */
+export function startHub(secretFile, port, adminPort, flags = []) {
   return windlass('hub', [
     'hub',
     'run',
@@ -150,6 +200,7 @@ export function startHub(secretFile, port, adminPort) {
     String(port),
     '--admin-addr',
     `127.0.0.1:${adminPort}`,
+    ...flags,
   ]);
 }
 
@@ -166,6 +217,13 @@ export async function stop(...contenders) {
     if (contender === null) continue;
     for (const { child } of [...contender.processes].reverse()) await child.stop();
   }
+}
+
+/** Keeps a program on the first core, or on all others; where there is one core or no taskset, it stays where it is. @param {Child} child @param {'first' | 'others'} where */
+export function pinTo(child, where) {
+  const cores = availableParallelism();
+  if (cores < 2) return;
+  for (const pid of child.pids) spawnSync('taskset', ['-a', '-p', '-c', where === 'first' ? '0' : `1-${cores - 1}`, String(pid)]);
 }
 
 /** Throws when a process of it died. @param {Contender} contender */

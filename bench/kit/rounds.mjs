@@ -56,6 +56,40 @@ export async function measure(contenders, options, how, load = wrkLoad) {
   return samples;
 }
 
+/**
+ * The same with all contenders loaded at once: what else goes on in the machine disturbs them alike, so that their ratios hold where those of turns do not.
+ * @param {import('./programs.mjs').Contender[]} contenders
+ * @param {Omit<import('./load.mjs').LoadOptions, 'port' | 'seconds'>} options
+ * @param {{ rounds: number, seconds: number, warmSeconds: number, say: (text: string) => void }} how
+ * @returns {Promise<Samples>}
+ */
+export async function measureAtOnce(contenders, options, how) {
+  /** @type {Samples} */
+  const samples = new Map(contenders.map((contender) => [contender.name, []]));
+  for (let round = 0; round < how.rounds; round++) {
+    await Promise.all(contenders.map(({ port }) => wrkLoad({ ...options, port, seconds: how.warmSeconds })));
+    await pause();
+    const before = contenders.map(usage);
+    const foreign = foreignUs();
+    const results = await Promise.all(contenders.map(({ port }) => wrkLoad({ ...options, port, seconds: how.seconds })));
+    const after = contenders.map(usage);
+    const othersShare = Math.max(0, (foreignUs() - foreign) / (how.seconds * 1e6 * availableParallelism()));
+    for (const [i, contender] of contenders.entries()) {
+      check(contender);
+      /** @type {Record<string, number>} */
+      const used = {};
+      for (const label of Object.keys(after[i])) used[label] = after[i][label] - before[i][label];
+      samples.get(contender.name)?.push({ load: results[i], cpuUs: used, othersShare, invalid: results[i].invalid });
+      const perRequest = Object.entries(used).map(([label, us]) => `${label} ${(us / results[i].requests).toFixed(1)} us`);
+      how.say(
+        `  round ${round + 1}/${how.rounds} ${contender.name}: ${Math.round(results[i].requests / results[i].seconds)}/s, ${perRequest.join(', ')}${results[i].invalid === null ? '' : `  INVALID: ${results[i].invalid}`}`,
+      );
+    }
+    await pause();
+  }
+  return samples;
+}
+
 /** Figures of the valid rounds of a contender. @param {Samples} samples @param {string} name @param {(sample: Sample) => number} figure @returns {number[]} */
 export function figures(samples, name, figure) {
   return (samples.get(name) ?? []).filter((sample) => sample.invalid === null).map(figure);
