@@ -39,6 +39,15 @@ export function isGrpcType(value: string): boolean {
   return value.length === GRPC_TYPE.length || isBehindType(value.charCodeAt(GRPC_TYPE.length));
 }
 
+/** The type of gRPC-Web, and its form in base64. */
+export const GRPC_WEB_TYPE = 'application/grpc-web';
+
+/** `application/grpc-web`, in base64 (`-text`) or not, with what stands behind it: `+proto`, parameters; null for other types. */
+export function readGrpcWebType(value: string): { readonly isText: boolean; readonly suffix: string } | null {
+  const found = /^application\/grpc-web(-text)?((?:[+; ].*)?)$/i.exec(value.trim());
+  return found === null ? null : { isText: found[1] !== undefined, suffix: found[2]! };
+}
+
 /** `+proto`, `;charset=x`, or the space that may stand before a parameter. */
 function isBehindType(c: number): boolean {
   return c === 0x2b || c === 0x3b || c === 0x20;

@@ -11,6 +11,7 @@ import { corsPlugin } from './cors.ts';
 import { csrfPlugin } from './csrf/csrf.ts';
 import { directoryPlugin } from './directory/directory.ts';
 import { forwardAuthPlugin } from './forward-auth/forward-auth.ts';
+import { grpcWebPlugin } from './grpc-web/grpc-web.ts';
 import { ipRestrictionPlugin } from './ip-restriction.ts';
 import { jwtPlugin } from './jwt/jwt.ts';
 import { keyAuthPlugin } from './key-auth.ts';
@@ -43,6 +44,7 @@ export const plugins: readonly PluginDefinition[] = [
   csrfPlugin,
   directoryPlugin,
   forwardAuthPlugin,
+  grpcWebPlugin,
   ipRestrictionPlugin,
   jwtPlugin,
   keyAuthPlugin,

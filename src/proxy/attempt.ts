@@ -1,11 +1,17 @@
 // HOT: one Attempt per request and try.
 import type { ReplySink, Writer } from '../http/exchange.ts';
 import type { Failure } from '../http/failure.ts';
-import type { HeaderList, ResponseHead } from '../http/head.ts';
+import type { HeaderList, RequestHead, ResponseHead } from '../http/head.ts';
 import { SLIME_AGENT_ID } from '../http/names.ts';
 import type { AttemptWatch, Candidate, LoadWatch } from '../upstream/upstream.ts';
 import type { Exchange } from './exchange.ts';
 import { serverTiming } from './server-timing.ts';
+
+/** A request sink that can give back what it was given, while no byte of an answer has come. */
+export interface Reclaimable {
+  /** `head` is null when it was not the sink's to keep. Null: not everything is there any more. */
+  reclaim(): { head: RequestHead | null; body: Uint8Array[]; complete: boolean } | null;
+}
 
 /** One attempt at an endpoint: the sink of its answer. What a given-up attempt still says is ignored. */
 export class Attempt implements ReplySink {

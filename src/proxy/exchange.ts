@@ -10,7 +10,7 @@ import type { Flow } from '../upstream/fair-class.ts';
 import { type Label, PLAIN } from '../upstream/label.ts';
 import type { Waiter, WaitingLine } from '../upstream/queue.ts';
 import type { Candidate, Captures, Upstream } from '../upstream/upstream.ts';
-import { Attempt } from './attempt.ts';
+import { Attempt, type Reclaimable } from './attempt.ts';
 import type { Proxy } from './handle.ts';
 import type { Anteroom } from './anteroom.ts';
 import type { Entry } from './journal.ts';
@@ -19,19 +19,12 @@ import type { Load, Location, Match } from './location.ts';
 import { HeldBody } from './held-body.ts';
 import type { PluginExchange, Reply } from './plugin.ts';
 import type { PluginRun } from './plugin-run.ts';
+import type { RequestFront } from './request-front.ts';
 import { rescue, type Wish, wishOf } from './rescue.ts';
 import { serverTiming } from './server-timing.ts';
 import type { Site } from './site.ts';
 
-/** A request sink that can give back what it was given, while no byte of an answer has come. */
-interface Reclaimable {
-  /** `head` is null when it was not the sink's to keep. Null: not everything is there any more. */
-  reclaim(): { head: RequestHead | null; body: Uint8Array[]; complete: boolean } | null;
-}
-
 const NEVER = Number.POSITIVE_INFINITY;
-
-const NOTHING = new Uint8Array(0);
 
 /** One request and its answer inside the core: the sink of its body, and whatever it takes until somebody answers it. */
 export class Exchange implements RequestSink, Waiter, Timed {
@@ -45,6 +38,8 @@ export class Exchange implements RequestSink, Waiter, Timed {
   reply: ReplySink;
   /** Null: its location has no plugins. */
   run: PluginRun | null = null;
+  /** Null: no plugin of its location changes bodies of requests. */
+  front: RequestFront | null = null;
   readonly notes: Notes;
   #writer: Writer | null = null;
   #sink: RequestSink | null = null;
@@ -52,7 +47,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
   headSent = false;
   #over = false;
   #redispatches = 0;
-  readonly #wish: Wish;
+  #wish: Wish;
   readonly #requestId: string;
   /** Its line in the journal; null when none is kept. */
   readonly entry: Entry | null;
@@ -128,6 +123,12 @@ export class Exchange implements RequestSink, Waiter, Timed {
     return this.#wish === 'grpc';
   }
 
+  /** A plugin has made a request of gRPC of it. @returns why it is not served */
+  becomeGrpc(head: RequestHead): Failure | null {
+    this.#wish = 'grpc';
+    return this.obeyClient(head);
+  }
+
   /**
    * Takes the time-out that a gRPC client gives for everything: waiting, connecting, the head of the answer, and the stream to its end.
    * @returns why it is not served
@@ -176,7 +177,7 @@ export class Exchange implements RequestSink, Waiter, Timed {
 
   /** The first bytes of the body, at most so many; fewer when the body is shorter or memory bounds it. */
   peek(bytes: number): Promise<Uint8Array> {
-    if (this.run!.request.head.bodiless || this.#over || this.#sink !== null) return Promise.resolve(NOTHING);
+    if (this.run!.request.head.bodiless || this.#over || this.#sink !== null) return Promise.resolve(new Uint8Array(0));
     const start = this.#holding().peek(Math.min(bytes, this.site.waitingBytes));
     if (this.#paused) this.#readForPeeks(this.head!);
     return start;
@@ -221,6 +222,11 @@ export class Exchange implements RequestSink, Waiter, Timed {
     this.upstream = other;
     this.#held?.moveTo(other.queueRoom);
     return true;
+  }
+
+  /** What has come of the body, to be held again in another form; null when nothing is held. */
+  takeHeld(): Pick<HeldBody, 'chunks' | 'isComplete' | 'isBlocked'> | null {
+    return this.#held?.give() ?? null;
   }
 
   keepHead(head: RequestHead): RequestHead {
@@ -398,13 +404,14 @@ export class Exchange implements RequestSink, Waiter, Timed {
     if (this.#over) return false;
     this.#bodyLeft -= bytes;
     if (this.#bodyLeft >= 0) return false;
-    this.#leaveLine();
-    this.#giveUp(new Failure('body_too_large', `the body has more than ${this.location.bodyBytes} bytes`));
+    this.giveUp(new Failure('body_too_large', `the body has more than ${this.location.bodyBytes} bytes`));
     return true;
   }
 
   /** Tells whoever is at work on it to stop, and answers with the failure, or cuts the answer that has begun. */
-  #giveUp(failure: Failure): void {
+  giveUp(failure: Failure): void {
+    if (this.#over) return;
+    this.#leaveLine();
     const attempt = this.#attempt;
     if (attempt !== null) {
       attempt.giveUp(null);
@@ -494,15 +501,14 @@ export class Exchange implements RequestSink, Waiter, Timed {
   }
 
   #noAnswer(): Failure {
-    const { dueMs, startMs } = this.notes;
-    return new Failure('deadline', `no answer within ${Math.round(dueMs - startMs)} ms`);
+    return new Failure('deadline', `no answer within ${Math.round(this.notes.dueMs - this.notes.startMs)} ms`);
   }
 
   /** Only what a gRPC client says is a deadline for the stream, too. */
   #expiredBehindHead(nowMs: number): void {
     if (nowMs < this.#endDue) this.due = this.#endDue;
     else if (this.#attempt?.live === true)
-      this.#giveUp(new Failure('deadline', `the stream did not end within ${Math.round(this.#endDue - this.notes.startMs)} ms`));
+      this.giveUp(new Failure('deadline', `the stream did not end within ${Math.round(this.#endDue - this.notes.startMs)} ms`));
   }
 
   /** Nothing more comes from an upstream: then an exchange whose client has left is over. */

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { GRPC_TYPE, grpcOfHttpStatus, grpcStatusOf, isGrpcType, pushbackOf } from '../http/grpc.ts';
+import { GRPC_TYPE, grpcOfHttpStatus, grpcStatusOf, isGrpcType, pushbackOf, readGrpcWebType } from '../http/grpc.ts';
 import { REASONS } from '../http/write.ts';
 import type { Reply } from './plugin.ts';
 
@@ -13,7 +13,8 @@ export function grpcReply(reply: Reply): Reply {
     const colon = line.indexOf(':');
     if (colon > 0) given.push(line.slice(0, colon), line.slice(colon + 2));
   }
-  if (isGrpcType(valueOf(given, 'content-type'))) return reply;
+  const type = valueOf(given, 'content-type');
+  if (isGrpcType(type) || readGrpcWebType(type) !== null) return reply;
   const headers = ['content-type', GRPC_TYPE, ...grpcStatusOf(grpcOfHttpStatus(reply.status), messageOf(reply, given))];
   const retryAfter = valueOf(given, 'retry-after');
   if (/^[0-9]{1,9}$/.test(retryAfter)) headers.push(...pushbackOf(Number(retryAfter)));

@@ -12,6 +12,7 @@ import { Nobody } from './nobody.ts';
 import type { PluginExchange } from './plugin.ts';
 import type { PluginChain } from './plugin-chain.ts';
 import { PluginRun } from './plugin-run.ts';
+import { RequestFront } from './request-front.ts';
 import type { Site } from './site.ts';
 
 /** The core: finds somebody to answer each request, and sees to it that each is answered exactly once. Servers reach it through a Door. */
@@ -43,9 +44,9 @@ export class Proxy {
     }
     // 3. What do its plugins say?
     const { plugins } = match.value;
-    if (plugins !== null && !this.#goesPast(plugins, exchange, head, reply)) return exchange;
-    this.enter(exchange, head);
-    return exchange;
+    if (plugins !== null && plugins.changesRequests) exchange.front = new RequestFront(exchange);
+    if (plugins === null || this.#goesPast(plugins, exchange, head, reply)) this.enter(exchange, head);
+    return exchange.front ?? exchange;
   }
 
   /** @returns false when it is answered already, or waits for a plugin */

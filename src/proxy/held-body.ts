@@ -55,6 +55,15 @@ export class HeldBody {
     this.isBlocked = !isComplete;
   }
 
+  /** Gives away what is held, and is as new. Who looks at its beginning goes on waiting. */
+  give(): Pick<HeldBody, 'chunks' | 'isComplete' | 'isBlocked'> {
+    const { chunks, isComplete, isBlocked } = this;
+    this.#book(-this.bytes);
+    this.chunks = [];
+    this.isComplete = this.isBlocked = false;
+    return { chunks, isComplete, isBlocked };
+  }
+
   /** Gives the memory back. Whoever still looks at it sees what there was. */
   forget(): void {
     if (this.#peeks !== null) this.tellPeeks(true);

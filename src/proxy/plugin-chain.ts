@@ -51,6 +51,8 @@ export class PluginChain {
   readonly upstream: readonly number[];
   readonly response: readonly number[];
   readonly log: readonly number[];
+  /** One of them may change bodies of requests. */
+  readonly changesRequests: boolean;
 
   constructor(plugins: readonly HostedPlugin[]) {
     this.plugins = plugins;
@@ -60,5 +62,6 @@ export class PluginChain {
     this.upstream = having('upstream');
     this.response = having('response').toReversed();
     this.log = having('log');
+    this.changesRequests = plugins.some(({ plugin }) => plugin.changesRequests === true);
   }
 }

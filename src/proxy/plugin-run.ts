@@ -56,7 +56,7 @@ export class PluginRun implements PluginExchange, ReplySink {
     this.#exchange = exchange;
     this.#reply = reply;
     this.#body = reply;
-    this.request = new RequestView(head, (bytes) => exchange.peek(bytes));
+    this.request = new RequestView(head, exchange);
     for (const plugin of chain.plugins) plugin.enter();
   }
 
@@ -374,6 +374,12 @@ export class PluginRun implements PluginExchange, ReplySink {
 
   capture(name: string): string {
     return this.#exchange.captures?.get(name) ?? '';
+  }
+
+  becomeGrpc(): Failure | undefined {
+    const { head } = this.request;
+    head.trailers = true;
+    return this.#exchange.becomeGrpc(head) ?? undefined;
   }
 
   setCapture(name: string, value: string): void {

@@ -1,6 +1,7 @@
 import type { ClientCertificate } from '../http/client-certificate.ts';
 import { type Head, type HeaderList, NO_BODY, type RequestHead, type ResponseHead, STRIDE, UNKNOWN_LENGTH } from '../http/head.ts';
 import { idOfName, SLIME_APP_PASSWORD } from '../http/names.ts';
+import type { Exchange } from './exchange.ts';
 import type { BodyTransformer, PluginFields, PluginRequest, PluginResponse, Reply } from './plugin.ts';
 
 const TARGET = /^\/[\x21-\x7e\x80-\xff]*$/;
@@ -47,11 +48,11 @@ class Fields<H extends Head> implements PluginFields {
 export class RequestView extends Fields<RequestHead> implements PluginRequest {
   /** Names that plugins have written or taken out, lower case; null = none. */
   #decided: Set<string> | null = null;
-  readonly #peek: (bytes: number) => Promise<Uint8Array>;
+  readonly #exchange: Pick<Exchange, 'peek' | 'front'>;
 
-  constructor(head: RequestHead, peek: (bytes: number) => Promise<Uint8Array>) {
+  constructor(head: RequestHead, exchange: Pick<Exchange, 'peek' | 'front'>) {
     super(head);
-    this.#peek = peek;
+    this.#exchange = exchange;
   }
 
   override setHeader(name: string, value: string): void {
@@ -155,7 +156,15 @@ export class RequestView extends Fields<RequestHead> implements PluginRequest {
   }
 
   peek(bytes: number): Promise<Uint8Array> {
-    return this.#peek(bytes);
+    return this.#exchange.peek(bytes);
+  }
+
+  transform(transformer: BodyTransformer): void {
+    const { front } = this.#exchange;
+    if (this.head.bodiless) return;
+    if (front === null) throw new RangeError('a plugin changes bodies of requests without saying so (changesRequests)');
+    front.transform(transformer);
+    this.head.setLength(UNKNOWN_LENGTH);
   }
 }
 
@@ -207,5 +216,12 @@ export class ResponseView extends Fields<ResponseHead> implements PluginResponse
     if (!this.#isHead && this.bodiless) return;
     this.head.setLength(length ?? UNKNOWN_LENGTH);
     if (!this.#isHead) this.transformers.push(transformer);
+  }
+
+  giveBody(transformer: BodyTransformer): void {
+    const { status } = this.head;
+    if (this.#isHead || status === 204 || status === 304 || status === 101) return;
+    this.head.setLength(UNKNOWN_LENGTH);
+    this.transformers.push(transformer);
   }
 }

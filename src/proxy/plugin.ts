@@ -46,6 +46,8 @@ export interface Announced {
 
 /** A plugin at work. A phase that is absent costs nothing. */
 export interface Plugin {
+  /** It may call `request.transform()`: what others need not pay for. */
+  readonly changesRequests?: boolean;
   /** Before anything is sent on, upgrades included. A reply answers at once; a throw is a 500: nothing gets past a plugin that fails. */
   request?(exchange: PluginExchange): Verdict | Promise<Verdict>;
   /** Only for requests that go to an upstream (not for answers from a cache), after all request phases. */
@@ -111,6 +113,8 @@ export interface BodyTransformer {
   end(out: TransformOut, trailers?: HeaderList): void;
   /** There is room again, after `out.full`. */
   drained?(out: TransformOut): void;
+  /** The body broke off where it came from. True: it was ended in a way that tells so (`out.end()`); else who reads it sees a broken connection. */
+  broken?(failure: Failure, out: TransformOut): boolean;
   /** It is over, whole or broken off: once, also after end(). */
   close?(): void;
 }
@@ -162,6 +166,11 @@ export interface PluginExchange {
   readonly place: { readonly position: number; readonly estimatedWaitMs: number | null } | null;
   /** Tells the client something while there is no answer yet, in a head of its own (102; HTTP/1.0 hears nothing). Not every client expects one: tell those who ask. */
   inform(headers: HeaderList): void;
+  /**
+   * It is a request of gRPC from now on, in phase request, after its content type was made one: trailers are asked for, its `grpc-timeout` is obeyed, and
+   * failures are told as gRPC tells them. @returns the verdict when it is not served
+   */
+  becomeGrpc(): Failure | undefined;
   /** Says something in the access log: `{+NAME}`. Up to phase log. */
   note(name: string, value: string | number): void;
   /** Times (monotonic ms) and numbers, filled on the way. */
@@ -246,6 +255,11 @@ export interface PluginRequest extends PluginFields {
   readonly length: number | null;
   /** The first bytes of the body, at most so many (64 KiB), or all of it when it is shorter. They go on unchanged. Phases request and upstream. */
   peek(bytes: number): Promise<Uint8Array>;
+  /**
+   * Takes the body through this, in phase request, of a plugin that says `changesRequests`; its length is unknown from now on. What the transformer gives
+   * up (`out.abort`) is answered. @throws RangeError when another plugin does so already
+   */
+  transform(transformer: BodyTransformer): void;
 }
 
 export interface PluginResponse extends PluginFields {
@@ -259,4 +273,6 @@ export interface PluginResponse extends PluginFields {
   replace(reply: WholeReply): void;
   /** Takes the body through this, in phase response; its length is unknown from now on unless told. */
   transform(transformer: BodyTransformer, length?: number): void;
+  /** The same for an answer that may have no body, and gets one of the transformer's end(). Not for HEAD, 204, 304 and 101. */
+  giveBody(transformer: BodyTransformer): void;
 }

@@ -53,9 +53,19 @@ export class TransformSink implements BodySink, Writer {
   }
 
   abort(failure: Failure): void {
-    if (this.#isOver) return;
+    if (this.#isOver || this.#isEndedBy(failure)) return;
     this.close();
     this.#next.abort(failure);
+  }
+
+  #isEndedBy(failure: Failure): boolean {
+    const transformer = this.#transformer;
+    try {
+      return transformer.broken?.(failure, this.#out) === true;
+    } catch (error) {
+      this.#defect(error);
+      return false;
+    }
   }
 
   /** The next can take more. */

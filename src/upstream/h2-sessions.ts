@@ -261,9 +261,9 @@ export class H2Sessions implements SessionOwner, StreamOwner {
   }
 }
 
-/** Is it a request of gRPC? Whose type a plugin has added is taken for none: to look for that would cost every request. */
+/** Is it a request of gRPC? A type that a plugin has written is looked for only where trailers are asked for: elsewhere it would cost every request. */
 export function asksGrpc(head: RequestHead): boolean {
-  return head.first[CONTENT_TYPE] !== 0 && isGrpc(head);
+  return (head.first[CONTENT_TYPE] !== 0 || head.trailers) && isGrpc(head);
 }
 
 /** For a request of gRPC to an upstream that is spoken to in HTTP/1.1. */
