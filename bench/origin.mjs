@@ -1,5 +1,6 @@
-// A generic origin in one process: zeros of any size, a sink for uploads, event streams. Prints "listening PORT".
+// A generic origin in one process: zeros of any size, a sink for uploads, event streams, an echo for WebSockets. Prints "listening PORT".
 // Paths are judged by their last segment, so that any prefix may stand before it: /12 /1k /64k /10m /1g, /events, anything else 12 bytes; every POST is drained and counted.
+import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 
 const eventIntervalMs = 1000;
@@ -28,6 +29,31 @@ const server = createServer({ keepAliveTimeout: 600_000, requestTimeout: 0 }, (r
 });
 server.listen(0, '127.0.0.1', 8192, () => {
   console.log(`listening ${/** @type {import('node:net').AddressInfo} */ (server.address()).port}`);
+});
+
+server.on('upgrade', (request, socket) => {
+  const accept = createHash('sha1').update(`${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+  socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`);
+  /** @type {Buffer} */
+  let rest = Buffer.alloc(0);
+  socket.on('data', (/** @type {Buffer} */ chunk) => {
+    const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    const echo = Buffer.allocUnsafe(bytes.length);
+    let [at, to] = [0, 0];
+    // Frames of less than 126 bytes, masked, as the bench sends them.
+    while (bytes.length - at >= 6) {
+      const length = bytes[at + 1] & 0x7f;
+      if (bytes.length - at < 6 + length) break;
+      echo[to++] = bytes[at];
+      echo[to++] = length;
+      for (let i = 0; i < length; i++) echo[to++] = bytes[at + 6 + i] ^ bytes[at + 2 + (i & 3)];
+      at += 6 + length;
+    }
+    rest = bytes.subarray(at);
+    if (to > 0) socket.write(echo.subarray(0, to));
+  });
+  socket.on('end', () => socket.end());
+  socket.on('error', () => {});
 });
 
 /** @param {import('node:http').IncomingMessage} request @param {import('node:http').ServerResponse} response */
