@@ -62,13 +62,14 @@ afterEach(() => {
   while (open.length > 0) open.pop()!.destroy();
 });
 
-function start(hubs: readonly string[], resolve: Resolve = () => Promise.reject(new Error('no such name'))) {
+function start(hubs: readonly string[], resolve: Resolve = () => Promise.reject(new Error('no such name')), leavesUnnamed = false) {
   const made: FakeConnection[] = [];
   const log = new MemoryLog();
   const all = new Hubs({
     hubs: hubs.map(parseUpstreamUrl),
     log,
     resolve,
+    leavesUnnamed,
     dial: (hub, address, hooks) => {
       const connection = new FakeConnection(address === null ? hub.authority : `${hub.host}@${address}`, hooks);
       made.push(connection);
@@ -96,6 +97,23 @@ test('a name with one address is dialled by its name, one with several at each o
   );
   await until('three', () => to().length === 3);
   expect(to()).toEqual(['one.example:1', 'two.example@10.0.0.2', 'two.example@10.0.0.3']);
+});
+
+test('where routers come and go, an address that has left its name is left in order, and one address is dialled as such', async () => {
+  let addresses = ['10.0.0.1'];
+  const { all, made, to } = start(['two.example:1'], () => Promise.resolve(addresses), true);
+  await until('one', () => made.length === 1);
+  made[0]!.answers('h1');
+  addresses = ['10.0.0.2'];
+  all.retryNow();
+  await until('the new one', () => made.length === 2);
+  expect(to()).toEqual(['two.example@10.0.0.1', 'two.example@10.0.0.2']);
+  await until('the old one is left', () => made[0]!.destroyed);
+  addresses = ['10.0.0.1', '10.0.0.2'];
+  await until('and dialled again when it is back', () => {
+    all.retryNow();
+    return made.length === 3;
+  });
 });
 
 test('an address that has left its name is kept while it works, and given up once it does not', async () => {

@@ -36,7 +36,8 @@ export async function run(invocation: Invocation): Promise<number> {
       );
       if (agent.adminAddress !== null)
         log.info({ address: `http://${formatAddress(agent.adminAddress)}` }, 'health and metrics are at /healthz, /readyz, /metrics');
-      nextStep(['Next, ask the service through the hub:', `curl ${settings.hubs[0]!.shown}/`], settings, world);
+      // Clients ask a Cranker router at another port than connectors do, which nobody here knows.
+      if (settings.cranker === null) nextStep(['Next, ask the service through the hub:', `curl ${settings.hubs[0]!.shown}/`], settings, world);
       return { ...agent, reload: () => void reload(agent, invocation, log) };
     },
     settings,

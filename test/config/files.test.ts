@@ -124,7 +124,15 @@ test('a file can set everything of an agent', async () => {
     upgrades: [],
     caFile: '/etc/ssl/ca.pem',
     shown: { certFile: join(here, 'valid', 'agent.pem'), keyFile: '/etc/ssl/agent.key' },
-    wire: 'native',
+    wire: 'cranker',
+    cranker: {
+      route: 'my-service',
+      domain: 'shop.example',
+      componentName: 'till',
+      window: 5,
+      versions: ['1.0', '3.0'],
+      fields: ['X-Team', 'blue, red', 'X-Area', '7'],
+    },
     transport: 'websocket',
     egress: { http: { shown: 'http://proxy:3128' }, https: { shown: 'http://proxy:3128' }, except: [] },
     adminAddr: { host: '127.0.0.1', port: 9081 },
@@ -196,6 +204,30 @@ test('without a file the defaults hold', async () => {
     allow: [],
     adminAddr: null,
   });
+});
+
+test('a Cranker router needs a route, and a token only where it wants one; a wrong registration is an error', async () => {
+  const agent = async (...given: [string, string][]): Promise<unknown> => {
+    const flags = new Map([['hub', ['h:1']], ['upstream', ['u:1']], ...given.map(([name, value]): [string, string[]] => [name, [value]])]);
+    const { values } = await resolveSettings(agentTable, { command: 'test', env: {}, sectionName: null, section: null, readText: () => '', flags });
+    return agentSettings(values, null, null);
+  };
+  const cranker: [string, string] = ['wire', 'cranker'];
+  expect(await agent(cranker, ['route', '/my-service/'])).toMatchObject({
+    token: '',
+    cranker: { route: 'my-service', domain: '*', window: 2, versions: ['3.0', '1.0'] },
+  });
+  expect(await agent(cranker, ['route', '*'])).toMatchObject({ cranker: { route: '*' } });
+  await expect(agent(cranker)).rejects.toThrow('--wire cranker needs --route');
+  await expect(agent(['route', 'a'])).rejects.toThrow('needs --token');
+  await expect(agent(['route', 'a'], ['token', 't'])).rejects.toThrow('add --wire cranker');
+  await expect(agent(cranker, ['route', 'a b'])).rejects.toThrow('is no route');
+  await expect(agent(cranker, ['route', 'a'], ['domain', 'a b'])).rejects.toThrow('is no domain');
+  await expect(agent(cranker, ['route', 'a'], ['hubHeader', 'Route: b'])).rejects.toThrow('is a field of the registration itself');
+  await expect(agent(cranker, ['route', 'a'], ['hubHeader', 'X-Secret'])).rejects.toThrow("write 'Name: value'");
+  await expect(agent(cranker, ['route', 'a'], ['hubHeader', 'X: a\u0001secret'])).rejects.toThrow(
+    /^--hub-header "X" has characters that no field has;/,
+  );
 });
 
 test('half of what a certificate needs is an error that names the other half', async () => {

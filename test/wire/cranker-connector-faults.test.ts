@@ -75,7 +75,7 @@ describeBoth('a service that cannot be reached is told in the wire’s own words
   expect(answer.reason).toContain('refuses connections');
 });
 
-describeBoth('what --allow forbids is answered 403', async (dialect, version) => {
+describeBoth('[threat 45] what --allow forbids is answered 403', async (dialect, version) => {
   const { parseAllowRule } = await import('../../src/schema/allow.ts');
   const { socket, origin } = await kit.one(dialect, ok, { allow: [parseAllowRule('/v1/*')] });
   const answer = version === '3.0' ? await socket.send3(HEADER, 5, 1, GET).answer3(1) : await socket.ask1(GET.slice(0, -1));
@@ -106,7 +106,7 @@ describeBoth('a head over 64 KiB is answered 431', async (dialect, version) => {
   } else expect((await socket.text(`${text}_2`).answer1()).head).toMatch(/^HTTP\/1\.1 431 /);
 });
 
-test('3.0: text, short frames, unknown types and frames for nobody harm no request', async () => {
+test('[threat 39] 3.0: text, short frames, unknown types and frames for nobody harm no request', async () => {
   const { socket, agent } = await kit.one(routers.mu, held);
   socket.frame('text', Buffer.from('hello')).binary('abc').binary('');
   socket.send3(0x42, 0xff, 1, 'what').send3(DATA, 1, 77, 'late').send3(WINUP, 0, 78, Buffer.from('ffffffff', 'hex')).send3(RST, 0, -1);
@@ -117,7 +117,7 @@ test('3.0: text, short frames, unknown types and frames for nobody harm no reque
   expect(agent.log.filter(({ level, message }) => level === 'warn' && message.startsWith('cranker: the router sent')).length).toBe(1);
 });
 
-test('3.0: a stream whose body overflows its window is stopped, the one beside it is served', async () => {
+test('[threat 42] 3.0: a stream whose body overflows its window is stopped, the one beside it is served', async () => {
   const { socket } = await kit.one(routers.mu, (request, response) => {
     if (request.url === '/ok') response.end('ok');
     else request.pause();
@@ -177,7 +177,7 @@ describeBoth('more requests than slots: those beyond wait in line, and never run
   expect(origin.mostRunning).toBe(2);
 });
 
-test('3.0: a flood of requests is bounded: a line of 1,000, then 503, then resets; the line is served when slots are free', async () => {
+test('[threat 46] 3.0: a flood of requests is bounded: a line of 1,000, then 503, then resets; the line is served when slots are free', async () => {
   const waiting: (() => void)[] = [];
   let open = false;
   const { socket, origin } = await kit.one(routers.mu, (_, response) => (open ? response.end('x') : waiting.push(() => response.end('x'))), {
@@ -196,6 +196,67 @@ test('3.0: a flood of requests is bounded: a line of 1,000, then 503, then reset
   open = true;
   for (const answer of waiting) answer();
   await until('the line is served', () => origin.requests.length === 1_002);
+});
+
+test.each([
+  ['3.0', routers.mu],
+  ['1.0', routers.mu1],
+] as const)('[threat 46] %s: a router that never reads holds up services, and costs little memory', async (version, dialect) => {
+  const size = 30_000_000;
+  const body = Buffer.alloc(size, 'x');
+  const { router, socket, origin, agent } = await kit.one(dialect, (_, response) => void response.end(body), {
+    adminAddr: { host: '127.0.0.1', port: 0 },
+  });
+  let at = socket;
+  for (let id = 1; id <= 10; id++) {
+    at.socket.pause();
+    if (version === '3.0') at.send3(HEADER, 5, id, GET);
+    else {
+      at.text(`${GET}_2`);
+      at = await router.socket();
+    }
+  }
+  await until('all run', () => origin.requests.length === 10);
+  const { host, port } = agent.adminAddress!;
+  const buffered = async (): Promise<number> => {
+    const page = await (await fetch(`http://${host}:${port}/metrics`)).text();
+    return Number(/^windlass_buffered_bytes (\d+)/m.exec(page)![1]);
+  };
+  // What the system takes is taken; then nothing moves.
+  let before = -1;
+  await until('it stands still', async () => {
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const now = await buffered();
+    const stands = now === before;
+    before = now;
+    return stands;
+  });
+  expect(before).toBeLessThan(10 * 512 * 1024);
+  expect(origin.running).toBe(10);
+});
+
+test('a ping goes out every 5 s, also while an answer is sent; a router that is silent for 20 s is given up, and asked anew', async () => {
+  let ahead = 0;
+  const clock = { now: () => performance.now() + ahead, wall: () => Date.now() };
+  const origin = await kit.kit.startOrigin((_, response) => void response.write('begun'));
+  const router = await kit.router(routers.mu);
+  await (
+    await kit.connect([router], { cranker: { window: 1 } }, origin, { clock })
+  ).ready;
+  const socket = await router.socket();
+  socket.send3(HEADER, 5, 1, GET);
+  await until('it runs', () => origin.running === 1);
+  for (let pings = 1; pings <= 3; pings++) {
+    ahead += 5_000;
+    await until('a ping', () => socket.pings === pings);
+  }
+  socket.answersPings = false;
+  ahead += 15_000;
+  await until('a ping that nobody answers', () => socket.pings === 4);
+  expect(socket.isOver).toBe(false);
+  ahead += 6_000;
+  await until('it is given up, and the service left', () => socket.isOver && origin.running === 0);
+  await router.socket();
 });
 
 test('a router that closes its sockets at once is asked again less and less often', async () => {
@@ -281,7 +342,7 @@ test('while the service fails its health check the registration ends; it comes b
   await router.socket();
 });
 
-test('TLS: a router whose certificate nobody vouches for is not talked to; with its authority it is', async () => {
+test('[threat 47] TLS: a router whose certificate nobody vouches for is not talked to; with its authority it is', async () => {
   const fixture = (name: string): Buffer => readFileSync(fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url)));
   const server = tls.createServer({ cert: fixture('one.pem'), key: fixture('one.key') });
   const router = await kit.router(routers.mu, server);

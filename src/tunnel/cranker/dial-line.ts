@@ -93,7 +93,7 @@ export class RequestLine implements SlotsUser, Timed {
   slotsChanged(): void {
     if (this.#offers !== this.#slots.total > 0) {
       this.#offers = !this.#offers;
-      for (const watcher of [...this.#watchers]) watcher();
+      for (const watcher of this.#watchers) watcher();
     }
     // A request may be over before served() returns: its slot comes back within this loop.
     if (this.#serving) return;

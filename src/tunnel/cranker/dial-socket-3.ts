@@ -92,7 +92,7 @@ export class DialSocket3 implements DialSocket, FrameSocket, Flushable {
   drained(): void {
     if (!this.#full) return;
     this.#full = false;
-    for (const sending of [...this.#waiting]) {
+    for (const sending of this.#waiting) {
       if (this.#full) return;
       this.#waiting.delete(sending);
       sending.goOn();
@@ -232,7 +232,7 @@ export class DialSocket3 implements DialSocket, FrameSocket, Flushable {
   }
 
   #abandon(): void {
-    for (const stream of [...this.#streams.values()]) stream.cancel(new Failure('client_gone', 'the connection to the router was lost'));
+    for (const stream of this.#streams.values()) stream.cancel(new Failure('client_gone', 'the connection to the router was lost'));
     this.#streams.clear();
   }
 }

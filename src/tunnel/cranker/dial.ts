@@ -154,7 +154,7 @@ class RouterDialer implements HubConnection, SocketOwner {
   destroy(): void {
     this.#stopping = this.#left = true;
     this.#callOff();
-    for (const socket of [...this.#sockets]) socket.cut();
+    for (const socket of this.#sockets) socket.cut();
     this.#finish();
   }
 
@@ -236,14 +236,14 @@ class RouterDialer implements HubConnection, SocketOwner {
 
   /** @throws RangeError when the token cannot stand in a field */
   #requestText(kind: 'register' | 'deregister', key: string, offered: readonly CrankerVersion[]): string {
-    const { hub, registration, token } = this.#options;
+    const { hub, registration } = this.#options;
     const { route, domain, fields } = registration;
     let text = `GET ${hub.path}/${kind}/?${this.#query} HTTP/1.1\r\n${fieldLine('Host', hub.authority)}Connection: Upgrade\r\nUpgrade: websocket\r\n`;
     text += `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${key}\r\n`;
     if (offered.length > 0) text += `Sec-WebSocket-Protocol: ${offerOf(offered)}\r\n`;
     // Always 1.0, also where 3.0 is wanted: a router that knows nothing of subprotocols insists on it.
     text += `CrankerProtocol: 1.0\r\n${fieldLine('Route', route)}${fieldLine('Domain', domain)}`;
-    const own = token();
+    const own = this.#options.token();
     if (own !== '') text += fieldLine('Windlass-Token', own);
     let authorized = false;
     for (let i = 0; i < fields.length; i += 2) {

@@ -177,12 +177,12 @@ class Dialer implements HubConnection {
   #dial(): void {
     this.#timer = null;
     this.#become('connecting');
-    const { hub, token, transport } = this.#options;
+    const { hub, transport } = this.#options;
     const key = transport === 'websocket' ? newKey() : '';
     this.#attempt = new UpgradeAttempt({
       ...this.#options,
       timeoutMs: this.#limits.handshakeTimeoutMs,
-      text: () => requestText(hub, token(), key),
+      text: () => requestText(hub, this.#options.token(), key),
       accepts: (head) => (key === '' ? head.upgrade === PROTOCOL : isGranted(head, key)),
       done: (outcome) => {
         this.#attempt = null;
