@@ -1,7 +1,8 @@
 // HOT: every message of the Cranker wire passes here, in both directions.
-import { Buffer } from 'node:buffer';
+import { Buffer, isUtf8 } from 'node:buffer';
 import { createRequire } from 'node:module';
 import type * as ws from 'ws';
+import { FrameTracker } from '../../http/websocket-frames.ts';
 import type { Loop } from '../../std/loop.ts';
 import type { Timed } from '../../std/sweeper.ts';
 import type { Flushable } from '../../std/turn.ts';
@@ -35,7 +36,19 @@ const NOTHING = Buffer.alloc(0);
 const FRAGMENTS = 1_024;
 const CHUNKS = 16_384;
 
-/** A WebSocket within an upgraded connection: whole messages, pings, and an orderly end. Output is gathered and handed over once per turn of the event loop. */
+/** First bytes of frames that are whole messages, and the mask bit of the second (RFC 6455 5.2). */
+const WHOLE_TEXT = 0x81;
+const WHOLE_BINARY = 0x82;
+const MASKED = 0x80;
+/** What a router sends is copied up to this, together with other messages of the turn: one write for many. Larger ones go as they are. */
+export const COPIED_BYTES: number = 4 * 1024;
+const GATHER_START_BYTES = 512;
+const GATHER_MOST_BYTES = 64 * 1024;
+
+/**
+ * A WebSocket within an upgraded connection: whole messages, pings, and an orderly end. Output is gathered and handed over once per turn of the event loop.
+ * Messages that come in one frame and one read, nearly all, are read here; all else of the framing is the library's business (decisions/021).
+ */
 export class Messages implements WireUser, Timed, Flushable {
   queued = false;
   due: number;
@@ -49,6 +62,14 @@ export class Messages implements WireUser, Timed, Flushable {
   readonly #masks: boolean;
   #user: MessageUser | null = null;
   #corked = false;
+  /** Frames of this turn, from #poured to #gathered not yet written. */
+  #gather = NOTHING;
+  #poured = 0;
+  #gathered = 0;
+  #gatherBytes = GATHER_START_BYTES;
+  /** Where the library stands within what it was given. */
+  readonly #tracker = new FrameTracker();
+  #fragmented = false;
   #state: 'open' | 'closing' | 'over' = 'open';
   /** Has the peer said that it closes? */
   #concluded = false;
@@ -114,12 +135,12 @@ export class Messages implements WireUser, Timed, Flushable {
 
   /** Bytes that the socket has not taken. */
   get unsentBytes(): number {
-    return this.wire.buffered;
+    return this.wire.buffered + this.#gathered - this.#poured;
   }
 
   /** Is it better to wait for drained() before more is written? */
   get isFull(): boolean {
-    return this.wire.buffered >= WRITE_HIGH_WATER;
+    return this.unsentBytes >= WRITE_HIGH_WATER;
   }
 
   /** The memory is not ours any more. */
@@ -135,7 +156,44 @@ export class Messages implements WireUser, Timed, Flushable {
   #send(bytes: Buffer, binary: boolean): void {
     if (this.#state !== 'open') return;
     this.#saidMs = this.#loop.sweeper.coarse;
-    this.#sender.send(bytes, { binary, fin: true, mask: this.#masks, compress: false });
+    if (this.#masks) this.#sender.send(bytes, { binary, fin: true, mask: true, compress: false });
+    else this.#frame(binary ? WHOLE_BINARY : WHOLE_TEXT, bytes);
+  }
+
+  /** A frame without a mask, as routers send them: no object per message. */
+  #frame(first: number, bytes: Buffer): void {
+    const n = bytes.length;
+    const head = n < 126 ? 2 : n < 65_536 ? 4 : 10;
+    if (n > COPIED_BYTES) {
+      const start = Buffer.allocUnsafe(head);
+      writeFrameStart(start, 0, first, n);
+      this.#write(start);
+      this.#write(bytes);
+      return;
+    }
+    if (this.#gather.length - this.#gathered < head + n) this.#makeRoom(head + n);
+    const at = writeFrameStart(this.#gather, this.#gathered, first, n);
+    if (n > LOOPED_BYTES) this.#gather.set(bytes, at);
+    else for (let i = 0; i < n; i++) this.#gather[at + i] = bytes[i]!;
+    this.#gathered = at + n;
+    this.#loop.turn.later(this);
+  }
+
+  #makeRoom(bytes: number): void {
+    this.#pour();
+    if (this.#gathered > 0) this.#gatherBytes = Math.min(this.#gatherBytes * 2, GATHER_MOST_BYTES);
+    this.#gather = Buffer.allocUnsafe(Math.max(this.#gatherBytes, bytes));
+    this.#poured = this.#gathered = 0;
+  }
+
+  #pour(): void {
+    const { wire } = this;
+    const from = this.#poured;
+    this.#poured = this.#gathered;
+    if (from === this.#gathered || wire.closed || wire.socket.writableEnded) return;
+    wire.write(this.#gather.subarray(from, this.#gathered));
+    // Pongs and resets are not asked for room.
+    if (wire.buffered > this.#limits.unsentBytes) wire.destroy();
   }
 
   ping(): void {
@@ -152,12 +210,16 @@ export class Messages implements WireUser, Timed, Flushable {
       wire.cork();
       this.#loop.turn.later(this);
     }
+    this.#pour();
     wire.write(bytes);
     // Pongs and resets are not asked for room.
     if (wire.buffered > this.#limits.unsentBytes) wire.destroy();
   }
 
   flush(): void {
+    this.#pour();
+    this.#gather = NOTHING;
+    this.#poured = this.#gathered = 0;
     if (!this.#corked) return;
     this.#corked = false;
     this.wire.uncork();
@@ -215,9 +277,63 @@ export class Messages implements WireUser, Timed, Flushable {
 
   received(bytes: Buffer, start: number, end: number): void {
     this.heardMs = this.#loop.sweeper.coarse;
-    if (this.#state === 'over' || this.#concluded || this.#receiver.errored !== null) return;
-    // The receiver unmasks in place, keeps what is not complete, and its messages may be held: it needs memory of its own.
-    this.#receiver.write(Buffer.from(bytes.subarray(start, end)));
+    let i = start;
+    while (i < end && this.#state !== 'over' && !this.#concluded && this.#receiver.errored === null) {
+      if (this.#tracker.isBetween) {
+        const next = this.#fragmented ? i : this.#whole(bytes, i, end);
+        if (next > i) {
+          i = next;
+          continue;
+        }
+        const first = bytes[i]!;
+        if ((first & CONTROL) === 0) this.#fragmented = (first & FIN) === 0;
+      }
+      // The receiver unmasks in place, keeps what is not complete, and its messages may be held: it needs memory of its own.
+      const piece = Buffer.from(bytes.subarray(i, end));
+      const n = this.#tracker.follow(piece, true);
+      this.#receiver.write(n === piece.length ? piece : piece.subarray(0, n));
+      i += n;
+    }
+  }
+
+  /** Reads a message that is here from its first byte to its last, in one frame. @returns the offset behind it; `at` when it is anything else */
+  #whole(bytes: Buffer, at: number, end: number): number {
+    const first = bytes[at]!;
+    if ((first !== WHOLE_BINARY && first !== WHOLE_TEXT) || end - at < 2) return at;
+    const second = bytes[at + 1]!;
+    // Routers mask nothing, connectors everything; whoever does it the other way is told so by the library.
+    if (((second & MASKED) !== 0) === this.#masks) return at;
+    let n = second & 0x7f;
+    let from = at + 2;
+    if (n === 126) {
+      if (end - from < 2) return at;
+      n = (bytes[from]! << 8) | bytes[from + 1]!;
+      from += 2;
+    } else if (n === 127) return at;
+    const maskAt = from;
+    if (!this.#masks) from += 4;
+    if (end - from < n || n > this.#limits.messageBytes) return at;
+    const message = Buffer.allocUnsafe(n);
+    if (this.#masks) message.set(bytes.subarray(from, from + n));
+    else {
+      const a = bytes[maskAt]!;
+      const b = bytes[maskAt + 1]!;
+      const c = bytes[maskAt + 2]!;
+      const d = bytes[maskAt + 3]!;
+      let i = 0;
+      for (const quads = n - 3; i < quads; i += 4) {
+        message[i] = bytes[from + i]! ^ a;
+        message[i + 1] = bytes[from + i + 1]! ^ b;
+        message[i + 2] = bytes[from + i + 2]! ^ c;
+        message[i + 3] = bytes[from + i + 3]! ^ d;
+      }
+      for (; i < n; i++) message[i] = bytes[from + i]! ^ bytes[maskAt + (i & 3)]!;
+    }
+    if (first === WHOLE_TEXT && !isUtf8(message)) return at;
+    const user = this.#state === 'open' ? this.#user : null;
+    if (first === WHOLE_BINARY) user?.binary(message);
+    else user?.text(message);
+    return from + n;
   }
 
   finished(): void {
@@ -276,6 +392,30 @@ export class Messages implements WireUser, Timed, Flushable {
   isOverdue(now: number): boolean {
     return !this.#paused && now - this.heardMs >= this.#limits.overdueMs;
   }
+}
+
+const FIN = 0x80;
+/** Bit of the opcode that control frames have, which may stand between the pieces of a message. */
+const CONTROL = 0x08;
+/** Below this a loop is faster than a call. */
+const LOOPED_BYTES = 32;
+
+/** The first bytes of a frame without a mask. @returns the offset behind them */
+function writeFrameStart(out: Buffer, at: number, first: number, length: number): number {
+  out[at] = first;
+  if (length < 126) {
+    out[at + 1] = length;
+    return at + 2;
+  }
+  if (length < 65_536) {
+    out[at + 1] = 126;
+    out[at + 2] = length >> 8;
+    out[at + 3] = length;
+    return at + 4;
+  }
+  out[at + 1] = 127;
+  out.writeBigUInt64BE(BigInt(length), at + 2);
+  return at + 10;
 }
 
 /** Code of closed() when the peer was given up because it said nothing; never on the wire. */

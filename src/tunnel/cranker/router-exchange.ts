@@ -1,5 +1,5 @@
 // HOT: one object per exchange, no closures.
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import type { Notes, ReplySink, RequestSink, Writer } from '../../http/exchange.ts';
 import { Failure } from '../../http/failure.ts';
 import { type HeaderList, NO_BODY, type RequestHead, ResponseHead, UNKNOWN_LENGTH } from '../../http/head.ts';
@@ -18,6 +18,9 @@ export class RouterCore {
   /** Scratch of whoever reads an answer. */
   readonly scratch: ResponseHead;
   #framing: Framing | null = null;
+  /** Copies of heads that nobody needs any more. */
+  readonly #spare: RequestHead[] = [];
+  #scratchText: Buffer = Buffer.allocUnsafeSlow(4096);
 
   constructor(loop: Loop, limits: CrankerLimits, headLimits: HttpLimits) {
     this.loop = loop;
@@ -26,14 +29,33 @@ export class RouterCore {
     this.scratch = new ResponseHead(limits.fieldCount);
   }
 
+  /** Memory for a text that is copied at once: it is overwritten by the next one. */
+  scratchText(bytes: number): Buffer {
+    if (this.#scratchText.length < bytes) this.#scratchText = Buffer.allocUnsafeSlow(bytes * 2);
+    return this.#scratchText;
+  }
+
+  keep(head: RequestHead): RequestHead {
+    return head.keep(this.#spare.pop());
+  }
+
+  giveBack(copy: RequestHead): void {
+    if (this.#spare.length < SPARE_HEADS) this.#spare.push(copy);
+  }
+
   /** Loaded with the first connector. */
   get framing(): Framing {
     return (this.#framing ??= loadFraming());
   }
 }
 
+/** Copies of heads that are kept to be filled again: as many as run at once where memory counts. */
+const SPARE_HEADS = 256;
+
 /** Bytes of a body that are kept until the answer begins, in case that it must be sent again (rule R1). */
 const KEPT_BYTES = 64 * 1024;
+
+const NOTHING: Uint8Array[] = [];
 
 /** One exchange at the router's end: what protocols 1.0 and 3.0 have in common. The answer's framing is checked here, and nothing of it is believed. */
 export abstract class RouterExchange implements RequestSink, Writer {
@@ -44,7 +66,7 @@ export abstract class RouterExchange implements RequestSink, Writer {
   protected readonly notes: Notes;
   /** For reclaim(); null once something came back. */
   #head: RequestHead | null;
-  #kept: Uint8Array[] = [];
+  #kept: Uint8Array[] = NOTHING;
   #keptBytes = 0;
   #lossy = false;
   /** Answers to HEAD have no body, whatever they say. */
@@ -65,7 +87,7 @@ export abstract class RouterExchange implements RequestSink, Writer {
     this.#reply = reply;
     reply.writer = this;
     this.notes = notes;
-    this.#head = head.keep();
+    this.#head = core.keep(head);
     this.#isHead = head.method === 'HEAD';
     this.#sendLeft = head.length >= 0 ? head.length : head.length === UNKNOWN_LENGTH ? -1 : 0;
     this.hasEnded = head.bodiless;
@@ -87,7 +109,8 @@ export abstract class RouterExchange implements RequestSink, Writer {
     if (this.#head !== null && !this.#lossy) {
       this.#keptBytes += n;
       this.#lossy = this.#keptBytes > KEPT_BYTES;
-      if (this.#lossy) this.#kept = [];
+      if (this.#lossy) this.#kept = NOTHING;
+      else if (this.#kept === NOTHING) this.#kept = [Uint8Array.from(chunk)];
       else this.#kept.push(Uint8Array.from(chunk));
     }
     return this.sendBody(chunk);
@@ -134,8 +157,7 @@ export abstract class RouterExchange implements RequestSink, Writer {
       return false;
     }
     const head = core.scratch;
-    this.#head = null;
-    this.#kept = [];
+    this.#release();
     notes.began = 'yes';
     if (!core.reader.response(head, bytes, start, end, core.headLimits)) {
       this.fail(new Failure('bad_response', head.problemDetail), true);
@@ -217,9 +239,15 @@ export abstract class RouterExchange implements RequestSink, Writer {
       this.notes.failure = failure;
       this.#reply.abort(failure);
     }
-    this.#head = null;
-    this.#kept = [];
+    this.#release();
     this.#reply.settled();
+  }
+
+  /** It is not sent again. */
+  #release(): void {
+    if (this.#head !== null) this.core.giveBack(this.#head);
+    this.#head = null;
+    this.#kept = NOTHING;
   }
 
   #wasWhole = false;
@@ -227,8 +255,7 @@ export abstract class RouterExchange implements RequestSink, Writer {
   #finish(): void {
     this.over = true;
     this.hasEnded = true;
-    this.#head = null;
-    this.#kept = [];
+    this.#release();
   }
 
   /** Does anybody wait for the answer's head still? */
@@ -244,6 +271,9 @@ export abstract class RouterExchange implements RequestSink, Writer {
   /** The request as it was sent, while nothing has come back and its body is no larger than 64 KiB; for whoever sends it again. */
   reclaim(): { head: RequestHead; body: Uint8Array[]; complete: boolean } | null {
     if (this.#head === null || this.#lossy) return null;
-    return { head: this.#head, body: this.#kept, complete: this.over ? this.#wasWhole : this.hasEnded };
+    const head = this.#head;
+    // It is somebody else's from now on.
+    this.#head = null;
+    return { head, body: this.#kept, complete: this.over ? this.#wasWhole : this.hasEnded };
   }
 }

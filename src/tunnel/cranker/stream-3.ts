@@ -8,6 +8,7 @@ import type { RouterRules } from './connector.ts';
 import type { Socket3 } from './connector-3.ts';
 import { DATA, END_STREAM, FRAME_HEAD, HEADER, headerFlags, headerPieceEnd, HeadPieces, writeFrameHead } from './frames-3.ts';
 import { requestTextRoom, writeRequestText } from './head-text.ts';
+import { COPIED_BYTES } from './messages.ts';
 import { type RouterCore, RouterExchange } from './router-exchange.ts';
 
 /** One exchange of protocol 3.0 at the router's end, with the windows of both directions. */
@@ -45,12 +46,13 @@ export class Stream3 extends RouterExchange {
 
   sendHead(head: RequestHead, rules: RouterRules): void {
     const { headerChunkBytes } = this.core.limits;
-    const out = Buffer.allocUnsafe(FRAME_HEAD + requestTextRoom(head));
+    const out = this.core.scratchText(FRAME_HEAD + requestTextRoom(head));
     const end = writeRequestText(head, out, FRAME_HEAD, rules.keepsHost, rules.legacyForwarded);
     this.#outstanding = end - FRAME_HEAD;
     if (end - FRAME_HEAD <= headerChunkBytes) {
       writeFrameHead(out, 0, HEADER, headerFlags(true, !this.hasEnded), this.id);
-      this.#socket.send(out.subarray(0, end));
+      // Short ones are copied by whoever sends them.
+      this.#socket.send(end > COPIED_BYTES ? Buffer.from(out.subarray(0, end)) : out.subarray(0, end));
       return;
     }
     for (let from = FRAME_HEAD; from < end;) {
