@@ -8,9 +8,9 @@ const LADDER = ['std', 'schema', 'observe', 'store', 'certs', 'http', 'tunnel', 
 const RANK = new Map(LADDER.flatMap((rooms, rank) => rooms.split('|').map((room) => [room, rank] as const)));
 
 /** Files that stand above all rooms but cli/: what others import when they use us as a library. */
-const PUBLIC = new Set(['index.ts', 'plugin.ts']);
+const PUBLIC = new Set(['agent.ts', 'index.ts', 'plugin.ts']);
 /** The only files that may do nothing but pass on what others export. */
-const BARRELS = new Set(['index.ts', 'plugin.ts', join('plugins', 'index.ts')]);
+const BARRELS = new Set(['agent.ts', 'index.ts', 'plugin.ts', join('plugins', 'index.ts')]);
 
 const LONGEST_FILE_LINES = 600;
 /** Longer files, each with the reason why cutting it would hide more than it shows. */

@@ -28,6 +28,8 @@ import { SlotsLock } from './slots-lock.ts';
 export interface Agents {
   /** Resolves when every agent has joined a hub. */
   readonly ready: Promise<void>;
+  /** Sessions that they have at hubs. */
+  readonly joined: number;
   /** Are there agents that take work now? `detail`: how many, for operators. */
   readiness(): { readonly ok: boolean; readonly detail: Readonly<Record<string, string | number>> };
   /** Reads the token file again and dials anew where the hub had refused. */
@@ -48,7 +50,7 @@ export interface AgentDeps {
   /** Whom to trust beside those that Node believes anyway; absent: nobody. */
   readonly trust?: tls.SecureContext;
   /** The same for hubs alone, with what to show them; asked at every try. */
-  hubTrust?(): tls.SecureContext;
+  readonly hubTrust?: () => tls.SecureContext;
   /** Answers in this process, in place of upstreams that are addresses: opens a connection to itself. */
   readonly connect?: () => net.Socket;
   /** Bounds of a session that differ from the usual ones. */
@@ -228,6 +230,9 @@ export async function startAgents(
 
   return {
     ready: Promise.all(agents.map(({ ready }) => ready)).then(() => {}),
+    get joined() {
+      return agents.reduce((sum, { hubs }) => sum + hubs.joined, 0);
+    },
     readiness: () => {
       const joined = agents.filter(({ hubs }) => hubs.joined > 0);
       const working = joined.filter(({ probe }) => probe === null || probe.healthy);

@@ -13,7 +13,7 @@ import { SettingsError } from '../config/settings-error.ts';
 import { type AgentDeps, type Agents, startAgents } from './agent.ts';
 
 /** A running agent process. */
-export interface RunningAgent extends Omit<Agents, 'readiness'> {
+export interface RunningAgent extends Omit<Agents, 'joined' | 'readiness'> {
   readonly adminAddress: { readonly host: string; readonly port: number } | null;
 }
 
@@ -58,7 +58,7 @@ export async function startAgent(
   return {
     ready: agents.ready,
     adminAddress: admin?.address ?? null,
-    resize: agents.resize,
+    resize: (slots) => agents.resize(slots),
     reload: () => {
       shown?.look();
       agents.reload();

@@ -72,7 +72,7 @@ export interface HubOptions extends SameOptions {
 
 /** What a token for an agent may say. */
 export interface TokenOptions {
-  /** Told in lists of agents, and what revocation may name. */
+  /** Told in lists of agents, and what revocation may name. Absent: `agent`. */
   readonly name?: string;
   /** Requests that name a scope go only to agents whose tokens carry it. */
   readonly scopes?: readonly string[];
@@ -93,7 +93,7 @@ export interface Hub {
   readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Uint8Array) => void;
   /** Sessions of agents, in the order in which they joined. */
   connections(): Connection[];
-  /** A token for an agent, sealed with the (first) secret. */
+  /** A token for an agent, sealed with the (first) secret. @throws RangeError for what cannot stand in one */
   issueToken(token?: TokenOptions): string;
   /** Listens to what happens, until the function that it returns is called. */
   on<K extends HubEventName>(event: K, listener: HubListener<K>): () => void;
@@ -138,7 +138,7 @@ export async function embedHub(options: HubOptions, deps: Partial<Deps> = {}): P
     handle: (request, response) => handleHere(listener.server, request, response),
     upgrade: (request, socket, head) => upgradeHere(listener.server, request, socket, head),
     connections: () => [...desk.pool.sessions].map((session) => connectionOf(session, clock)),
-    issueToken: ({ name = '', scopes = [], scopePaths = [], ttlMs = 0 } = {}) =>
+    issueToken: ({ name = 'agent', scopes = [], scopePaths = [], ttlMs = 0 } = {}) =>
       sealToken(
         {
           id: randomBytes(8).toString('hex'),
