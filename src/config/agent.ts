@@ -162,9 +162,9 @@ export const agentTable = {
     fallbackText: 'none',
   }),
   wire: setting<Wire>({
-    kind: choice(['native', 'cranker']),
+    kind: choice(['native', 'slime', 'cranker']),
     group: 'The hub',
-    help: 'how to speak to the hub; cranker: it is a Cranker router, and --hub the address where connectors register',
+    help: 'how to speak to the hub; slime: it is a hub of slime; cranker: it is a Cranker router, and --hub the address where connectors register',
     fallback: 'native',
   }),
   transport: setting<Transport>({
@@ -273,6 +273,7 @@ export function agentSettings(
   environment: Egress = DIRECT,
 ): AgentSettings {
   const { proxy } = values;
+  if (values.wire === 'slime') checkSlime(values);
   return {
     ...commonSettings(values),
     token: values.token,
@@ -313,6 +314,13 @@ function crankerOf({ wire, route, domain, component, window, protocols, hubHeade
   if (route === null)
     throw new SettingsError(["--wire cranker needs --route: the first segment of the paths to serve, or '*' for whatever nobody else takes"]);
   return { route, domain, componentName: component, versions: protocols, window, fields: hubHeader.flat() };
+}
+
+/** What slime's wire cannot do. */
+function checkSlime({ hub, numWorker }: Values<typeof agentTable>): void {
+  if (hub.some(({ webSocket }) => webSocket === true)) throw new SettingsError(['--wire slime needs an http:// or https:// hub']);
+  if (numWorker < hub.length)
+    throw new SettingsError([`--wire slime deals the slots out among the hubs, so that ${hub.length} hubs need --num-worker ${hub.length} or more`]);
 }
 
 function shownOf({ certFile, keyFile, hub }: Values<typeof agentTable>): AgentSettings['shown'] {

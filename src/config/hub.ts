@@ -30,7 +30,7 @@ export const hubTable = {
   accept: setting<readonly HubWire[]>({
     kind: list(choice(['native', 'slime'])),
     group: START,
-    help: "whose agents may dial in, by how they speak; slime: agents of the program whose place this one takes",
+    help: 'whose agents may dial in, by how they speak; slime: agents of the program whose place this one takes',
     fallback: ['native'],
     aliases: ['accepts'],
   }),

@@ -1,4 +1,4 @@
-import { duration, labels, list, scalar, textLike } from '../schema/kind.ts';
+import { choice, duration, labels, list, scalar, textLike } from '../schema/kind.ts';
 import { setting } from '../schema/setting.ts';
 import { Wrong } from '../schema/wrong.ts';
 import { hubTable } from './hub.ts';
@@ -7,7 +7,19 @@ const TOKEN = 'The token';
 
 /** Settings of `hub register`. The secret is that of section [hub], so that one file serves both; the rest belongs to one token and stands in no file. */
 export const registerTable = {
-  secret: { ...hubTable.secret, hint: 'the one that the hub runs with' },
+  secret: {
+    ...hubTable.secret,
+    hint: 'the one that the hub runs with',
+    optionalIf: { setting: 'format', value: 'slime', fallback: [] },
+  },
+  format: setting<'windlass' | 'slime'>({
+    kind: choice(['windlass', 'slime']),
+    group: TOKEN,
+    help: 'slime: a token for hubs of slime too, sealed with --slime-secret, or with --secret where that is not given',
+    fallback: 'windlass',
+    inFile: false,
+  }),
+  slimeSecret: { ...hubTable.slimeSecret, group: TOKEN, help: 'the secret that the hub of slime runs with', fallbackText: '--secret' },
   name: setting<string | null>({
     kind: textLike(/^[^\p{C}]{1,100}$/u, 'NAME', 'name', 'use 1 to 100 printable characters'),
     group: TOKEN,
