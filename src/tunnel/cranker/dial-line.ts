@@ -54,9 +54,9 @@ export class RequestLine implements SlotsUser, Timed {
     return this.#waiters.size >= this.#places;
   }
 
-  /** Requests that one socket may have: those with a slot, and those in line. */
+  /** Requests that one socket may have: those with a slot, those in line, and as many that are being told that there is no room. */
   get mostStreams(): number {
-    return this.#slots.total + this.#places;
+    return this.#slots.total + 2 * this.#places;
   }
 
   /** Calls `watcher` when `offers` has changed. @returns what ends that */

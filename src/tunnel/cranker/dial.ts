@@ -280,7 +280,7 @@ class RouterDialer implements HubConnection, SocketOwner {
 
   #failed(failure: AttemptFailure): void {
     this.#proven = false;
-    const { status, reason } = failure;
+    const { status, reason, retryAfterMs } = failure;
     if (status === 401 || status === 403) {
       const fresh = status === 401 && this.#options.reloadToken?.() === true;
       this.#wait(fresh ? this.#backoff.next() : this.#patience(), `the router did not take this connector: ${reason}`);
@@ -288,7 +288,9 @@ class RouterDialer implements HubConnection, SocketOwner {
     }
     // Some refuse what they do not know instead of letting it be.
     if (OFFENDED.has(status) && this.#options.registration.versions.includes('1.0')) this.#plain = !this.#plain;
-    this.#wait(this.#backoff.next(), `the router cannot be reached: ${reason}`);
+    // Spread, so that those who were told the same do not come at the same moment.
+    const asked = Math.min(retryAfterMs, tunnelLimits.retryAfterMaxMs) * (1 + this.#random() / 2);
+    this.#wait(Math.max(asked, this.#backoff.next()), `the router cannot be reached: ${reason}`);
   }
 
   /** For what time alone will not cure. */
