@@ -19,7 +19,7 @@ function echo(peer: Peer): void {
 
 interface Way {
   readonly name: string;
-  start(origin: PeerOrigin): Promise<number>;
+  readonly start: (origin: PeerOrigin) => Promise<number>;
 }
 
 const WAYS: readonly Way[] = [

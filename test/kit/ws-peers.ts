@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import type http from 'node:http';
 import type { EventEmitter } from 'node:events';
+import type { Answerer } from './http-origin.ts';
 import type { Kit } from './kit.ts';
 
 /** What tests use of a WebSocket of `ws`: events `open`, `message` (Buffer, isBinary), `ping` and `pong` (Buffer), `close` (code, reason Buffer), `error`. */
@@ -36,9 +37,9 @@ export interface PeerOrigin {
   readonly peers: readonly Peer[];
 }
 
-/** An origin that takes every WebSocket. `serve` is given each. */
-export async function startPeers(made: Kit, serve: (peer: Peer) => void): Promise<PeerOrigin> {
-  const origin = await made.startOrigin();
+/** An origin that takes every WebSocket. `serve` is given each; `answer` serves requests. */
+export async function startPeers(made: Kit, serve: (peer: Peer) => void, answer?: Answerer): Promise<PeerOrigin> {
+  const origin = await made.startOrigin(answer);
   const server = new WebSocketServer({ noServer: true, ...OPTIONS, handleProtocols: () => 'second' });
   const peers: Peer[] = [];
   origin.server.on('upgrade', (request: http.IncomingMessage, socket, head: Buffer) =>
