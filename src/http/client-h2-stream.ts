@@ -377,7 +377,7 @@ export class ClientStream implements RequestSink, Writer, Timed {
     this.#state = DONE;
     this.due = NEVER;
     // What is left of the request is nobody's (fault row 25).
-    if (!carrier.writableFinished) carrier.close(constants.NGHTTP2_CANCEL);
+    if (!carrier.writableFinished) setImmediate(cancel, carrier);
     if (!this.#discarding) this.reply.end(this.#replyTrailers);
   }
 
@@ -483,7 +483,7 @@ export class ClientStream implements RequestSink, Writer, Timed {
       this.#settle();
       return;
     }
-    carrier.close(constants.NGHTTP2_CANCEL);
+    setImmediate(cancel, carrier);
     carrier.resume();
   }
 
@@ -554,6 +554,11 @@ function onEnd(this: Carrier): void {
 
 function destroy(carrier: Carrier): void {
   carrier.destroy();
+}
+
+/** Never from inside of nghttp2, where most of what is heard of a stream is told: see onClose(). */
+function cancel(carrier: Carrier): void {
+  carrier.close(constants.NGHTTP2_CANCEL);
 }
 
 function onDrain(this: Carrier): void {

@@ -131,7 +131,7 @@ export class ServerH2Connection implements Timed {
     if (this.#server.full) {
       stream.on('error', ignore);
       this.expectLate();
-      stream.close(NGHTTP2_REFUSED_STREAM);
+      setImmediate(refuse, stream, NGHTTP2_REFUSED_STREAM);
       return;
     }
     const server = this.#server;
@@ -142,7 +142,7 @@ export class ServerH2Connection implements Timed {
     const outcome = requestFromH2(head, raw, ended, server.h2Scratch, limits);
     if (outcome === MALFORMED) {
       stream.on('error', ignore);
-      stream.close(NGHTTP2_PROTOCOL_ERROR);
+      setImmediate(refuse, stream, NGHTTP2_PROTOCOL_ERROR);
       this.wasReset();
       return;
     }
@@ -347,6 +347,11 @@ export class ServerH2Connection implements Timed {
     this.options.loop.sweeper.remove(this);
     this.#server.left(this);
   }
+}
+
+/** Never from inside of nghttp2, where streams are told of: see ServerH2Exchange.closed(). */
+function refuse(stream: ServerHttp2Stream, code: number): void {
+  stream.close(code);
 }
 
 function ignore(): void {}

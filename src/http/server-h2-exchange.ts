@@ -12,7 +12,7 @@ import { HIGH_WATER } from './outbox.ts';
 import { NOWHERE } from './server-exchange.ts';
 import type { ServerH2Connection } from './server-h2-connection.ts';
 
-const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR } = constants;
+const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR } = constants;
 
 /** How the end of an answer's body is told. */
 const BY_NOTHING = 0;
@@ -88,6 +88,7 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
     const known = (stream as Carrier)[EXCHANGE] !== undefined;
     (stream as Carrier)[EXCHANGE] = this;
     if (known) return;
+    stream.on('end', onEnd);
     stream.on('close', onClose);
     stream.on('error', ignore);
   }
@@ -109,7 +110,6 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
     this.#reading = true;
     const { stream } = this;
     stream.on('data', onData);
-    stream.on('end', onEnd);
     stream.on('trailers', onTrailers);
     if (!this.#raw && !this.#awaitsContinue) this.#awaitBody();
   }
@@ -295,7 +295,7 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
     if (!this.#open) return;
     this.#connection.expectLate();
     // RFC 9113 8.1: who has answered may ask the client not to send the rest. Behind trailers that is done when they are out.
-    if (this.#by !== BY_END) stream.close(NGHTTP2_NO_ERROR);
+    if (this.#by !== BY_END) setImmediate(closeEnded, stream);
   }
 
   /** Everything before the trailers is out. */
@@ -304,11 +304,11 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
     try {
       stream.sendTrailers(this.#replyTrailers === undefined ? NO_TRAILERS : trailersToH2(this.#replyTrailers));
     } catch {
-      stream.close(NGHTTP2_INTERNAL_ERROR);
+      setImmediate(breakOff, stream);
       return;
     }
     // Node sends them in the next turn.
-    if (this.#open) setImmediate(closeAfterTrailers, stream);
+    if (this.#open) setImmediate(closeEnded, stream);
   }
 
   /** The answer breaks off (rule R2): a reset, or to a gRPC client the status that it understands. */
@@ -332,7 +332,7 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
   /** A reset with INTERNAL_ERROR. Not by close(), which ends the stream first: what was cut would look complete to the client. */
   #cut(): void {
     if (this.#open) this.#connection.expectLate();
-    this.stream.destroy(BROKEN);
+    setImmediate(breakOff, this.stream);
   }
 
   settled(): void {}
@@ -499,8 +499,10 @@ function onData(this: Carrier, chunk: Buffer): void {
   this[EXCHANGE].received(chunk);
 }
 
+/** Of a stream that its client left with NO_ERROR this is the last event: Node waits until all of the answer is written, which nobody takes any more. */
 function onEnd(this: Carrier): void {
   this[EXCHANGE].requestEnded();
+  if (this.closed && !this.writableFinished) setImmediate(destroy, this);
 }
 
 function onTrailers(this: Carrier, _fields: unknown, _flags: number, raw: RawFields): void {
@@ -532,8 +534,13 @@ function tellLeft(exchange: ServerH2Exchange): void {
   exchange.left();
 }
 
+function breakOff(stream: ServerHttp2Stream): void {
+  stream.destroy(BROKEN);
+}
+
 function ignore(): void {}
 
-function closeAfterTrailers(stream: ServerHttp2Stream): void {
+/** Never from inside of nghttp2, where most of what is heard of a stream is told: see closed(). */
+function closeEnded(stream: ServerHttp2Stream): void {
   stream.close(NGHTTP2_NO_ERROR);
 }
