@@ -21,6 +21,7 @@ const {
   NGHTTP2_NO_ERROR,
   NGHTTP2_PROTOCOL_ERROR,
   NGHTTP2_REFUSED_STREAM,
+  NGHTTP2_STREAM_CLOSED,
 } = constants;
 
 /** How often the bytes of a connection on which something happens are looked at, ms. */
@@ -359,6 +360,7 @@ function ignore(): void {}
 /** What nghttp2 calls faults of a peer (nghttp2.h), and what RFC 9113 calls them. */
 const CODES: ReadonlyMap<number, number> = new Map([
   [-505, NGHTTP2_PROTOCOL_ERROR],
+  [-510, NGHTTP2_STREAM_CLOSED],
   [-522, NGHTTP2_FRAME_SIZE_ERROR],
   [-523, NGHTTP2_COMPRESSION_ERROR],
   [-524, NGHTTP2_FLOW_CONTROL_ERROR],

@@ -93,6 +93,8 @@ export const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 export class FrameClient {
   readonly socket: net.Socket;
   readonly frames: Frame[] = [];
+  /** Bytes of DATA, without padding: ours sends none. */
+  received = 0;
   ended = false;
   #rest = Buffer.alloc(0);
   #wake: (() => void)[] = [];
@@ -134,6 +136,7 @@ export class FrameClient {
     while (bytes.length >= 9) {
       const length = bytes.readUIntBE(0, 3);
       if (bytes.length < 9 + length) break;
+      if (bytes[3] === DATA) this.received += length;
       // What is read much of is not kept.
       const payload = bytes[3] === DATA ? Buffer.alloc(0) : Buffer.from(bytes.subarray(9, 9 + length));
       this.frames.push({ type: bytes[3]!, flags: bytes[4]!, stream: bytes.readUInt32BE(5) & 0x7fffffff, payload });
