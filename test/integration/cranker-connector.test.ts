@@ -1,5 +1,7 @@
 import { request } from 'node:http';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parseHubUrl } from '../../src/schema/upstream-url.ts';
 import { HEADER } from '../kit/cranker-peer.ts';
 import { connectors } from '../kit/cranker-connector.ts';
 import { routers } from '../kit/cranker-router-peer.ts';
@@ -10,6 +12,7 @@ import { until } from '../kit/until.ts';
 
 const all = connectors();
 const { kit } = all;
+const file = (name: string): string => fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url));
 
 /** What a client gets; `cut`: its connection broke in the middle. */
 interface Got {
@@ -110,11 +113,32 @@ describe('a connector and a router of ours', () => {
   });
 });
 
+test('a router that wants a certificate is shown one, and its own is checked', async () => {
+  const origin = await kit.startOrigin(ok);
+  const router = await kit.startRouter({
+    auth: 'certificate',
+    certificateRoutes: new Map([['alice', ['shop']]]),
+    registration: {
+      host: '127.0.0.1',
+      port: 0,
+      tls: { certFile: file('one.pem'), keyFile: file('one.key'), clients: { caFile: file('client-ca.pem'), ask: 'required' } },
+    },
+  });
+  const hubs = [parseHubUrl(`wss://127.0.0.1:${router.registrationAddress.port}`)];
+  const shown = { certFile: file('alice.pem'), keyFile: file('alice.key') };
+  const bare = await all.connect([], { hubs, caFile: file('ca.pem') }, origin);
+  const careful = await all.connect([], { hubs, shown }, origin);
+  for (const refused of [bare, careful])
+    await until('it does not come through', () => refused.log.some(({ message }) => message.startsWith('the router cannot be reached')));
+  const agent = await all.connect([], { hubs, shown, caFile: file('ca.pem') }, origin);
+  await agent.ready;
+  expect((await ask(router.address.port, '/shop')).body).toBe('ok');
+});
+
 test('a router whose address leaves the name is left, and a new one is found, while requests go on', async () => {
   const origin = await kit.startOrigin(ok);
   const first = await all.router(routers.mu);
   let addresses = ['127.0.0.1'];
-  const { parseHubUrl } = await import('../../src/schema/upstream-url.ts');
   const agent = await all.connect(
     [first],
     { hubs: [parseHubUrl(`ws://routers.example:${first.port}`)], cranker: { window: 1 }, drainTimeoutMs: 20_000 },

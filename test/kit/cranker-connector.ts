@@ -51,7 +51,13 @@ export class Connectors {
       ...cranker,
     };
     const hubs = routers.map((router) => parseHubUrl(`ws://127.0.0.1:${'port' in router ? router.port : router.address.port}`));
-    return this.kit.dialHub(routers[0]!, origin, { token: '', wire: 'cranker', hubs, slots: 100, ...settings, cranker: registration }, {}, deps);
+    return this.kit.dialHub(
+      routers[0] ?? { port: 1 },
+      origin,
+      { token: '', wire: 'cranker', hubs, slots: 100, ...settings, cranker: registration },
+      {},
+      deps,
+    );
   }
 
   /** A router, a connector with one socket there, and an origin. */
