@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { expect, test } from 'vitest';
 import { ok } from '../kit/http-origin.ts';
 import { DATA, HEADER, RST, WINUP } from '../kit/cranker-peer.ts';
@@ -280,6 +282,74 @@ test('a request whose client leaves while it waits for a slot reaches no service
   await until('the third runs', () => origin.requests.length === 2);
   expect(origin.requests.map(({ url }) => url)).toEqual(['/shop/1', '/shop/3']);
 });
+
+test('what mu-cranker-router was seen to send is answered as cranker-connector answered it: 1.0', async () => {
+  const { socket, origin } = await kit.one(routers.mu1, recorded);
+  const lines = transcript('mu-1.txt');
+  for (const { who, kind, said } of lines) if (who === 'R') socket[kind === 'TEXT' ? 'text' : 'binary'](said);
+  const [head, body, end] = lines.filter(({ who }) => who === 'C');
+  const answer = await socket.answer1();
+  expect(essence(answer.head)).toEqual(essence(head!.said));
+  expect(answer.body.toString()).toBe(body!.said);
+  expect(answer.code).toBe(Number(end!.said));
+  expect(origin.requests[0]).toMatchObject({ method: 'POST', url: '/my-service/p', body: 'hello=world' });
+});
+
+test('what mu-cranker-router was seen to send is answered as cranker-connector answered it: 3.0', async () => {
+  const { socket } = await kit.one(routers.mu, recorded);
+  const lines = transcript('mu-3.txt').map(({ who, kind, said }) => {
+    const [, id, payload] = /^(\d+) (.*)$/s.exec(said)!;
+    return {
+      who,
+      type: Number(`0x${kind.slice(0, 2)}`),
+      flags: Number(`0x${kind.slice(2)}`),
+      id: Number(id),
+      payload: JSON.parse(payload!) as string | number,
+    };
+  });
+  for (const id of [1, 2]) {
+    const ours = lines.filter((line) => line.id === id);
+    for (const { who, type, flags, payload } of ours) if (who === 'R') socket.send3(type, flags, id, payload as string);
+    const { head, body, code, acked } = await socket.answer3(id);
+    const theirs = ours.filter(({ who }) => who === 'C');
+    expect(essence(head)).toEqual(essence(theirs.find(({ type }) => type === HEADER)!.payload as string));
+    expect(body.toString()).toBe(theirs.find(({ type }) => type === DATA)!.payload);
+    expect(code).toBe(0);
+    expect(acked).toBe(theirs.filter(({ type }) => type === WINUP).reduce((sum, { payload }) => sum + (payload as number), 0));
+  }
+});
+
+interface Said {
+  readonly who: string;
+  readonly kind: string;
+  readonly said: string;
+}
+
+function transcript(name: string): Said[] {
+  const lines = readFileSync(new URL(`../fixtures/cranker/${name}`, import.meta.url), 'utf8')
+    .trim()
+    .split('\n');
+  return lines.map((line) => {
+    const [, who, kind, rest] = /^(\w) (\w+) (.*)$/.exec(line)!;
+    return { who: who!, kind: kind!, said: rest!.startsWith('"') ? (JSON.parse(rest!) as string) : rest! };
+  });
+}
+
+/** What the transcripts' service answers. */
+function recorded(request: IncomingMessage, response: ServerResponse): void {
+  request.on('end', () => {
+    response.sendDate = false;
+    response.writeHead(200, { 'content-length': 5, 'set-cookie': ['a=1', 'b=2'] });
+    response.end('hello');
+  });
+  request.resume();
+}
+
+/** Status and fields of a head: reasons differ, and services add what they like about connections. */
+function essence(head: string): string[] {
+  const [first, ...fields] = head.trim().split('\n');
+  return [first!.split(' ')[1]!, ...fields.map((line) => line.toLowerCase()).filter((line) => !/^(connection|keep-alive):/.test(line))].toSorted();
+}
 
 function ack(bytes: number): Buffer {
   const out = Buffer.alloc(4);
