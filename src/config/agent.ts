@@ -49,7 +49,7 @@ export const agentTable = {
   token: setting({
     kind: text('SECRET', 'secret text'),
     group: START,
-    help: 'agent token',
+    help: 'agent token; with --wire cranker only where the router asks for one',
     hint: 'windlass hub register prints one',
     secret: 'line',
     slime: true,

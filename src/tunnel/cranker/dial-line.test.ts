@@ -67,7 +67,9 @@ test('whoever waits for too long is told, and the others wait on', () => {
 test('more slots serve the line at once; whether there are any is told to whoever watches', () => {
   const { line, slots } = lineOf(1, 10);
   const seen: boolean[] = [];
-  const end = line.watch(() => seen.push(line.offers));
+  const end = line.watch(() => {
+    seen.push(line.offers);
+  });
   line.take();
   const all = [new Waits(), new Waits(), new Waits()];
   for (const one of all) line.wait(one);
