@@ -17,7 +17,7 @@ class Waits implements Waiter {
   }
 }
 
-function lineOf(total: number, places: number): { slots: SlotLedger; line: RequestLine; pass(ms: number): void } {
+function lineOf(total: number, places: number): { slots: SlotLedger; line: RequestLine; pass: (ms: number) => void } {
   let now = 0;
   const loop = createLoop({ now: () => now, wall: () => now });
   const slots = new SlotLedger(total);
