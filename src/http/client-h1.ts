@@ -6,11 +6,11 @@ import type { Wire, WireUser } from '../std/wire.ts';
 import { ChunkedDecoder } from './chunked.ts';
 import type { ClientExchange } from './client-exchange.ts';
 import { connectFailure, refusalWords } from './connect-failure.ts';
-import { isEventStream } from './event-stream.ts';
+import { idleLimitMs } from './event-stream.ts';
 import type { BodySink } from './exchange.ts';
 import { Failure, type FailureCode } from './failure.ts';
 import { type HeaderList, type ResponseHead, UNKNOWN_LENGTH } from './head.ts';
-import { type HttpLimits, STREAM_IDLE_MS } from './limits.ts';
+import type { HttpLimits } from './limits.ts';
 import { SEC_WEBSOCKET_ACCEPT } from './names.ts';
 import { Outbox } from './outbox.ts';
 import { INCOMPLETE, parseResponse, REFUSED } from './parse.ts';
@@ -39,6 +39,8 @@ export interface ClientOptions {
   readonly cancelGraceMs: number;
   /** How long drain_capped lets it run, ms. */
   readonly drainTimeoutMs: number;
+  /** Silence after which the system asks whether the peer is still there, ms. Absent: it asks on upgraded connections and event streams only. */
+  readonly tcpKeepAliveMs?: number;
 }
 
 /** Whoever owns client connections: a pool. */
@@ -68,6 +70,8 @@ const CLOSED = 8;
 const NEVER = Number.POSITIVE_INFINITY;
 /** How long the head of a request may stay in its slab, in case it must be sent again, ms. */
 const PIN_MS = 1_000;
+/** As on connections of clients. */
+const KEEP_ALIVE_MS = 30_000;
 
 /** One connection to an upstream; it carries one exchange at a time. */
 export class ClientConnection implements WireUser, Timed {
@@ -274,6 +278,7 @@ export class ClientConnection implements WireUser, Timed {
       this.#remaining = head.length;
     }
     this.#idleMs = idleLimitMs(this.options, head);
+    if (this.#idleMs !== this.options.idleTimeoutMs) this.#lasts();
     this.due = this.#in(this.#idleMs);
     if (!this.#discarding) exchange.reply.head(head);
     if (this.state === BODY && this.#remaining === 0) this.#complete(!more, undefined);
@@ -297,6 +302,7 @@ export class ClientConnection implements WireUser, Timed {
       exchange.notes.began = 'yes';
       exchange.notes.firstByteMs = this.options.loop.clock.now();
       this.state = RAW;
+      this.#lasts();
       this.#reusable = false;
       this.due = NEVER;
       exchange.reply.head(head);
@@ -308,6 +314,11 @@ export class ClientConnection implements WireUser, Timed {
     }
     // 100 answers an expectation that the hub has met already.
     if (head.status !== 100 && !this.#discarding) exchange.reply.informational(head);
+  }
+
+  /** It may be silent for long: whether the upstream is still there, the system asks. */
+  #lasts(): void {
+    if (this.options.tcpKeepAliveMs === undefined) this.wire.socket.setKeepAlive(true, KEEP_ALIVE_MS);
   }
 
   #deliver(chunk: Buffer): void {
@@ -574,13 +585,6 @@ export class ClientConnection implements WireUser, Timed {
   get #writeTimeoutMs(): number {
     return this.options.writeTimeoutMs ?? this.options.idleTimeoutMs;
   }
-}
-
-/** How long the body of this answer may pause, ms; 0 = no limit. */
-export function idleLimitMs({ idleTimeoutMs, streamIdleTimeoutMs }: ClientOptions, head: ResponseHead): number {
-  if (idleTimeoutMs === 0 && streamIdleTimeoutMs === undefined) return 0;
-  if (!isEventStream(head)) return idleTimeoutMs;
-  return streamIdleTimeoutMs ?? Math.max(idleTimeoutMs, STREAM_IDLE_MS);
 }
 
 /** The one that disturbs the upstream less: whoever sends requests may be more patient with it than its owner, never less. */

@@ -1,12 +1,20 @@
-// HOT: isEventStream() runs per answer.
-import type { Head } from './head.ts';
-import { STRIDE } from './head.ts';
+// HOT: idleLimitMs() runs per answer.
+import type { ClientOptions } from './client-h1.ts';
+import { type Head, STRIDE } from './head.ts';
+import { STREAM_IDLE_MS } from './limits.ts';
 import { CONTENT_TYPE } from './names.ts';
 
 const TYPE = 'text/event-stream';
 
+/** How long the body of this answer may pause, ms; 0 = no limit. */
+export function idleLimitMs({ idleTimeoutMs, streamIdleTimeoutMs }: ClientOptions, head: Head): number {
+  if (idleTimeoutMs === 0 && streamIdleTimeoutMs === undefined) return 0;
+  if (!isEventStream(head)) return idleTimeoutMs;
+  return streamIdleTimeoutMs ?? Math.max(idleTimeoutMs, STREAM_IDLE_MS);
+}
+
 /** Is this the head of an event stream, by its content type? Makes no string. */
-export function isEventStream(head: Head): boolean {
+function isEventStream(head: Head): boolean {
   const at = head.first[CONTENT_TYPE]!;
   if (at === 0) return false;
   const f = (at - 1) * STRIDE;

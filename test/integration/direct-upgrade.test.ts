@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest';
+import net from 'node:net';
+import { expect, test, vi } from 'vitest';
 import type { RawClient } from '../kit/client.ts';
 import { kit, metricBecomes } from '../kit/kit.ts';
 import { turns } from '../kit/until.ts';
@@ -124,7 +125,11 @@ for (const [what, fields, gone] of [
   ['a list with h2c', 'Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n', /upgrade/i],
   ['an unlisted token', 'Connection: Upgrade\r\nUpgrade: irc/6.9\r\n', /upgrade/i],
   ['websocket without Connection', 'Upgrade: websocket\r\n', /upgrade/i],
-  ['websocket with a body', 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nContent-Length: 0\r\nX: y\r\n', null],
+  [
+    'websocket with a body',
+    'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nContent-Length: 0\r\nX: y\r\n',
+    null,
+  ],
 ] as const) {
   test(`an upgrade to ${what} is an ordinary request [threat 11]`, async () => {
     const origin = await startScript(async (connection) => {
@@ -209,4 +214,37 @@ test('a client that is reset after the upstream had said its last word takes the
   client.reset();
   expect(await origin.connections[0]!.ended()).not.toBe('open');
   await metricBecomes(proxy, 'windlass_requests_in_flight', (value) => value === 0);
+});
+
+test('the system is told to ask whether an upstream is still there that may be silent for long', async () => {
+  const asked: string[] = [];
+  const spy = vi.spyOn(net.Socket.prototype, 'setKeepAlive').mockImplementation(function (this: net.Socket, on, ms) {
+    asked.push(`${this.remotePort} ${on} ${ms}`);
+    return this;
+  });
+  const origin = await startScript(async (connection) => {
+    const head = await connection.head();
+    if (head.includes('/chat')) connection.send(SWITCHED);
+    else
+      connection.send(
+        `HTTP/1.1 200 OK\r\nContent-Type: ${head.includes('/events') ? 'text/event-stream' : 'text/plain'}\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok`,
+      );
+  });
+  const isAsked = (): boolean => asked.includes(`${origin.port} true 30000`);
+  const proxy = await startDirect({ to: origin });
+  for (const [path, wanted] of [
+    ['/page', false],
+    ['/events', true],
+  ] as const) {
+    const client = await rawClient(proxy);
+    await client.send(`GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`).answer();
+    expect([path, isAsked()]).toEqual([path, wanted]);
+  }
+  asked.length = 0;
+  const other = await startDirect({ to: origin });
+  const client = await rawClient(other);
+  client.send(UPGRADE);
+  await switched(client);
+  expect(isAsked()).toBe(true);
+  spy.mockRestore();
 });
