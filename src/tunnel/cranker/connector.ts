@@ -60,6 +60,7 @@ const LINGER_MS = 2_000;
 
 /** All WebSockets that one connector has registered for one route: an agent, as its router sees it. */
 export abstract class Connector implements Session {
+  readonly wireName = 'cranker';
   readonly abilities = ABILITIES;
   readonly options: ConnectorOptions;
   readonly agent: AgentIdentity;

@@ -25,6 +25,7 @@ export interface WorkerOwner {
 export class SlimeWorker implements Session, WorkOwner, PollOwner {
   readonly agent: AgentIdentity;
   readonly key: string;
+  readonly wireName = 'slime';
   readonly abilities: WireAbilities = ABILITIES;
   readonly slots = 1;
   readonly roundTripMs = 0;
