@@ -190,6 +190,7 @@ export const EXAMPLES: ReadonlyMap<string, string> = new Map([
   ['upstreams.agents', '"scope=gpu"'],
   ['upstreams.on_abort', '"cancel"'],
   ['agents.secret', '["…"]'],
+  ['agents.slime_secret', '["…"]'],
   ['revoked', '["calm-otter"]'],
   ['revoked_file', '"revoked.txt"'],
   ['hub_id', '"hub-a"'],

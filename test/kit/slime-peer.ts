@@ -1,9 +1,9 @@
 import { createCipheriv, randomBytes } from 'node:crypto';
 import net from 'node:net';
 import type { Answer } from './answer.ts';
-import { RawClient } from './client.ts';
+import type { RawClient } from './client.ts';
 import type { Kit, Listening } from './kit.ts';
-import { OriginConnection } from './scripted-origin.ts';
+import type { OriginConnection } from './scripted-origin.ts';
 import { until } from './until.ts';
 
 /** slime's side of both ends, written from what is known of its wire and from nothing in the program. */

@@ -42,7 +42,7 @@ test('it has the service answer, submits the answer as text, and asks again', as
     let body = '';
     request.on('data', (part: Buffer) => (body += part.toString()));
     request.on('end', () => {
-      response.setHeader('X-Seen', `${request.method} ${request.url} ${request.headers['x-of-app']}`);
+      response.setHeader('X-Seen', `${request.method} ${request.url} ${String(request.headers['x-of-app'])}`);
       response.end(`got ${body}`);
     });
   });

@@ -1,3 +1,8 @@
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import http2 from 'node:http2';
+import https from 'node:https';
 import { expect, test } from 'vitest';
 import { kit, metric, tokenFor } from '../kit/kit.ts';
 import { answerText, chunk, SlimeWorkerPeer, slimeToken } from '../kit/slime-peer.ts';
@@ -203,7 +208,7 @@ test('[threat 36] the same id of the same token replaces the older poll, but not
   const first = await worker(hub);
   const running = await asks(tools, hub, '/', BLOCK);
   const work = await first.poll().work();
-  const second = await (await worker(hub)).poll();
+  const second = (await worker(hub)).poll();
   const third = await worker(hub);
   await until('the second poll', async () => (await metric(hub, 'windlass_agent_slots{state="free"}')) === 1);
   third.poll();
@@ -263,7 +268,7 @@ test('a client that left before its answer began costs the worker nothing when t
 
 test('[rule R1] a request whose poll went before it left is given to another worker, whatever its method', async () => {
   const hub = await startHubWith(SLIME);
-  const first = await (await worker(hub, 1)).poll();
+  const first = (await worker(hub, 1)).poll();
   await until('the poll', async () => (await metric(hub, 'windlass_agent_slots{state="free"}')) === 1);
   first.client.reset();
   const client = await rawClient(hub);
@@ -423,7 +428,7 @@ test('a hub that stops answers polls, takes the answers that are due, and lets w
   const busy = await worker(hub, 1);
   const client = await asks(tools, hub, '/', BLOCK);
   const { connectionId } = await busy.poll().work();
-  const idle = await (await worker(hub, 2)).poll();
+  const idle = (await worker(hub, 2)).poll();
   await until('the poll', async () => (await metric(hub, 'windlass_agent_slots{state="free"}')) === 1);
   const closed = hub.close();
   await until('no new requests', async () => (await (await asks(tools, hub)).answer()).status === 503);
@@ -437,7 +442,7 @@ test('a hub that stops answers polls, takes the answers that are due, and lets w
 
 test('requests that need what the wire lacks are told so: an upgrade is 501, not a mangled request', async () => {
   const hub = await startHubWith(SLIME);
-  const peer = await (await worker(hub)).poll();
+  const peer = (await worker(hub)).poll();
   await until('the poll', async () => (await metric(hub, 'windlass_agent_slots{state="free"}')) === 1);
   const client = await asks(tools, hub, '/', UPGRADE);
   expect((await client.answer()).status).toBe(501);
@@ -448,7 +453,7 @@ test('workers of slime and native agents serve side by side', async () => {
   const hub = await startHubWith({ ...SLIME, accepts: ['native', 'slime'] });
   const origin = await tools.startOrigin((_request, response) => response.end('native'));
   await tools.startAgentFor(hub, origin, { slots: 1 });
-  const peer = await (await worker(hub)).poll();
+  const peer = (await worker(hub)).poll();
   await until('both', async () => (await metric(hub, 'windlass_agent_slots{state="free"}')) === 2);
   const upgraded = await asks(tools, hub, '/', UPGRADE);
   expect((await upgraded.answer()).status).toBe(200);
@@ -462,4 +467,47 @@ test('workers of slime and native agents serve side by side', async () => {
     })(),
   ]);
   expect(bodies.slice(0, 2).every((body) => body === 'native' || body === 'slime')).toBe(true);
+});
+
+test('an agent of slime may come over TLS and HTTP/2, as Go does by itself', async () => {
+  const fixtures = new URL('../fixtures/', import.meta.url).pathname;
+  const hub = await startHubWith({ ...SLIME, tls: { certFile: `${fixtures}one.pem`, keyFile: `${fixtures}one.key` } });
+  const ca = readFileSync(`${fixtures}ca.pem`);
+  const session = http2.connect(`https://127.0.0.1:${hub.address.port}`, { ca, servername: 'hub.test' });
+  tools.later(() => session.destroy());
+  const post = (path: string, fields: http2.OutgoingHttpHeaders = {}): http2.ClientHttp2Stream =>
+    session.request({ ':method': 'POST', ':path': path, 'slime-agent-token': token, 'slime-agent-id': '3', ...fields });
+  const poll = post('/v1/agent/accept').end();
+  const client = https.get({
+    port: hub.address.port,
+    host: '127.0.0.1',
+    ca,
+    servername: 'hub.test',
+    path: '/x',
+    headers: { 'slime-block': '1' },
+    agent: false,
+  });
+  const [head] = (await once(poll, 'response')) as [http2.IncomingHttpHeaders];
+  const submission = post('/v1/agent/submit', { 'slime-connection-id': head['slime-connection-id'] });
+  submission.write('HTTP/1.1 200 OK\r\n\r\n');
+  submission.write('over ');
+  const [response] = (await once(client, 'response')) as [IncomingMessage];
+  submission.end('h2');
+  expect(response.headers['slime-agent-id']).toBe('3');
+  expect((await response.toArray()).join('')).toBe('over h2');
+  const [answered] = (await once(submission, 'response')) as [http2.IncomingHttpHeaders];
+  expect(answered[':status']).toBe(200);
+  // A client that leaves resets the stream of the submission, and no other.
+  const next = post('/v1/agent/accept').end();
+  const leaver = https.get({ port: hub.address.port, host: '127.0.0.1', ca, servername: 'hub.test', headers: { 'slime-block': '1' }, agent: false });
+  leaver.on('error', () => {});
+  const [work] = (await once(next, 'response')) as [http2.IncomingHttpHeaders];
+  const cut = post('/v1/agent/submit', { 'slime-connection-id': work['slime-connection-id'] });
+  cut.on('error', () => {});
+  const closed = new Promise((resolve) => cut.once('close', resolve));
+  cut.write('HTTP/1.1 200 OK\r\n\r\npart');
+  await once(leaver, 'response');
+  leaver.destroy();
+  await closed;
+  expect(session.destroyed).toBe(false);
 });

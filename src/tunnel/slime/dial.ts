@@ -122,8 +122,8 @@ class SlimeDialer implements HubConnection, DialWorkerOwner, SlotsUser {
   }
 
   post(path: string, agentId: string, fields: Readonly<Record<string, string>>, isFresh: boolean): ClientRequest {
-    const { hub, token } = this.#options;
-    const own = { 'Slime-Agent-Token': token(), 'Slime-Agent-Id': agentId };
+    const { hub } = this.#options;
+    const own = { 'Slime-Agent-Token': this.#options.token(), 'Slime-Agent-Id': agentId };
     // What is no field's text must not become one, nor an error that quotes it.
     fieldLine('Slime-Agent-Token', own['Slime-Agent-Token']);
     return http.request({
