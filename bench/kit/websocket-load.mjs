@@ -23,7 +23,9 @@ const waiting = setInterval(() => {
   setTimeout(() => {
     latenciesUs.sort((a, b) => a - b);
     const at = (/** @type {number} */ share) => Math.round(latenciesUs[Math.floor((latenciesUs.length - 1) * share)] ?? 0);
-    console.log(`BENCH ${JSON.stringify({ ...tally, us: Math.round((performance.now() - start) * 1000), p50Us: at(0.5), p99Us: at(0.99), maxUs: at(1) })}`);
+    console.log(
+      `BENCH ${JSON.stringify({ ...tally, us: Math.round((performance.now() - start) * 1000), p50Us: at(0.5), p99Us: at(0.99), maxUs: at(1) })}`,
+    );
     process.exit(0);
   }, seconds * 1000);
 }, 10);

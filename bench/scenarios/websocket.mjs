@@ -42,7 +42,9 @@ export async function websocket(bench) {
       ms('p99Us'),
     ]);
     if (name === 'tunnel')
-      finding.checks.push(judge('WebSocket messages/s through the tunnel / nginx', ratio.value, '', '>=', 0.7, { invalid: wrong, comparable: bench.comparable }));
+      finding.checks.push(
+        judge('WebSocket messages/s through the tunnel / nginx', ratio.value, '', '>=', 0.7, { invalid: wrong, comparable: bench.comparable }),
+      );
   }
   finding.notes.push(quietness(samples));
   await stop(tunnel, direct, nginx, origin);
