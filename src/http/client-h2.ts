@@ -216,8 +216,7 @@ export class ClientSession implements Timed {
     this.#error ??= error;
     // An alert of TLS closes no socket that a session reads: Node leaves it open and silent.
     if (this.#h2 === null || this.#h2.destroyed) return;
-    this.#h2.destroy();
-    this.#socket.destroy();
+    this.#cut();
   };
 
   readonly #onClose = (): void => {
@@ -308,8 +307,8 @@ export class ClientSession implements Timed {
       case 'open':
         if (this.#pingedMs !== 0) {
           this.#error = Object.assign(new Error('no answer to a PING'), { code: 'no answer to a PING' });
-          this.#socket.destroy();
           this.due = NEVER;
+          this.#cut();
         } else if (this.streams.size > 0) {
           const quietDue = this.#heardMs + clientH2Limits.silenceMs;
           if (now < quietDue) this.due = quietDue;
@@ -318,7 +317,7 @@ export class ClientSession implements Timed {
         break;
       case 'closing':
         // Streams have limits of their own; without any, the other side should have closed by now.
-        if (this.streams.size === 0) this.#socket.destroy();
+        if (this.streams.size === 0) this.#cut();
         this.due = now + clientH2Limits.closeMs;
         break;
       case 'closed':
@@ -334,12 +333,17 @@ export class ClientSession implements Timed {
     this.#owner.closing(this);
   }
 
+  /** The session first: a socket of TLS that is destroyed under one that has written and waits ends the process (an assertion of Node 20). */
+  #cut(): void {
+    this.#h2?.destroy();
+    this.#socket.destroy();
+  }
+
   #fail(failure: Failure): void {
     this.#state = 'closed';
     this.#forget();
     this.#socket.on('error', () => {});
-    this.#h2?.destroy();
-    this.#socket.destroy();
+    this.#cut();
     this.#owner.failed(this, failure);
   }
 

@@ -3,7 +3,7 @@ import * as h2 from '../../test/kit/h2-frames.ts';
 import { createLoop } from '../std/loop.ts';
 import type { Handler, Notes, ReplySink, RequestSink, Writer } from './exchange.ts';
 import type { Failure } from './failure.ts';
-import { type RequestHead, ResponseHead } from './head.ts';
+import { type RequestHead, ResponseHead, UNKNOWN_LENGTH } from './head.ts';
 import { httpLimits } from './limits.ts';
 import { ServerH1 } from './server-h1.ts';
 
@@ -137,5 +137,19 @@ test('a client that leaves with NO_ERROR has left, also while nobody takes its b
   const request = requests.all[0]!;
   await requests.until(() => request.settledCount > 0);
   // The stream alone, not the connection.
+  expect([request.aborted?.detail, request.settledCount]).toEqual(['the client reset the stream before the answer was complete', 1]);
+});
+
+test('a client that leaves with NO_ERROR has left, also while it takes nothing of its answer', async () => {
+  const { requests, client } = await start('later');
+  client.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, h2.get()));
+  await requests.until(() => requests.all.length === 1);
+  const request = requests.all[0]!;
+  request.reply.head(ResponseHead.make(200, [], UNKNOWN_LENGTH));
+  // More than the client's window of 64 KiB, less than what waits here.
+  for (let i = 0; i < 3; i++) request.reply.write(Buffer.alloc(30 * 1024));
+  await client.until('its answer', () => client.answered(1));
+  client.send(frame(RST_STREAM, 0, 1, word(NO_ERROR)));
+  await requests.until(() => request.settledCount > 0);
   expect([request.aborted?.detail, request.settledCount]).toEqual(['the client reset the stream before the answer was complete', 1]);
 });
