@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
@@ -40,10 +40,15 @@ async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
-async function run(script: string): Promise<{ code: number | null; stdout: string; stderr: string }> {
+/** With free ports in place of those that pages name. */
+function ported(text: string, free: readonly number[]): string {
+  return PORTS.reduce((all, port, i) => all.replaceAll(new RegExp(`\\b${port}\\b`, 'g'), String(free[i])), text);
+}
+
+async function run(script: string, page: string): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const folder = mkdtempSync(join(tmpdir(), 'windlass-docs-'));
   const free = await freePorts(PORTS.length);
-  const text = PORTS.reduce((all, port, i) => all.replaceAll(new RegExp(`\\b${port}\\b`, 'g'), String(free[i])), script);
+  const text = ported(script, free);
   // A program of its own, so that a page can end it by its process id.
   const command = `#!/bin/bash
 if [ "$1 $2" = 'hub run' ] && [[ "$*" != *--admin-addr* ]]; then set -- "$@" --port ${free[PORTS.indexOf('8080')]} --admin-addr 127.0.0.1:${free[PORTS.indexOf('9080')]}; fi
@@ -56,6 +61,12 @@ exec node '${join(root, 'dist', 'cli', 'main.js')}' "$@"
 curl() { command curl -sS --max-time 10 --retry 10 --retry-connrefused --retry-delay 1 "$@"; }
 `;
   writeFileSync(join(folder, 'page.sh'), prelude + text);
+  // Programs that a page shows, each with its name in the first line; what they import is this package.
+  for (const [, name, program] of page.matchAll(/^```js\n\/\/ ([\w-]+\.mjs)\n([^]*?)^```$/gm))
+    writeFileSync(join(folder, name!), ported(program!, free));
+  mkdirSync(join(folder, 'node_modules'));
+  symlinkSync(root, join(folder, 'node_modules', 'windlass'));
+  symlinkSync(join(root, 'examples'), join(folder, 'examples'));
   const env = { PATH: `${join(folder, 'bin')}:${process.env['PATH']}`, HOME: folder, no_proxy: '*' };
   const shell = spawn('bash', ['page.sh'], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   let stdout = '';
@@ -96,7 +107,7 @@ describe('examples', () => {
     const script = scriptOf(text);
     const promises = promisesOf(script);
     expect(promises.length).toBeGreaterThan(0);
-    const { code, stdout, stderr } = await run(script);
+    const { code, stdout, stderr } = await run(script, text);
     expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
     let at = 0;
     for (const promise of promises) {
