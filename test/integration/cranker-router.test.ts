@@ -69,12 +69,9 @@ describe('windlass cranker-router as it is shipped', () => {
   });
 
   test('listens with a certificate of its own on each port', async () => {
-    const router = program.run([
-      'cranker-router',
-      ...['--port', '0', '--tls-cert', file('one.pem'), '--tls-key', file('one.key')],
-      ...['--registration-port', '0', '--registration-tls-cert', file('two.pem'), '--registration-tls-key', file('two.key')],
-      ...here,
-    ]);
+    const own = ['--port', '0', '--tls-cert', file('one.pem'), '--tls-key', file('one.key')];
+    const inside = ['--registration-port', '0', '--registration-tls-cert', file('two.pem'), '--registration-tls-key', file('two.key')];
+    const router = program.run(['cranker-router', ...own, ...inside, ...here]);
     const clients = await addressIn(router, 'the router listens for applications');
     const connectors = await addressIn(router, 'connectors register at');
     expect([clients.scheme, connectors.scheme]).toEqual(['https', 'wss']);
