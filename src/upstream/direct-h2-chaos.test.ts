@@ -1,4 +1,4 @@
-import type http2 from 'node:http2';
+import http2 from 'node:http2';
 import { afterEach, expect, it } from 'vitest';
 import { createLoop } from '../std/loop.ts';
 import { parseUpstreamUrl } from '../schema/upstream-url.ts';
@@ -7,7 +7,7 @@ import { Failure } from '../http/failure.ts';
 import { RequestHead, type ResponseHead } from '../http/head.ts';
 import { httpLimits } from '../http/limits.ts';
 import { parseRequest } from '../http/parse.ts';
-import { H2Origin } from '../../test/kit/h2-origin.ts';
+import { END_STREAM, H2Origin, rawH2Origin } from '../../test/kit/h2-origin.ts';
 import { until } from '../../test/kit/until.ts';
 import { Direct } from './direct.ts';
 
@@ -15,6 +15,9 @@ const open: (() => unknown)[] = [];
 afterEach(async () => {
   while (open.length > 0) await open.pop()!();
 });
+
+/** A frame type (RFC 9113 6.1). */
+const DATA = 0;
 
 /** Numbers that look like dice and are the same in every run. */
 function dice(seed: number): (sides: number) => number {
@@ -33,6 +36,8 @@ class Watched implements ReplySink {
   readonly wrong: string[] = [];
   ended = false;
   aborted = false;
+  bytes = 0;
+  takes = true;
 
   informational(): void {
     if (this.state !== 'head') this.wrong.push('an interim answer late');
@@ -43,9 +48,10 @@ class Watched implements ReplySink {
     this.state = 'body';
   }
 
-  write(): boolean {
+  write(chunk: Uint8Array): boolean {
     if (this.state !== 'body') this.wrong.push(`bytes in ${this.state}`);
-    return true;
+    this.bytes += chunk.length;
+    return this.takes;
   }
 
   end(): void {
@@ -148,4 +154,47 @@ it('every request settles once, in whatever way its upstream, its connection and
   direct.close();
   await until('no session', () => direct.connections === 0);
   expect(loop.sweeper.size).toBe(0);
+});
+
+it('an upload that is answered early and reset with NO_ERROR settles, though the rest of it cannot be written', async () => {
+  const origin = await rawH2Origin((peer) => {
+    // All of the answer and the reset are read at once.
+    void peer.frame(DATA).then(() => {
+      peer.socket.cork();
+      peer.headers(1, [[':status', '413']]);
+      peer.send(DATA, 0, 1, Buffer.from('too'));
+      peer.send(DATA, END_STREAM, 1, Buffer.from('large'));
+      peer.reset(1, http2.constants.NGHTTP2_NO_ERROR);
+      peer.socket.uncork();
+    });
+  });
+  open.push(() => origin.close());
+  const direct = new Direct(parseUpstreamUrl(`http://127.0.0.1:${origin.port}`), {
+    loop: createLoop(),
+    limits: httpLimits,
+    connectTimeoutMs: 2_000,
+    firstByteTimeoutMs: 0,
+    idleTimeoutMs: 0,
+    onAbort: 'cancel',
+    cancelGraceMs: 1_000,
+    drainTimeoutMs: 1_000,
+    hostHeader: 'keep',
+    alpn: 'H2',
+  });
+  open.push(() => direct.close());
+  const head = new RequestHead();
+  const bytes = Buffer.from('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n', 'latin1');
+  parseRequest(head, bytes, 0, bytes.length, httpLimits);
+  const reply = new Watched();
+  const sink = direct.open(head, reply, new Notes(0));
+  // More than the window that the upstream gives.
+  for (let i = 0; i < 10; i++) sink.write(Buffer.alloc(30_000));
+  // It takes the answer only when all of it and the reset have come: Node has not told of its end then.
+  reply.takes = false;
+  await until('the answer', () => reply.state === 'body' && reply.bytes > 0);
+  await new Promise((resolve) => setImmediate(resolve));
+  reply.takes = true;
+  reply.writer!.drained();
+  await until('it to settle', () => reply.settles > 0);
+  expect([reply.wrong, reply.ended, reply.settles, direct.bufferedBytes]).toEqual([[], true, 1, 0]);
 });
