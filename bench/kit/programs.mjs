@@ -55,11 +55,11 @@ export async function startNginxProxy(dir, originPort) {
   return ready(await startNginx(dir, 'proxy', { ORIGIN: originPort, PROXY: port }, port));
 }
 
-/** The origin for gRPC. @returns {Promise<Contender>} */
-export async function startGrpcOrigin() {
-  const child = new Child('origin', process.execPath, [here('../grpc-origin.mjs')]);
+/** The origin for gRPC. @param {string} [name] @returns {Promise<Contender>} */
+export async function startGrpcOrigin(name = 'origin') {
+  const child = new Child(name, process.execPath, [here('../grpc-origin.mjs')]);
   const port = Number((await child.line(/listening (\d+)/))[1]);
-  return { name: 'origin', port, processes: [{ label: 'origin', child }] };
+  return { name, port, processes: [{ label: name, child }] };
 }
 
 /** @param {string} dir @param {number} originPort @returns {Promise<Contender>} */

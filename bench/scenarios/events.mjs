@@ -2,7 +2,7 @@
 import { Agent, request } from 'node:http';
 
 import { maximum, median, mib, quantile } from '../kit/numbers.mjs';
-import { check, hasWindlass, startNodeOrigin, startTunnel, stop } from '../kit/programs.mjs';
+import { check, hasWindlass, startDirect, startNodeOrigin, startTunnel, stop } from '../kit/programs.mjs';
 import { judge } from '../kit/report.mjs';
 import { residentBytes } from '../kit/usage.mjs';
 
@@ -25,16 +25,11 @@ export async function events(bench) {
   };
   finding.rows.push(row('origin directly', ways[0]));
   if (hasWindlass) {
+    const direct = await startDirect(origin.port);
+    await measured('direct', direct);
+    await stop(direct);
     const tunnel = await startTunnel(bench.dir, { upstreams: [[`127.0.0.1:${origin.port}`]], slots: streams });
-    const found = await listen(tunnel.port, streams, seconds, () =>
-      residentBytes([...tunnel.hub.pids, ...tunnel.agents.flatMap((child) => child.pids)]),
-    );
-    check(tunnel);
-    bench.say(
-      `  hub + agent: p99 ${found.p99Ms.toFixed(1)} ms, latest ${found.maxMs.toFixed(1)} ms${found.invalid === null ? '' : `  INVALID: ${found.invalid}`}`,
-    );
-    finding.rows.push(row('hub + agent', found));
-    finding.notes.push(`resident memory of hub + agent at the end: ${mib(found.residentBytes)}`);
+    const found = await measured('hub + agent', tunnel);
     if (found.invalid !== null) finding.notes.push(`INVALID: ${found.invalid}`);
     finding.checks.push(judge(`${streams} event streams: latest event`, found.maxMs, ' ms', '<=', 100, { invalid: found.invalid }));
     finding.checks.push(judge(`${streams} event streams: memory, last quarter / second`, found.flatness, '', '<=', 1.1, { invalid: found.invalid }));
@@ -42,6 +37,21 @@ export async function events(bench) {
   }
   await stop(origin);
   return [finding];
+
+  /** @param {string} name @param {import('../kit/programs.mjs').Contender} contender */
+  async function measured(name, contender) {
+    const resident = () => residentBytes(contender.processes.flatMap(({ child }) => child.pids));
+    const before = resident();
+    const found = await listen(contender.port, streams, seconds, resident);
+    check(contender);
+    bench.say(
+      `  ${name}: p99 ${found.p99Ms.toFixed(1)} ms, latest ${found.maxMs.toFixed(1)} ms${found.invalid === null ? '' : `  INVALID: ${found.invalid}`}`,
+    );
+    finding.rows.push(row(name, found));
+    const each = (found.residentBytes - before) / streams / 1024;
+    finding.notes.push(`resident memory of ${name} at the end: ${mib(found.residentBytes)}, ${each.toFixed(1)} KiB for each stream more than before`);
+    return found;
+  }
 }
 
 /** @typedef {{ count: number, p50Ms: number, p99Ms: number, maxMs: number, flatness: number, residentBytes: number, invalid: string | null }} Listened */

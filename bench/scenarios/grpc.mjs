@@ -30,7 +30,9 @@ export async function grpc(bench) {
     `locations = ["all"]\n[locations.all]\nupstream = "one"\n[upstreams.one]\naddrs = ["127.0.0.1:${origin.port}"]\nalpn = "H2"\n`,
   );
   const tunnel = await startTunnel(bench.dir, { upstreams: [[`h2c://127.0.0.1:${origin.port}`]], slots: 2 * CONNECTIONS * STREAMS });
-  const contenders = [nginx, gateway, tunnel];
+  // What Node's HTTP/2 costs a server that does nothing with it: nobody who is built on it can be cheaper.
+  const floor = await startGrpcOrigin('node:http2 alone');
+  const contenders = [nginx, floor, gateway, tunnel];
   const options = { connections: CONNECTIONS, path: '/bench.Service/Unary' };
   for (const { port } of contenders) await load({ ...options, port, seconds: bench.warmSeconds * 2 });
   const samples = await measure(contenders, options, bench, load);
@@ -56,6 +58,6 @@ export async function grpc(bench) {
     }
   }
   finding.notes.push(quietness(samples));
-  await stop(tunnel, gateway, nginx, origin);
+  await stop(tunnel, gateway, floor, nginx, origin);
   return [finding];
 }
