@@ -8,7 +8,7 @@ import { agentSettings, agentTable } from '../../src/config/agent.ts';
 import { agentDefaults, crankerDefaults } from '../../src/agent/embedded.ts';
 import { Failure, type HubEventName, type HubEvents, serve, startAgent, startHub } from '../../src/index.ts';
 import { parseUpstreamUrl } from '../../src/schema/upstream-url.ts';
-import { kit } from '../kit/kit.ts';
+import { kit, metric } from '../kit/kit.ts';
 import { at, Library, LIBRARY_SECRET, textOf } from '../kit/library.ts';
 import { soon, until } from '../kit/until.ts';
 
@@ -244,7 +244,7 @@ test('who listens to `sending` alters what an agent gets, refuses it, or fails i
 });
 
 test('a request that a listener refuses leaves the slot to the next one that waits', async () => {
-  const hub = await library.hub({ queueTimeoutMs: 5_000 });
+  const hub = await library.hub({ queueTimeoutMs: 5_000, admin: { host: '127.0.0.1', port: 0 } });
   let finish!: () => void;
   const work = new Promise<void>((resolve) => (finish = resolve));
   await library.serve(
@@ -260,10 +260,12 @@ test('a request that a listener refuses leaves the slot to the next one that wai
   hub.on('sending', (sending) => {
     if (sending.header('x-forbid') !== undefined) sending.refuse(new Failure('forbidden', 'no'));
   });
-  const second = fetch(at(hub), { headers: { 'X-Forbid': '1' } });
-  const third = fetch(at(hub));
+  const refused = Array.from({ length: 6 }, () => fetch(at(hub), { headers: { 'X-Forbid': '1' } }));
+  await until('they wait', async () => (await metric(hub, 'windlass_queue_size')) === 6);
+  const last = fetch(at(hub));
+  await until('all wait', async () => (await metric(hub, 'windlass_queue_size')) === 7);
   finish();
-  expect((await soon('all', Promise.all([first, second, third]))).map(({ status }) => status)).toEqual([200, 403, 200]);
+  expect((await soon('all', Promise.all([first, ...refused, last]))).map(({ status }) => status)).toEqual([200, ...refused.map(() => 403), 200]);
 });
 
 test('plugins of windlass/plugin work in the hub of another program, from the first to the last', async () => {
