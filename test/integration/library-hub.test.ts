@@ -8,12 +8,17 @@ import { agentSettings, agentTable } from '../../src/config/agent.ts';
 import { agentDefaults, crankerDefaults } from '../../src/agent/embedded.ts';
 import { Failure, type HubEventName, type HubEvents, serve, startAgent, startHub } from '../../src/index.ts';
 import { parseUpstreamUrl } from '../../src/schema/upstream-url.ts';
+import { sealSlimeToken, slimeKey } from '../../src/tunnel/slime/token.ts';
 import { kit, metric } from '../kit/kit.ts';
 import { at, Library, LIBRARY_SECRET, textOf } from '../kit/library.ts';
 import { soon, until } from '../kit/until.ts';
 
 const tools = kit();
 const library = new Library(tools);
+
+function slimeToken(secret: string): string {
+  return sealSlimeToken({ id: 7n, name: 'old', expiresMs: 0, scopePaths: [], scopes: [] }, slimeKey(secret));
+}
 
 /** A hub that listens nowhere, in a server of node:http that has pages of its own. */
 async function mounted(options: Parameters<Library['hub']>[0] = {}) {
@@ -332,6 +337,28 @@ test('an agent of the library offers an address as well, to hubs of any kind', a
   expect(await (await fetch(`${at(hub)}/open/x`)).text()).toBe('ok');
   expect((await fetch(`${at(hub)}/closed`)).status).toBe(403);
   expect(origin.requests.length).toBe(1);
+});
+
+test('a handler is served over the wires of others, by an explicit word', async () => {
+  const router = await tools.startRouter();
+  const registered = await startAgent({
+    wire: 'cranker',
+    route: 'shop',
+    hub: `ws://127.0.0.1:${router.registrationAddress.port}`,
+    handler: (request: Request) => new Response(`shop ${new URL(request.url).pathname}`),
+    proxy: null,
+  });
+  tools.later(() => registered.destroy());
+  await soon('the registration', registered.ready);
+  expect(await (await fetch(`http://127.0.0.1:${router.address.port}/shop/window`)).text()).toBe('shop /shop/window');
+
+  const hub = await library.hub({ accepts: ['slime'], slimeSecrets: ['old secret'] });
+  const agent = await serve(() => new Response('slow'), { wire: 'slime', kind: 'fetch', hub: at(hub), token: slimeToken('old secret'), proxy: null });
+  tools.later(() => agent.destroy());
+  await soon('the poll', agent.ready);
+  await until('a slot', () => hub.connections().some(({ free }) => free > 0));
+  expect(hub.connections()[0]).toMatchObject({ wire: 'slime', slots: 1 });
+  expect(await (await fetch(at(hub))).text()).toBe('slow');
 });
 
 test('options that cannot be used are refused by name, with what to write instead', async () => {
