@@ -1,6 +1,12 @@
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import https from 'node:https';
 import { expect, test } from 'vitest';
 import { parseAllowRule } from '../../src/schema/allow.ts';
+import { egressOf } from '../../src/schema/egress.ts';
 import { parseUpstreamUrl } from '../../src/schema/upstream-url.ts';
+import { ConnectProxy } from '../kit/connect-proxy.ts';
 import { kit, tokenFor } from '../kit/kit.ts';
 import { closedPort, SlimeHubPeer, slimeToken } from '../kit/slime-peer.ts';
 import { get, startHolding } from '../kit/stage.ts';
@@ -190,8 +196,31 @@ test('[threat 47] a hub whose certificate is not to be believed gets no token', 
   const agent = await dialHub(hub, await startOrigin(), {
     ...AGENT,
     token: tokenFor(),
-    hubs: [parseUpstreamUrl(`https://hub.test:${hub.address.port}`)],
+    hubs: [parseUpstreamUrl(`https://127.0.0.1:${hub.address.port}`)],
   });
   await until('a warning', () => agent.log.some(({ message }) => message.includes('cannot be reached')));
   expect(hub.log.some(({ message }) => message === 'agent joined')).toBe(false);
+});
+
+test('an agent goes through TLS and a CONNECT proxy as well, and its worker serves', async () => {
+  const fixtures = new URL('../fixtures/', import.meta.url).pathname;
+  const hub = await tools.startHubWith({ accepts: ['slime'], tls: { certFile: `${fixtures}one.pem`, keyFile: `${fixtures}one.key` } });
+  const proxy = await new ConnectProxy().listen();
+  tools.later(() => proxy.close());
+  const origin = await startOrigin();
+  await startAgentFor(hub, origin, {
+    ...AGENT,
+    token: tokenFor(),
+    hubs: [parseUpstreamUrl(`https://hub.test:${hub.address.port}`)],
+    caFile: `${fixtures}ca.pem`,
+    egress: egressOf({ https_proxy: `http://127.0.0.1:${proxy.port}` }),
+  });
+  await until('a poll', () => hub.log.some(({ message }) => message === 'agent joined'));
+  const ca = readFileSync(`${fixtures}ca.pem`);
+  const request = https.get({ port: hub.address.port, host: '127.0.0.1', ca, servername: 'hub.test', headers: { 'slime-block': '1' }, agent: false });
+  const [response] = (await once(request, 'response')) as [IncomingMessage];
+  expect(response.statusCode).toBe(200);
+  expect(response.headers['slime-agent-id']).toBe('5000');
+  response.resume();
+  expect(JSON.stringify(proxy.asked[0])).toContain(`hub.test:${hub.address.port}`);
 });
