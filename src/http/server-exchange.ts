@@ -157,7 +157,7 @@ export class ServerExchange implements ReplySink, Writer {
     this.notes.failure ??= failure;
     this.#connection.out.send();
     // What was written still goes out; FIN without the promised end is unmistakable for every framing but a close-delimited one.
-    this.#connection.cut(this.headSent && this.#by !== BY_CLOSE);
+    this.#connection.cut(this.ended || (this.headSent && this.#by !== BY_CLOSE));
     if (this.sink !== NOWHERE) this.settle();
   }
 

@@ -320,7 +320,9 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
       return;
     }
     this.dead = true;
-    this.#cut();
+    // Behind the end of an upgraded connection: what was written still goes out, and the client need not say more (RFC 9113 8.1).
+    if (this.ended) this.stream.close(NGHTTP2_NO_ERROR);
+    else this.#cut();
     if (this.sink !== NOWHERE) this.#settle();
   }
 

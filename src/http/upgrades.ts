@@ -93,7 +93,8 @@ class Upgraded implements RequestSink, Timed {
   /** Nothing more is said in that direction. */
   #clientTold = false;
   #upstreamTold = false;
-  /** Nothing more comes from the upstream. */
+  /** Nothing more comes from there. */
+  #clientOver = false;
   #upstreamOver = false;
   /** Nothing more comes from the client, and nothing more can go there. */
   #callerSettled = false;
@@ -153,6 +154,7 @@ class Upgraded implements RequestSink, Timed {
   }
 
   end(trailers?: HeaderList): void {
+    this.#clientOver = true;
     if (this.#upstreamTold) return;
     if (this.#goodbye !== null) this.#upstreamTold = true;
     this.#sink!.end(trailers);
@@ -194,6 +196,12 @@ class Upgraded implements RequestSink, Timed {
       this.#reply.end(trailers);
     }
     if (this.#callerSettled) this.#finish();
+  }
+
+  /** Nothing is left over there: a client that still has something to say is told that nobody hears it. */
+  upstreamGone(): void {
+    if (this.#clientOver || this.#callerSettled || this.#goodbye !== null) return;
+    this.#reply.abort(GONE);
   }
 
   answerBroke(failure: Failure): void {
@@ -318,6 +326,9 @@ class UpgradedReply implements ReplySink {
   }
 
   settled(): void {
+    this.#of.upstreamGone();
     this.#reply.settled();
   }
 }
+
+const GONE = new Failure('upstream_closed', 'the upstream closed the connection');

@@ -23,6 +23,8 @@ export class Attempt implements ReplySink {
   /** Why there is no whole answer; null when there is, or when that is nobody's fault over there. */
   #failure: Failure | null = null;
   #isOver = false;
+  /** The upstream has agreed to an upgrade. */
+  #isUpgraded = false;
 
   constructor(exchange: Exchange, candidate: Candidate) {
     this.#exchange = exchange;
@@ -54,6 +56,7 @@ export class Attempt implements ReplySink {
     if (!this.live) return;
     const exchange = this.#exchange;
     exchange.headSent = true;
+    if (head.status === 101) this.#isUpgraded = true;
     if (this.#watch !== null) this.#watch.answered(head.status);
     if (this.#loads !== null) this.#loads.head(head);
     const { replyEdits } = exchange.location;
@@ -96,5 +99,7 @@ export class Attempt implements ReplySink {
     if (this.#isOver) return;
     this.#isOver = true;
     if (this.#watch !== null) this.#watch.ended(this.#failure);
+    // What the client would still say is for nobody.
+    if (this.#isUpgraded) this.#exchange.reply.settled();
   }
 }

@@ -230,6 +230,22 @@ test.each([DIRECT, TUNNEL])('an upgrade to something else passes where it is all
   await metricBecomes(front, 'windlass_upgraded_connections', (n) => n === 0);
 });
 
+test.each([DIRECT, TUNNEL])('an upstream that has said its last and then goes takes along a client that still talks, $name', async (way) => {
+  const { front, connect } = await stageOf(made, way);
+  const { client, upstream } = await connect();
+  const heard = new Listener(client);
+  upstream.end('my last');
+  await until('the end', () => heard.ended);
+  client.write('not mine');
+  (upstream as net.Socket).resetAndDestroy();
+  await until('the client to be told', () => {
+    if (!client.destroyed) client.write('is anybody there?');
+    return heard.closed;
+  });
+  expect(heard.text).toBe('my last');
+  await metricBecomes(front, 'windlass_requests_in_flight', (n) => n === 0);
+});
+
 test('a WebSocket holds a slot as long as it lasts', async () => {
   const { front, connect } = await stageOf(made, TUNNEL);
   const all = [await connect(), await connect(), await connect(), await connect()];
