@@ -22,8 +22,8 @@ import { WakeCall } from './wake-call.ts';
 export interface Embedding extends Pick<FrontParts, 'journal' | 'isMounted'>, Pick<AgentPoolOptions, 'watch'> {
   readonly plugins: readonly { readonly name: string; readonly plugin: Plugin }[];
   /** Agents that come and go. */
-  joined(session: Session): void;
-  left(session: Session, reason: string): void;
+  readonly joined: (session: Session) => void;
+  readonly left: (session: Session, reason: string) => void;
   /** What it is made of, when it takes requests. */
   opened(parts: { readonly desk: AgentDesk; readonly listener: Listener }): void;
 }

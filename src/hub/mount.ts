@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type net from 'node:net';
-import { socketPair } from '../std/socket-pair.ts';
+import { type PairedSocket, socketPair } from '../std/socket-pair.ts';
 import type { ServerH1 } from '../http/server-h1.ts';
 
 /** Fields about the connection of Node's server, which ends there; `Expect` it has answered itself. */
@@ -22,14 +22,12 @@ export function handleHere(server: ServerH1, request: IncomingMessage, response:
     ...(localPort === undefined ? {} : { localPort }),
   });
   server.serve(far.asSocket, 'encrypted' in request.socket, EMPTY);
-  const outgoing = http.request({
-    createConnection: () => near.asSocket,
-    method: request.method,
-    path: request.url,
-    headers: fieldsOf(request) as unknown as http.OutgoingHttpHeaders,
-    setHost: false,
-    maxHeaderSize: 128 * 1024,
-  });
+  const outgoing = requestTo(near, request);
+  if (outgoing === null) {
+    near.destroy();
+    response.writeHead(400, { Connection: 'close' }).end();
+    return;
+  }
   outgoing.on('response', (incoming) => answer(incoming, response));
   outgoing.on('information', ({ statusCode }) => {
     if (statusCode === 102 && !response.headersSent) response.writeProcessing();
@@ -40,6 +38,22 @@ export function handleHere(server: ServerH1, request: IncomingMessage, response:
   request.on('error', () => outgoing.destroy());
   request.on('end', () => outgoing.addTrailers(pairsOf(request.rawTrailers)));
   request.pipe(outgoing);
+}
+
+/** The same request over that connection; null when it holds what nobody may send. */
+function requestTo(near: PairedSocket, request: IncomingMessage): http.ClientRequest | null {
+  try {
+    return http.request({
+      createConnection: () => near.asSocket,
+      method: request.method,
+      path: request.url,
+      headers: fieldsOf(request) as unknown as http.OutgoingHttpHeaders,
+      setHost: false,
+      maxHeaderSize: 128 * 1024,
+    });
+  } catch {
+    return null;
+  }
 }
 
 function answer(incoming: IncomingMessage, response: ServerResponse): void {

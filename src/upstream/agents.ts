@@ -35,7 +35,7 @@ export interface AgentPoolOptions {
   /** Told when a request begins to wait that no connected agent may ever serve. */
   starved?(waiter: Waiter): void;
   /** Stands in front of a session, and sees all that goes through; its id must be the session's. Absent: nobody. */
-  watch?(session: Session): Endpoint;
+  readonly watch?: (session: Session) => Endpoint;
 }
 
 /** A place in the queue, for people to look at. */

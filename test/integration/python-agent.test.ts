@@ -57,7 +57,7 @@ describe.runIf(hasPython)('the agent in Python', () => {
     const hub = await tools.startHubWith();
     const origin = await tools.startOrigin((request, response, seen) => {
       request.on('end', () => {
-        response.writeHead(201, 'Made So', { 'X-Seen': `${seen.method} ${seen.url} ${seen.headers['x-a']}`, 'Set-Cookie': ['a=1', 'b=2'] });
+        response.writeHead(201, 'Made So', { 'X-Seen': `${seen.method} ${seen.url} ${String(seen.headers['x-a'])}`, 'Set-Cookie': ['a=1', 'b=2'] });
         response.end(request.method === 'HEAD' ? undefined : seen.body);
       });
       request.resume();
