@@ -191,6 +191,7 @@ export const EXAMPLES: ReadonlyMap<string, string> = new Map([
   ['upstreams.on_abort', '"cancel"'],
   ['agents.secret', '["…"]'],
   ['agents.slime_secret', '["…"]'],
+  ['agents.cranker_from', '["10.0.0.0/8"]'],
   ['revoked', '["calm-otter"]'],
   ['revoked_file', '"revoked.txt"'],
   ['hub_id', '"hub-a"'],
