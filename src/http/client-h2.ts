@@ -237,6 +237,12 @@ export class ClientSession implements Timed {
     };
     const h2 = http2.connect('http://upstream', options);
     this.#h2 = h2;
+    const destroy = h2.destroy.bind(h2);
+    // Node does it at once when a GOAWAY brings an error, and that is inside of nghttp2: see onClose() of the streams.
+    h2.destroy = (error?: Error | null, code?: number) => {
+      if (isOfGoaway(error)) setImmediate(destroy, error, code);
+      else destroy(error ?? undefined, code);
+    };
     h2.on('error', this.#onError);
     h2.once('connect', () => {
       if (!h2.destroyed) h2.setLocalWindowSize(sessionWindowBytes);
@@ -392,6 +398,11 @@ export class ClientSession implements Timed {
 
 /** A session that was opened for somebody is not closed before he has had the time to use it, ms. */
 const OPENED_MS = 1_000;
+
+/** Is it what Node ends a session with because of the peer's GOAWAY? */
+export function isOfGoaway(error: Error | null | undefined): error is Error {
+  return (error as NodeJS.ErrnoException | null | undefined)?.code === 'ERR_HTTP2_SESSION_ERROR';
+}
 
 /** The name of an error code (RFC 9113 7). */
 export function codeName(code: number): string {

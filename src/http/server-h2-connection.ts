@@ -3,6 +3,7 @@ import type { Buffer } from 'node:buffer';
 import http2, { constants, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import type net from 'node:net';
 import type { Timed } from '../std/sweeper.ts';
+import { isOfGoaway } from './client-h2.ts';
 import { Notes } from './exchange.ts';
 import { Failure } from './failure.ts';
 import { isGrpcType } from './grpc.ts';
@@ -105,7 +106,11 @@ export class ServerH2Connection implements Timed {
     session.on('priority', control);
     const destroy = session.destroy.bind(session);
     // Node says INTERNAL_ERROR to clients for faults of theirs: the code is chosen here (RFC 9113 7).
-    session.destroy = (error?: Error | null, code?: number) => destroy(error ?? undefined, code ?? codeOf(error));
+    // And it ends a session of which the client says goodbye with an error inside of nghttp2: see ServerH2Exchange.closed().
+    session.destroy = (error?: Error | null, code?: number) => {
+      if (isOfGoaway(error)) setImmediate(destroy, error, code);
+      else destroy(error ?? undefined, code ?? codeOf(error));
+    };
     // What it says has been said to the client in its GOAWAY.
     session.on('error', () => {});
     session.on('close', () => this.#closed());
