@@ -95,8 +95,8 @@ export interface Hub {
   connections(): Connection[];
   /** A token for an agent, sealed with the (first) secret. @throws RangeError for what cannot stand in one */
   issueToken(token?: TokenOptions): string;
-  /** Listens to what happens, until the function that it returns is called. */
-  on<K extends HubEventName>(event: K, listener: HubListener<K>): () => void;
+  /** Listens to what happens, until the function that it returns is called, or the signal is aborted. */
+  on<K extends HubEventName>(event: K, listener: HubListener<K>, until?: { readonly signal?: AbortSignal }): () => void;
   /** Takes nothing new, finishes what runs and what waits (bounded by `drainTimeoutMs`), sends the agents away. */
   close(): Promise<void>;
   /** Cuts everything at once. */
@@ -151,7 +151,12 @@ export async function embedHub(options: HubOptions, deps: Partial<Deps> = {}): P
         },
         keyring,
       ),
-    on: (event, listen) => listeners.on(event, listen),
+    on: (event, listen, until) => {
+      const off = listeners.on(event, listen);
+      if (until?.signal?.aborted === true) off();
+      else until?.signal?.addEventListener('abort', off, { once: true });
+      return off;
+    },
     close: () => {
       signal?.removeEventListener('abort', abort);
       return (closing ??= running.close());

@@ -246,6 +246,13 @@ test('who listens to `sending` alters what an agent gets, refuses it, or fails i
   expect((await fetch(at(hub), { headers: { 'X-Break': '1' } })).status).toBe(500);
   off();
   expect((await get({ 'X-Secret': 's' }))['x-secret']).toBe('s');
+  const stop = new AbortController();
+  hub.on('sending', (sending) => sending.removeHeader('x-secret'), { signal: stop.signal });
+  expect((await get({ 'X-Secret': 's' }))['x-secret']).toBe(undefined);
+  stop.abort();
+  expect((await get({ 'X-Secret': 's' }))['x-secret']).toBe('s');
+  hub.on('sending', (sending) => sending.removeHeader('x-secret'), { signal: stop.signal });
+  expect((await get({ 'X-Secret': 's' }))['x-secret']).toBe('s');
 });
 
 test('a request that a listener refuses leaves the slot to the next one that waits', async () => {
