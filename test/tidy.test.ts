@@ -4,7 +4,22 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
 /** Who may import whom: a file imports from its own folder or from folders further left. Rooms of one place never import each other. */
-const LADDER = ['std', 'schema', 'observe', 'store', 'certs', 'http', 'tunnel', 'upstream', 'proxy', 'plugins', 'admin', 'config', 'agent|hub', 'cli'];
+const LADDER = [
+  'std',
+  'schema',
+  'observe',
+  'store',
+  'certs',
+  'http',
+  'tunnel',
+  'upstream',
+  'proxy',
+  'plugins',
+  'admin',
+  'config',
+  'agent|hub',
+  'cli',
+];
 const RANK = new Map(LADDER.flatMap((rooms, rank) => rooms.split('|').map((room) => [room, rank] as const)));
 
 /** Files that stand above all rooms but cli/: what others import when they use us as a library. */

@@ -14,7 +14,10 @@ function idsOf(name: string): [number, number] {
 test('a name is known by its words in whatever capitals it is written', () => {
   for (let id = 1; id < ID_COUNT; id++) {
     const name = nameOfId(id);
-    const mixed = name.split('').map((c, i) => (i % 2 === 0 ? c.toUpperCase() : c)).join('');
+    const mixed = name
+      .split('')
+      .map((c, i) => (i % 2 === 0 ? c.toUpperCase() : c))
+      .join('');
     for (const spelled of [name, name.toUpperCase(), mixed]) expect([spelled, ...idsOf(spelled)]).toEqual([spelled, id, id]);
   }
 });

@@ -22,7 +22,15 @@ async function start(handshakeTimeoutMs?: number): Promise<{ connect: () => Prom
   listener = new TlsListener(
     of,
     { allowHalfOpen: true },
-    { hasRoom: () => true, refused: () => {}, accepted: () => {}, now: () => performance.now(), http2: () => false, wall: () => Date.now(), proxyProtocol: null },
+    {
+      hasRoom: () => true,
+      refused: () => {},
+      accepted: () => {},
+      now: () => performance.now(),
+      http2: () => false,
+      wall: () => Date.now(),
+      proxyProtocol: null,
+    },
   );
   listener.listener.listen(0, '127.0.0.1');
   await once(listener.listener, 'listening');

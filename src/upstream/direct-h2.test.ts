@@ -762,7 +762,9 @@ describe('an upgrade over HTTP/2', () => {
   it('goes over HTTP/1.1 where TLS lets us choose and HTTP/2 does not take it', async () => {
     const made = await origin(undefined, { pair: PAIR });
     made.server.on('upgrade', (_request, socket) =>
-      socket.end('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nraw'),
+      socket.end(
+        'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nraw',
+      ),
     );
     const direct = directTo(`https://localhost:${made.port}`, { alpn: 'H2H1', trust: TRUST });
     await ask(direct).reply.over;

@@ -264,7 +264,9 @@ describe('a tunnel that is lost under', () => {
   test('a WebSocket closes its connection, without a word of ours in it, at both ends [fault 45]', async () => {
     const origin = await startScript(async (connection) => {
       await connection.head();
-      connection.send('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhello');
+      connection.send(
+        'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhello',
+      );
     });
     const hub = await startHubWith();
     const relay = await startRelay(tools, hub);

@@ -63,7 +63,9 @@ test('[fault 13] [fault 14] [fault 15] reloads under load: nobody notices, downl
   });
   const sockets = http.createServer();
   sockets.on('upgrade', (_request, socket) => {
-    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n');
+    socket.write(
+      'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n',
+    );
     socket.on('error', () => {});
     socket.on('data', (bytes: Buffer) => socket.write(`echo ${bytes.toString()}`));
   });

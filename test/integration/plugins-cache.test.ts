@@ -507,7 +507,9 @@ test('[threat 57] [threat 74] credentials that a plugin takes out of the request
 test('who may not pass a plugin before it gets nothing from the cache, and an upgrade goes past it', async () => {
   const origin = await startOrigin(counting({ 'Cache-Control': 'max-age=60' }));
   origin.server.on('upgrade', (_request, socket) =>
-    socket.end('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhello'),
+    socket.end(
+      'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhello',
+    ),
   );
   const sections = '[plugins.key]\ncategory = "key_auth"\nheader = "X-Key"\nkeys = ["k"]\n[plugins.kept]\ncategory = "cache"\n';
   const gateway = await startGatewayOf(made, fileWithPlugins(origin.port, sections));
@@ -519,7 +521,9 @@ test('who may not pass a plugin before it gets nothing from the cache, and an up
   expect((await get({ 'X-Key': 'wrong' })).status).toBe(401);
   expect(said(await get({ 'X-Key': 'k' }))).toBe('answer 1 hit');
   const client = await rawClient({ port: gateway.port() });
-  client.send('GET / HTTP/1.1\r\nHost: a\r\nX-Key: k\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n');
+  client.send(
+    'GET / HTTP/1.1\r\nHost: a\r\nX-Key: k\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+  );
   await client.until(() => client.text.endsWith('hello'));
 });
 

@@ -84,7 +84,9 @@ test('an answer that must not be changed is not, whatever it says beside', async
 test('upgraded bytes and answers to other requests pass untouched', async () => {
   const origin = await made.startScript(async (connection) => {
     await connection.head();
-    connection.send('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nContent-Type: text/html\r\n\r\nhttp:');
+    connection.send(
+      'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nContent-Type: text/html\r\n\r\nhttp:',
+    );
   });
   const gateway = await startGatewayOf(made, fileWithPlugins(origin.port, FILTER));
   const client = await rawClient({ port: gateway.port() });

@@ -171,7 +171,9 @@ test('an upgraded connection counts as long as it lasts', async () => {
   const held: Duplex[] = [];
   origin.server.on('upgrade', (_request, socket) => {
     held.push(socket);
-    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ICX+Yqv66kxgM0FcWaLWlFLwTAI=\r\n\r\n');
+    socket.write(
+      'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ICX+Yqv66kxgM0FcWaLWlFLwTAI=\r\n\r\n',
+    );
   });
   const gateway = await startGatewayOf(made, fileWithPlugins(origin.port, '[plugins.p]\ncategory = "limit"\ntype = "inflight"\nmax = 1\n'));
   const port = gateway.port();

@@ -223,7 +223,9 @@ test('one whose settings stay is the same after a reload; one that goes is close
 test('upgrades pass all request phases, and their bytes no transformer', async () => {
   const origin = await made.startScript(async (connection) => {
     await connection.head();
-    connection.send('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nraw');
+    connection.send(
+      'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nraw',
+    );
   });
   const guard = plugin(`{ request(e) { if (e.request.header('x-key') !== 'k') return { status: 401 }; },
     response(e) { e.response.transform({ write(chunk, out) { out.write(Buffer.from('CHANGED')); }, end(out) { out.end(); } }); } }`);

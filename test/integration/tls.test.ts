@@ -104,7 +104,9 @@ test('connections in a handshake count among those that may be open [threat 52]'
 test('an upgraded connection over TLS keeps its other half when the client has said its last [fault 30]', async () => {
   const origin = await startScript(async (connection) => {
     await connection.head();
-    connection.send('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n');
+    connection.send(
+      'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n',
+    );
     await connection.ended();
     connection.send('heard you out');
     connection.end();

@@ -119,7 +119,9 @@ test.each([
 test("an application's own WebSocket still goes to an agent, whatever its path", async () => {
   const origin = await startOrigin();
   origin.server.on('upgrade', (_, socket: net.Socket) =>
-    socket.end('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nfrom the origin'),
+    socket.end(
+      'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nfrom the origin',
+    ),
   );
   const hub = await startHubWith();
   await startAgentFor(hub, origin, { slots: 2 });
