@@ -141,8 +141,11 @@ test.each([
   ['a frame of 1 GiB', Buffer.from([0x82, 0xff, 0, 0, 0, 0, 0x40, 0, 0, 0, 0, 0, 0, 0])],
   ['compression that nobody agreed on', Buffer.from([0xc2, 0x81, 0, 0, 0, 0, 0x61])],
   ['a reserved opcode', Buffer.from([0x83, 0x80, 0, 0, 0, 0])],
+  ['a flood of pings', Buffer.concat(Array.from({ length: 200 }, () => Buffer.from([0x89, 0x80, 0, 0, 0, 0])))],
+  ['a flood of empty messages', Buffer.concat(Array.from({ length: 200 }, () => Buffer.from([0x82, 0x80, 0, 0, 0, 0])))],
+  ['pieces without end', Buffer.concat(Array.from({ length: 5_000 }, (_, i) => Buffer.from([i === 0 ? 0x02 : 0x00, 0x81, 0, 0, 0, 0, 0x61])))],
   ['junk inside of messages', Buffer.concat([Buffer.from([0x82, 0x90, 0, 0, 0, 0]), Buffer.alloc(16, 0xff)])],
-])('a peer that sends %s is closed, and others are served on [threat 39]', async (_, bytes) => {
+])('a peer that sends %s is closed, and others are served on [threat 39] [threat 55]', async (_, bytes) => {
   const hub = await startHubWith();
   await startAgentFor(hub, await startOrigin(), WEBSOCKET);
   const client = await rawClient(hub);

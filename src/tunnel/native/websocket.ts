@@ -14,6 +14,12 @@ const SUBPROTOCOL = 'windlass.1';
 const AGENT_PATH = '/windlass/agent';
 /** Bytes of one message that is taken. A peer of ours sends less; more would have to be held whole. */
 const MESSAGE_BYTES = 4 * 1024 * 1024;
+/** Pieces of one message that are taken, and chunks of bytes that are held for one. Ours come whole; what lies between may cut them. */
+const MESSAGE_PIECES = 1_024;
+const MESSAGE_CHUNKS = 16 * 1024;
+/** Pings and empty messages in ten seconds: ours send none, what lies between some. */
+const PINGS = 100;
+const PINGS_WITHIN_MS = 10_000;
 /** Bytes of one message that is sent. */
 const SEND_BYTES = 256 * 1024;
 /** Going away as agreed. */
@@ -52,7 +58,7 @@ function pathOf(target: string): string {
 
 /** The tunnel's byte stream within an upgraded connection. `rest`: bytes that came behind the head. Set the wire's user before the turn of the event loop is over. */
 export function overWebSocket(loop: Loop, inner: Wire, rest: Buffer, role: 'agent' | 'hub'): Wire {
-  const socket = new FramedSocket(inner, role);
+  const socket = new FramedSocket(inner, role, loop);
   const wire = new Wire(loop, NOBODY, () => socket as unknown as net.Socket).listenToData();
   if (rest.length > 0) socket.received(rest, 0, rest.length);
   return wire;
@@ -69,13 +75,23 @@ class FramedSocket extends Duplex {
   readonly #masks: boolean;
   #hasEnded = false;
 
-  constructor(inner: Wire, role: 'agent' | 'hub') {
+  readonly #loop: Loop;
+  #pings = 0;
+  #pingsSinceMs = 0;
+
+  constructor(inner: Wire, role: 'agent' | 'hub', loop: Loop) {
     super();
+    this.#loop = loop;
     this.#inner = inner;
     this.#masks = role === 'agent';
     // Loading it takes as long as the rest of a hub: only those pay for it who need it.
     const framing = createRequire(import.meta.url)('ws') as typeof ws;
-    this.#receiver = new framing.Receiver({ isServer: role === 'hub', maxPayload: MESSAGE_BYTES });
+    this.#receiver = new framing.Receiver({
+      isServer: role === 'hub',
+      maxPayload: MESSAGE_BYTES,
+      maxFragments: MESSAGE_PIECES,
+      maxBufferedChunks: MESSAGE_CHUNKS,
+    });
     this.#sender = new framing.Sender({
       cork: () => inner.cork(),
       uncork: () => inner.uncork(),
@@ -86,9 +102,12 @@ class FramedSocket extends Duplex {
     });
     this.#receiver.on('message', (data: Buffer, isBinary: boolean) => {
       if (!isBinary) this.destroy(new Error('the peer sent text'));
-      else if (data.length > 0 && !this.push(data)) inner.pause();
+      else if (data.length === 0) this.#countPing();
+      else if (!this.push(data)) inner.pause();
     });
-    this.#receiver.on('ping', (data: Buffer) => this.#sender.pong(data, this.#masks));
+    this.#receiver.on('ping', (data: Buffer) => {
+      if (this.#countPing()) this.#sender.pong(data, this.#masks);
+    });
     this.#receiver.on('conclude', () => this.#endReading());
     this.#receiver.on('error', (error: Error) => this.destroy(error));
     inner.user = {
@@ -97,6 +116,18 @@ class FramedSocket extends Duplex {
       drained: () => {},
       closed: (error) => this.destroy(error ?? undefined),
     };
+  }
+
+  /** @returns false when there are too many */
+  #countPing(): boolean {
+    const now = this.#loop.clock.now();
+    if (now - this.#pingsSinceMs >= PINGS_WITHIN_MS) {
+      this.#pingsSinceMs = now;
+      this.#pings = 0;
+    }
+    if (++this.#pings <= PINGS) return true;
+    this.destroy(new Error('the peer sends too many pings'));
+    return false;
   }
 
   received(bytes: Buffer, start: number, end: number): void {
