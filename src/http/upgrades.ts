@@ -1,6 +1,6 @@
 // HOT: write() runs per chunk of every upgraded connection, in both directions.
 import type { Loop } from '../std/loop.ts';
-import type { Timed } from '../std/sweeper.ts';
+import { SWEEP_MS, type Timed } from '../std/sweeper.ts';
 import type { Handler, Notes, ReplySink, RequestSink, Writer } from './exchange.ts';
 import { Failure, type FailureCode } from './failure.ts';
 import type { HeaderList, RequestHead, ResponseHead } from './head.ts';
@@ -42,14 +42,20 @@ export class Upgrades implements Handler {
     return upgraded;
   }
 
-  /** Ends them all. Resolves when they are gone, or after `UPGRADE_GOODBYE_MS` at the latest. */
+  /** Ends them all. Resolves when they are gone, or shortly after `UPGRADE_GOODBYE_MS` at the latest. */
   async leave(reason: string): Promise<void> {
     if (this.#open.size === 0) return;
     const gone = new Promise<void>((resolve) => {
       this.#emptied = resolve;
     });
     for (const upgraded of this.#open) upgraded.leave(new Failure('draining', reason));
-    await gone;
+    let timer: NodeJS.Timeout | undefined;
+    // A client that takes nothing may be cut off, and still not gone.
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, UPGRADE_GOODBYE_MS + SWEEP_MS);
+    });
+    await Promise.race([gone, late]);
+    clearTimeout(timer);
   }
 
   /** @internal */

@@ -4,7 +4,7 @@ import http2 from 'node:http2';
 import { describe, expect, test } from 'vitest';
 import { kit, metric, metricBecomes } from '../kit/kit.ts';
 import { Listener, pour, stageOf, WAYS } from '../kit/upgraded.ts';
-import { until } from '../kit/until.ts';
+import { soon, until } from '../kit/until.ts';
 
 const made = kit();
 const { accessLog } = made;
@@ -244,6 +244,16 @@ test.each([DIRECT, TUNNEL])('an upstream that has said its last and then goes ta
   });
   expect(heard.text).toBe('my last');
   await metricBecomes(front, 'windlass_requests_in_flight', (n) => n === 0);
+});
+
+test('a client that takes nothing of what waits for it does not hold up the end of the drain', async () => {
+  const { front, connect } = await stageOf(made, DIRECT, { drainTimeoutMs: 200 });
+  const { client, upstream } = await connect();
+  client.pause();
+  void pour(upstream, 24 * MIB, 5);
+  await metricBecomes(front, 'windlass_buffered_bytes', (n) => n > 64 * 1024);
+  await soon('the end', front.close());
+  client.destroy();
 });
 
 test('a WebSocket holds a slot as long as it lasts', async () => {
