@@ -315,4 +315,27 @@ describe('from slime:', () => {
     await stop(native);
     await stop(hub.running);
   });
+
+  test('one agent of each kind serves beside the others at our hub', LIMIT, async () => {
+    const hub = await newHub();
+    const clients = clientsOf(() => asked(hub.port));
+    const oldOne = await oldAgent(hub.port, 2);
+    await clients.servedBy('old');
+    const native = newAgent(hub.port, await service());
+    const wired = newAgent(hub.port, (await made.startOrigin((_, response) => response.end('wired'))).port, [
+      '--wire',
+      'slime',
+      '--agent-id',
+      '2000',
+    ]);
+    await clients.servedBy('old', 'new', 'wired');
+    await stop(wired);
+    await clients.servedBy('old', 'new');
+    await stop(native);
+    await onlyServedBy(clients, 'old');
+    await clients.stop();
+    expect(clients.failures).toEqual([]);
+    await oldOne.cut();
+    await stop(hub.running);
+  });
 });

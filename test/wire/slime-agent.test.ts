@@ -170,6 +170,18 @@ test('one that stops finishes what runs, and takes its other polls back', async 
   await closed;
 });
 
+test('work that was on its way when the agent took its poll back is still done', async () => {
+  const { hub, port } = await startHubPeer();
+  const agent = await startAgentFor({ port }, await startOrigin((_, response) => response.end('late')), { ...AGENT, drainTimeoutMs: 5_000 });
+  const poll = await hub.nextPoll();
+  const stopped = agent.close();
+  await until('the poll is taken back', () => poll.connection.ending === 'fin');
+  hub.polls.push(poll);
+  const id = await hub.give(get('/'));
+  expect((await hub.submitted(id)).text).toMatch(/late$/);
+  await stopped;
+});
+
 test('slots are dealt out among several hubs: all of them together never get more than there are', async () => {
   const one = await startHubPeer();
   const two = await startHubPeer();

@@ -43,6 +43,8 @@ export class DialWorker implements AnswerOwner {
   readonly #owner: DialWorkerOwner;
   readonly #head = new RequestHead(LIMITS.fieldCount);
   #poll: ClientRequest | null = null;
+  /** A poll that was taken back, and may bring work for a moment still. */
+  #leaving: ClientRequest | null = null;
   #timer: NodeJS.Timeout | null = null;
   #answer: DialAnswer | null = null;
   /** It holds a slot. */
@@ -59,7 +61,7 @@ export class DialWorker implements AnswerOwner {
   }
 
   get isBusy(): boolean {
-    return this.#answer !== null || this.#incoming !== null;
+    return this.#answer !== null || this.#incoming !== null || this.#leaving !== null;
   }
 
   get isPolling(): boolean {
@@ -82,12 +84,30 @@ export class DialWorker implements AnswerOwner {
     this.#timer = null;
     const poll = this.#poll;
     this.#poll = null;
-    poll?.destroy();
+    if (poll === null) return;
+    const { socket } = poll;
+    if (socket === null || socket.connecting) {
+      poll.destroy();
+      return;
+    }
+    // FIN and no more: a hub that is about to answer the poll would have its application wait for ever. What is on its way already is still done.
+    this.#leaving = poll;
+    const timer = setTimeout(() => poll.destroy(), slimeLimits.withdrawMs);
+    poll.once('response', () => clearTimeout(timer));
+    poll.once('close', () => {
+      clearTimeout(timer);
+      if (this.#leaving !== poll) return;
+      this.#leaving = null;
+      this.#owner.idle(this);
+      this.adjust();
+    });
+    socket.end();
   }
 
   /** Cuts everything. */
   destroy(): void {
     this.withdraw();
+    this.#leaving?.destroy();
     this.#incoming?.cut();
     this.#answer?.cut();
   }
@@ -108,11 +128,12 @@ export class DialWorker implements AnswerOwner {
       else isConnected = true;
     });
     poll.on('response', (response) => {
-      if (this.#poll !== poll) {
+      if (this.#poll === poll) this.#poll = null;
+      else if (this.#leaving === poll) this.#leaving = null;
+      else {
         response.resume();
         return;
       }
-      this.#poll = null;
       this.#answered(response);
     });
     poll.on('error', (error) => {

@@ -34,6 +34,8 @@ export const slimeLimits = {
   informationalCount: 100,
   /** An agent's wait after a poll that its hub has dropped, ms: slime's own. */
   redialMs: 100,
+  /** How long a poll that an agent takes back may still bring work that was on its way, ms. */
+  withdrawMs: 1_000,
   /** An agent's backoff when a hub cannot be reached, ms. */
   backoffBaseMs: 1_000,
   backoffCapMs: 15_000,
