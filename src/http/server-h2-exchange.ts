@@ -321,7 +321,7 @@ export class ServerH2Exchange implements ReplySink, Writer, Timed {
     }
     this.dead = true;
     // Behind the end of an upgraded connection: what was written still goes out, and the client need not say more (RFC 9113 8.1).
-    if (this.ended) this.stream.close(NGHTTP2_NO_ERROR);
+    if (this.ended) setImmediate(closeEnded, this.stream);
     else this.#cut();
     if (this.sink !== NOWHERE) this.#settle();
   }
@@ -542,7 +542,16 @@ function breakOff(stream: ServerHttp2Stream): void {
 
 function ignore(): void {}
 
-/** Never from inside of nghttp2, where most of what is heard of a stream is told: see closed(). */
+/**
+ * Never from inside of nghttp2, where most of what is heard of a stream is told: see closed(). And not before all is written: Node would put the reset off
+ * until then, and a stream that is destroyed meanwhile would get none; what nghttp2 still has to send of it then are empty frames without end.
+ */
 function closeEnded(stream: ServerHttp2Stream): void {
-  stream.close(NGHTTP2_NO_ERROR);
+  if (stream.closed) return;
+  if (stream.writableFinished) stream.close(NGHTTP2_NO_ERROR);
+  else stream.once('finish', closeLater);
+}
+
+function closeLater(this: ServerHttp2Stream): void {
+  setImmediate(closeEnded, this);
 }
