@@ -11,14 +11,23 @@ const CONNECTIONS = 64;
 /** Requests a second that slime's own hub and agent reached here: 64 clients with Slime-Block, 64 workers, 1 KiB. */
 const SLIME_PER_SECOND = 1_600;
 
-/** Each foreign wire at the same time as the native one, then alone for its throughput. @param {import('./requests.mjs').Bench} bench @returns {Promise<Finding[]>} */
+/** Each foreign wire at the same time as the native one, and in turns for its throughput. @param {import('./requests.mjs').Bench} bench @returns {Promise<Finding[]>} */
 export async function wires(bench) {
   const title = `Wires of others, ${CONNECTIONS} connections, 1 KiB, 13 header fields`;
   bench.say(title);
   /** @type {Finding} */
   const finding = {
     title,
-    columns: ['wire', 'CPU us/request of the hub', 'of the native one at the same time', 'ratio', 'target', 'requests/s alone'],
+    columns: [
+      'wire',
+      'CPU us/request of the hub',
+      'of the native one at the same time',
+      'ratio',
+      'target',
+      'requests/s in turns',
+      'CPU us/request in turns',
+      'ratio in turns',
+    ],
     rows: [],
     notes: [],
     checks: [],
@@ -43,7 +52,7 @@ export async function wires(bench) {
   /** @type {[string, unknown][]} */
   const raw = [['alone', [...alone]]];
   const perSecond = (/** @type {string} */ name) => spread(figures(alone, name, requestsPerSecond), 0);
-  finding.rows.push(['native', spread(figures(alone, native.name, perRequestUs('hub'))), '', '', '', perSecond(native.name)]);
+  finding.rows.push(['native', '', '', '', '', perSecond(native.name), spread(figures(alone, native.name, perRequestUs('hub'))), '']);
   for (const contender of foreign) {
     const { name } = contender;
     const begun = { dialled: cranker1.dialled(), served: cranker1.served() };
@@ -59,6 +68,8 @@ export async function wires(bench) {
       ratio.text,
       contender === cranker3 ? '<= 1.5' : '',
       perSecond(name),
+      spread(figures(alone, name, perRequestUs(name))),
+      ratioOf(ratios(alone, [name, perRequestUs(name)], [native.name, perRequestUs('hub')])).text,
     ]);
     if (contender === cranker3)
       finding.checks.push(judge('cranker 3.0, CPU per request of the hub / native', ratio.value, '', '<=', 1.5, { invalid: wrong }));
