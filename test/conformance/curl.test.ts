@@ -154,7 +154,7 @@ test.runIf(hasHttp2)('curl has twenty requests at once over HTTP/2', async () =>
 
 test.skipIf(about === '')('curl that upgrades by hand gets 101 and the bytes behind it', async () => {
   const origin = await tools.startOrigin();
-  origin.server.on('upgrade', (request, socket) => {
+  origin.server.on('upgrade', (_request, socket) => {
     socket.end(
       `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhello`,
     );

@@ -431,7 +431,7 @@ test('RFC 9113 6.9: no more is sent than the window of a stream lets through, wh
 });
 
 test('RFC 9113 8.1: an answer may come before the request has ended', async () => {
-  const origin = await tools.startOrigin((asked, response) => void response.writeHead(403).end('no'));
+  const origin = await tools.startOrigin((_asked, response) => void response.writeHead(403).end('no'));
   const client = await FrameClient.connect(tools.later, (await tools.startDirect({ to: origin })).address.port);
   client.send(frame(HEADERS, END_HEADERS, 1, post('/')));
   await client.until('the answer', () => client.answered(1));
@@ -439,7 +439,7 @@ test('RFC 9113 8.1: an answer may come before the request has ended', async () =
 
 /** Behind an origin that answers 100 bytes. `own`: settings of the client. */
 async function startBody(own: readonly (readonly [number, number])[]) {
-  const origin = await tools.startOrigin((asked, response) => void response.end('a'.repeat(100)));
+  const origin = await tools.startOrigin((_asked, response) => void response.end('a'.repeat(100)));
   const client = await FrameClient.connect(tools.later, (await tools.startDirect({ to: origin })).address.port, own);
   return { origin, client };
 }

@@ -212,7 +212,7 @@ test('a body that is no base64 is refused, and the service sees no whole request
 test('a service that dies between messages is told as a status, never as a whole answer', async () => {
   const { origin, port } = await direct();
   const pending = call(port, 'Talk', 'text', 'a', { 'x-hang': '1' });
-  await soon(origin.arrived(0), 'the call');
+  await soon('the call', origin.arrived(0));
   origin.kill();
   const { trailers } = await pending;
   expect(trailers['grpc-status']).toBe('14');
