@@ -49,6 +49,8 @@ test('a file can set everything of a hub', async () => {
   const { trustedProxies, ...settings } = hubSettings(values, () => 'random');
   expect(settings).toEqual({
     secrets: ['not-very-secret-but-long-enough'],
+    slimeSecrets: ['what-the-hub-of-slime-has'],
+    accepts: ['native', 'slime'],
     appPassword: 'pass word',
     revokedFile: join(here, 'valid', 'revoked.txt'),
     host: '127.0.0.1',
@@ -73,6 +75,7 @@ test('a file can set everything of a hub', async () => {
       bodyIdleTimeoutMs: 6000,
       writeIdleTimeoutMs: 7000,
       keepAliveTimeoutMs: 8000,
+      upgradeIdleTimeoutMs: 9000,
       h2Streams: 50,
       h2StreamWindow: 64_000,
     },
