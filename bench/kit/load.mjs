@@ -10,7 +10,7 @@ import { runToEnd } from './children.mjs';
  * @property {string} path
  * @property {number} connections
  * @property {number} seconds
- * @property {boolean} [headers] the 12 realistic header fields beside Host (about 900 bytes); else Host alone
+ * @property {boolean | 'browser'} [headers] the 12 realistic header fields beside Host (about 900 bytes), or as many that let an answer be shared; else Host alone
  * @property {boolean} [block] Slime-Block: 1, so that a request waits for a slot
  * @property {number} [postBytes] send a body of this size with each request
  */
@@ -38,6 +38,7 @@ export async function load(options) {
   /** @type {Record<string, string>} */
   const env = {};
   if (options.headers === true) env.BENCH_HEADERS = here('../wrk-headers.lua');
+  if (options.headers === 'browser') env.BENCH_HEADERS = here('../wrk-browser.lua');
   if (options.block === true) env.BENCH_BLOCK = '1';
   if (options.postBytes !== undefined) env.BENCH_POST_BYTES = String(options.postBytes);
   const printed = hasWrk

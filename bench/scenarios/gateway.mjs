@@ -105,6 +105,62 @@ export async function gateway(bench) {
   return [finding];
 }
 
+/** What a hit of the cache costs, beside nginx that proxies what would be a miss. @param {import('./requests.mjs').Bench} bench @returns {Promise<Finding[]>} */
+export async function cache(bench) {
+  const title = 'A hit of the cache, 64 connections, 1 KiB, 13 header fields of a browser';
+  bench.say(title);
+  /** @type {Finding} */
+  const finding = {
+    title,
+    columns: ['process', 'CPU us/request', 'ratio to nginx (a miss)', 'target', 'requests/s'],
+    rows: [],
+    notes: [],
+    checks: [],
+  };
+  if (!hasNginx || !hasWindlass) {
+    finding.notes.push('skipped: needs nginx and dist/cli/main.js');
+    return [finding];
+  }
+  const origin = await startOrigin(bench.dir);
+  const nginx = await startNginxProxy(bench.dir, origin.port);
+  const cached = await startGateway(
+    bench.dir,
+    'gateway, a hit',
+    `locations = ["all"]
+[locations.all]
+plugins = ["cache"]
+upstream = "one"
+[upstreams.one]
+addrs = ["127.0.0.1:${origin.port}"]
+[plugins.cache]
+category = "cache"
+default_ttl = "1h"
+`,
+  );
+  for (const { port } of [nginx, cached]) await load({ port, connections: 64, path: '/1k', headers: 'browser', seconds: bench.warmSeconds * 4 });
+  const samples = await measure([nginx, cached], { connections: 64, path: '/1k', headers: 'browser' }, bench);
+  finding.raw = [...samples];
+  for (const { name } of [nginx, cached]) {
+    const ratio = ratioOf(ratios(samples, [name, perRequestUs(name)], ['nginx', perRequestUs('nginx')]));
+    const target = name === cached.name ? 1 : undefined;
+    finding.rows.push([
+      name,
+      spread(figures(samples, name, perRequestUs(name))),
+      ratio.text,
+      target === undefined ? '' : `<= ${target}`,
+      spread(figures(samples, name, requestsPerSecond), 0),
+    ]);
+    const wrong = invalid(samples, name);
+    if (target !== undefined)
+      finding.checks.push(
+        judge('a hit of the cache / nginx proxying it', ratio.value, '', '<=', target, { invalid: wrong, comparable: bench.comparable }),
+      );
+  }
+  finding.notes.push(quietness(samples));
+  await stop(cached, nginx, origin);
+  return [finding];
+}
+
 const LOCATIONS = 1_000;
 
 /** @param {number} originPort @param {number} round */
