@@ -86,7 +86,7 @@ export async function wires(bench) {
   finding.notes.push(
     'connectors and the agent of slime are scripts that answer out of memory; behind the native agent stands the origin of all scenarios',
   );
-  finding.notes.push("crank4go's router is no part of this bench: its source cannot be fetched here");
+  finding.notes.push("crank4go's router is no part of this bench: it is a Go program, which has to be built by hand");
   finding.notes.push(quietness(alone));
   finding.raw = raw;
   await stop(slime, cranker1, cranker3, native, origin);
