@@ -12,7 +12,7 @@ import { writeProxyV1, writeProxyV2 } from '../http/proxy-protocol.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
 import { type Alpn, asksGrpc, grpcRefusal, H2Sessions, type SessionsOptions, type Sockets } from './h2-sessions.ts';
 import { FRESH_MS, H2_KEEP_ALIVE_MS, IDLE_CONNECTIONS, IDLE_MS, KEEP_ALIVE_MARGIN_MS } from './limits.ts';
-import { Refusal } from './refusal.ts';
+import { Refusal } from '../http/refusal.ts';
 
 export interface DirectOptions extends SessionsOptions {
   /** Which protocols it is spoken to in; absent: HTTP/1.1. It cannot change. With `proxyProtocol` it is always HTTP/1.1, and H2H1 needs TLS. */
@@ -89,7 +89,7 @@ export class Direct implements Endpoint, ConnectionOwner, Sockets {
     const authority = this.#options.hostHeader === 'upstream' || head.authority === '' ? this.#target.authority : '';
     let sink: RequestSink | null = null;
     if (this.#h2 !== null) sink = this.#h2.open(head, authority, reply, notes);
-    else if (asksGrpc(head)) sink = new Refusal(this.#options.loop, reply, grpcRefusal());
+    else if (asksGrpc(head)) sink = new Refusal(this.#options.loop.turn, reply, grpcRefusal());
     sink ??= this.openH1(head, authority, reply, notes);
     // The head belongs to the caller, who may try another endpoint with it.
     head.newTarget = target;

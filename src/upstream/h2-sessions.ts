@@ -9,7 +9,7 @@ import { isGrpc } from '../http/grpc.ts';
 import type { RequestHead } from '../http/head.ts';
 import { CONTENT_TYPE } from '../http/names.ts';
 import { H1_CHOICE_MS, H2_STREAMS, IDLE_MS } from './limits.ts';
-import { Refusal } from './refusal.ts';
+import { Refusal } from '../http/refusal.ts';
 import { Undecided } from './undecided.ts';
 
 /** Which protocols an upstream is spoken to in. H2H1: as TLS chooses, HTTP/2 rather. */
@@ -82,13 +82,13 @@ export class H2Sessions implements SessionOwner, StreamOwner {
     if (this.#alpn === 'H2H1') {
       // HTTP/1.1 takes upgrades in any case.
       if (head.upgrade !== '' && (session === null || !session.takesConnect)) return null;
-      if (session === null && loop.clock.now() < this.#h1UntilMs) return grpc ? new Refusal(loop, reply, grpcRefusal()) : null;
+      if (session === null && loop.clock.now() < this.#h1UntilMs) return grpc ? new Refusal(loop.turn, reply, grpcRefusal()) : null;
       if (session === null) {
         const undecided = new Undecided(loop, head, authority, reply, (gone) => this.#waiting.delete(gone));
         this.#wait(undecided, { stream: null, undecided, notes });
         return undecided;
       }
-    } else if (head.upgrade !== '' && session !== null && !session.takesConnect) return new Refusal(loop, reply, connectRefusal(head.upgrade));
+    } else if (head.upgrade !== '' && session !== null && !session.takesConnect) return new Refusal(loop.turn, reply, connectRefusal(head.upgrade));
     const stream = this.#stream(head, authority, reply, notes);
     if (session === null) this.#wait(stream, { stream, undecided: null, notes });
     else {

@@ -1,9 +1,9 @@
 // HOT: free is asked for per request.
-import type { Notes, ReplySink, RequestSink, Writer } from '../../http/exchange.ts';
+import type { Notes, ReplySink, RequestSink } from '../../http/exchange.ts';
 import { Failure } from '../../http/failure.ts';
 import type { RequestHead } from '../../http/head.ts';
+import { Refusal } from '../../http/refusal.ts';
 import type { Log } from '../../observe/log.ts';
-import type { Flushable, Turn } from '../../std/turn.ts';
 import { plainText } from '../native/frames.ts';
 import type { AgentIdentity, Session, SessionOwner, WireAbilities } from '../session.ts';
 import type { DarkMode } from './dark-mode.ts';
@@ -107,7 +107,7 @@ export abstract class Connector implements Session {
     notes.began = 'no';
     return (
       this.send(head, reply, notes) ??
-      new Refusal(reply, new Failure('tunnel_lost_unsent', 'the connector has no socket left'), this.options.core.loop.turn)
+      new Refusal(this.options.core.loop.turn, reply, new Failure('tunnel_lost_unsent', 'the connector has no socket left'))
     );
   }
 
@@ -163,36 +163,4 @@ export abstract class Connector implements Session {
     this.options.over(this);
     this.owner?.lost(this, reason);
   }
-}
-
-/** Stands for an exchange that was never begun: an endpoint does not call its reply before open() has returned. */
-class Refusal implements RequestSink, Flushable {
-  writer: Writer | null = null;
-  queued = false;
-  readonly #reply: ReplySink;
-  readonly #failure: Failure;
-  #aborted = false;
-
-  constructor(reply: ReplySink, failure: Failure, turn: Turn) {
-    this.#reply = reply;
-    this.#failure = failure;
-    turn.later(this);
-  }
-
-  flush(): void {
-    if (!this.#aborted) this.#reply.abort(this.#failure);
-    this.#reply.settled();
-  }
-
-  write(): boolean {
-    return true;
-  }
-
-  end(): void {}
-
-  abort(): void {
-    this.#aborted = true;
-  }
-
-  settled(): void {}
 }

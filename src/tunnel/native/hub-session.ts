@@ -1,9 +1,9 @@
 // HOT: open() and the frames of answers run per exchange.
 import type { Buffer } from 'node:buffer';
-import type { Notes, ReplySink, RequestSink, Writer } from '../../http/exchange.ts';
+import type { Notes, ReplySink, RequestSink } from '../../http/exchange.ts';
 import { Failure } from '../../http/failure.ts';
 import { type RequestHead, ResponseHead } from '../../http/head.ts';
-import type { Flushable, Turn } from '../../std/turn.ts';
+import { Refusal } from '../../http/refusal.ts';
 import type { Wire } from '../../std/wire.ts';
 import type { AgentIdentity, Session, SessionOwner, WireAbilities } from '../session.ts';
 import {
@@ -105,7 +105,7 @@ export class HubSession extends Link<HubStream> implements Session, HubStreamOwn
     notes.agent = notes.address = this.agent.id;
     notes.began = 'no';
     if (this.state !== 'open' || this.lastId === 0xffff_ffff)
-      return new Refusal(reply, new Failure('tunnel_lost_unsent', 'the session is over'), this.loop.turn);
+      return new Refusal(this.loop.turn, reply, new Failure('tunnel_lost_unsent', 'the session is over'));
     const { out } = this;
     const slab = out.reserve(openRoom(head));
     const from = slab.at;
@@ -114,7 +114,7 @@ export class HubSession extends Link<HubStream> implements Session, HubStreamOwn
     const leftMs = notes.dueMs === 0 ? 0 : Math.max(1, Math.ceil(notes.dueMs - this.loop.clock.now()));
     const end = writeOpen(head, flags, id, leftMs, notes.onAbort, slab.bytes, from);
     if (end - from - (notes.onAbort === null ? 0 : ON_ABORT_BYTES) > HEADER_BYTES + OPEN_FIXED + this.limits.headBytes)
-      return new Refusal(reply, new Failure('head_too_large', 'the head is too large for the tunnel'), this.loop.turn);
+      return new Refusal(this.loop.turn, reply, new Failure('head_too_large', 'the head is too large for the tunnel'));
     this.lastId = id;
     if (this.#toldWaiting > 0) this.#reckonServed();
     const stream = new HubStream(this, id, head, reply, notes, slab.bytes, from);
@@ -343,35 +343,3 @@ const NOBODY: AgentIdentity = {
   hardware: null,
   address: '',
 };
-
-/** Stands for a stream that was never opened: an endpoint does not call its reply before open() has returned. */
-class Refusal implements RequestSink, Flushable {
-  writer: Writer | null = null;
-  queued = false;
-  readonly #reply: ReplySink;
-  readonly #failure: Failure;
-  #aborted = false;
-
-  constructor(reply: ReplySink, failure: Failure, turn: Turn) {
-    this.#reply = reply;
-    this.#failure = failure;
-    turn.later(this);
-  }
-
-  flush(): void {
-    if (!this.#aborted) this.#reply.abort(this.#failure);
-    this.#reply.settled();
-  }
-
-  write(): boolean {
-    return true;
-  }
-
-  end(): void {}
-
-  abort(): void {
-    this.#aborted = true;
-  }
-
-  settled(): void {}
-}

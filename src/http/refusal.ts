@@ -1,7 +1,6 @@
-import type { Loop } from '../std/loop.ts';
-import type { Flushable } from '../std/turn.ts';
-import type { ReplySink, RequestSink, Writer } from '../http/exchange.ts';
-import type { Failure } from '../http/failure.ts';
+import type { Flushable, Turn } from '../std/turn.ts';
+import type { ReplySink, RequestSink, Writer } from './exchange.ts';
+import type { Failure } from './failure.ts';
 
 /** A request that fails as soon as it has been opened: nothing is said to a reply from inside of open(). */
 export class Refusal implements RequestSink, Flushable {
@@ -11,10 +10,10 @@ export class Refusal implements RequestSink, Flushable {
   readonly #failure: Failure;
   #aborted = false;
 
-  constructor(loop: Loop, reply: ReplySink, failure: Failure) {
+  constructor(turn: Turn, reply: ReplySink, failure: Failure) {
     this.#reply = reply;
     this.#failure = failure;
-    loop.turn.later(this);
+    turn.later(this);
   }
 
   flush(): void {
