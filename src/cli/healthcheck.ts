@@ -1,7 +1,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import { healthcheckTable } from '../config/healthcheck.ts';
-import { formatAddress, parseAddress } from '../schema/address.ts';
+import { localAdminUrl } from './admin-url.ts';
 import type { Invocation } from './command.ts';
 import { settingsOf } from './settings.ts';
 
@@ -9,7 +9,7 @@ import { settingsOf } from './settings.ts';
 export async function run(invocation: Invocation): Promise<number> {
   const { world } = invocation;
   const { values } = await settingsOf(healthcheckTable, invocation);
-  const url = values.url ?? urlAt(world.env['WINDLASS_ADMIN_ADDR'] ?? '');
+  const url = values.url ?? `${localAdminUrl(world.env)}/readyz`;
   try {
     const { status, text } = await ask(url, values.timeout);
     world.stdout.write(`${status === 200 ? 'healthy' : 'unhealthy'}: ${url} answered ${status}${text === '' ? '' : ` (${text})`}\n`);
@@ -21,19 +21,6 @@ export async function run(invocation: Invocation): Promise<number> {
   }
 }
 
-/** Where a program of this machine with this admin address is asked. */
-function urlAt(adminAddr: string): string {
-  let { host, port } = DEFAULT;
-  try {
-    if (adminAddr !== '') ({ host, port } = parseAddress(adminAddr, DEFAULT.host));
-  } catch {
-    // That program will have complained of it.
-  }
-  const asked = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-  return `http://${formatAddress({ host: asked, port })}/readyz`;
-}
-
-const DEFAULT = { host: '127.0.0.1', port: 9080 };
 /** As much of an answer as fits into a line. */
 const TEXT_CHARS = 100;
 

@@ -1,6 +1,7 @@
 import { SettingsError } from '../config/settings-error.ts';
 import { nearest } from '../schema/nearest.ts';
 import { parseFlags, printable, withOperand } from './args.ts';
+import { Cannot } from './cannot.ts';
 import type { Command } from './command.ts';
 import { commands } from './commands.ts';
 import { UsageError } from './usage-error.ts';
@@ -14,6 +15,7 @@ export async function run(argv: readonly string[], world: World): Promise<number
   try {
     return await dispatch(argv, world);
   } catch (error) {
+    if (error instanceof Cannot) return complain([error.message], world, EXIT.failed);
     if (error instanceof UsageError) return complain([error.message], world);
     if (error instanceof SettingsError) return complain(error.lines, world);
     throw error;
@@ -87,7 +89,7 @@ function unknownCommand(words: readonly string[], argv: readonly string[]): stri
   return `no command ${printable(words[0]!)}; ${near === null ? 'see windlass --help' : `did you mean windlass ${near}?`}`;
 }
 
-function complain(lines: readonly string[], world: World): number {
+function complain(lines: readonly string[], world: World, code: number = EXIT.usage): number {
   for (const line of lines) world.stderr.write(`windlass: ${line}\n`);
-  return EXIT.usage;
+  return code;
 }
