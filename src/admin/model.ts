@@ -146,6 +146,21 @@ export interface AgentInfo {
   }[];
   /** A note and labels that were given here, and are kept. */
   readonly remark: string;
+  /** What was given here in place of what it says itself: `name` is '' when none was; `labels` stand among the others, too. */
+  readonly given: { readonly name: string; readonly labels: Readonly<Record<string, string>> };
+  /** Operators have drained it: it gets nothing new until it is resumed. */
+  readonly drained: boolean;
+  /** Ids of the tokens that it has come with: what a revocation names. Empty: it needed none. */
+  readonly tokens: readonly string[];
+  /** When its last session ended; 0 = it is here, or never was. */
+  readonly leftAtMs: number;
+}
+
+/** What is said of an agent here. What is absent stays as it is; labels are given whole, and '' as a name gives the token's name back. */
+export interface AgentNote {
+  readonly name?: string;
+  readonly remark?: string;
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 export interface RegisterAgent {
@@ -166,8 +181,10 @@ export interface RegisteredAgent {
 }
 
 export interface RevokedAgent {
-  /** Id or name. */
+  /** Id or name of a token. */
   readonly id: string;
+  /** Name of the token; '' where only its id is known. */
+  readonly name: string;
   readonly atMs: number;
   readonly by: string;
   readonly reason: string;
@@ -211,7 +228,14 @@ export interface UpstreamInfo {
     readonly inFlight: number;
     readonly check: { readonly healthy: boolean; readonly reason: string } | null;
     readonly load: number | null;
+    /** May it get requests now? */
+    readonly usable: boolean;
+    /** Attempts so far, and those that failed. */
+    readonly requests: number;
+    readonly failures: number;
   }[];
+  /** Of agents: those that it selects and that are here; then there are no endpoints. */
+  readonly agents: { readonly selector: string; readonly connected: number; readonly slots: number; readonly free: number } | null;
 }
 
 export interface CertificateInfo {
