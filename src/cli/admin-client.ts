@@ -2,7 +2,7 @@ import http from 'node:http';
 import https from 'node:https';
 import { StringDecoder } from 'node:string_decoder';
 import { localTokenPath } from '../admin/local-token.ts';
-import { adminClientTable } from '../config/admin-client.ts';
+import type { adminClientTable } from '../config/admin-client.ts';
 import { plainLine } from '../config/plain-line.ts';
 import { isLoopback } from '../schema/address.ts';
 import type { Table, Values } from '../schema/setting.ts';
