@@ -17,6 +17,9 @@ const ID_MASK = 0xffff;
 
 const EMPTY = Buffer.alloc(0);
 const NO_WORDS = new DataView(new ArrayBuffer(0));
+/** Of heads that no parser fills: made ones are many, and have no received fields. */
+const NO_FIELDS = new Int32Array(0);
+const NO_NAMES = new Uint16Array(ID_COUNT);
 /** Memory of a copy: most heads fit. */
 const STORE_BYTES = 2048;
 const NAME_SHAPE = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
@@ -56,7 +59,7 @@ export abstract class Head {
   fields: Int32Array;
   count = 0;
   /** By name id: index + 1 of the first field of that name, 0 when there is none (or it was removed). */
-  readonly first: Uint16Array = new Uint16Array(ID_COUNT);
+  readonly first: Uint16Array;
   /** Fields that were added: text, since it is only ever written. Each line ends with CRLF. */
   tail = '';
   /** Bytes of the body, or NO_BODY, or UNKNOWN_LENGTH. */
@@ -72,9 +75,13 @@ export abstract class Head {
   problemDetail = '';
   /** Memory of a head that is a copy. */
   #store: Buffer = EMPTY;
+  /** Made when somebody asks for a name while there is a tail. */
+  #tailLines: TailLines | null = null;
 
+  /** `fieldCapacity`: 0 = nothing is ever parsed or copied into it. */
   constructor(fieldCapacity: number) {
-    this.fields = new Int32Array(fieldCapacity * STRIDE);
+    this.fields = fieldCapacity === 0 ? NO_FIELDS : new Int32Array(fieldCapacity * STRIDE);
+    this.first = fieldCapacity === 0 ? NO_NAMES : new Uint16Array(ID_COUNT);
   }
 
   has(id: number): boolean {
@@ -103,13 +110,14 @@ export abstract class Head {
       }
     }
     const { tail } = this;
-    for (let at = 0; at < tail.length;) {
-      const end = tail.indexOf('\r\n', at);
-      if (isLineOf(tail, at, name)) {
-        const value = tail.slice(at + name.length + 2, end);
-        found = found === undefined ? value : `${found}, ${value}`;
-      }
-      at = end + 2;
+    if (tail === '') return found;
+    const lines = (this.#tailLines ??= new TailLines());
+    lines.read(tail);
+    for (let i = 0; i < lines.count; i++) {
+      const at = lines.starts[i]!;
+      if (!isLineOf(tail, at, name)) continue;
+      const value = tail.slice(at + name.length + 2, tail.indexOf('\r\n', at));
+      found = found === undefined ? value : `${found}, ${value}`;
     }
     return found;
   }
@@ -251,6 +259,24 @@ export abstract class Head {
   /** The id of field number i, removed or not. */
   idAt(i: number): number {
     return this.fields[i * STRIDE + 4]! & ID_MASK;
+  }
+}
+
+/** Where the lines of a tail start: of one request many names are asked for, and the tail is the same. */
+class TailLines {
+  #text = '';
+  readonly starts: number[] = [];
+  count = 0;
+
+  read(text: string): void {
+    if (text === this.#text) return;
+    this.#text = text;
+    let count = 0;
+    for (let at = 0, end = 0; end >= 0 && at < text.length; at = end + 1) {
+      this.starts[count++] = at;
+      end = text.indexOf('\n', at);
+    }
+    this.count = count;
   }
 }
 
@@ -400,7 +426,7 @@ export class RequestHead extends Head {
   }
 
   /** A copy that may be held: for requests that wait or may be sent again. `copy`: one that nobody holds any more. */
-  keep(copy: RequestHead = new RequestHead(this.count)): RequestHead {
+  keep(copy: RequestHead = new RequestHead(Math.max(1, this.count))): RequestHead {
     this.keepInto(copy);
     copy.method = this.method;
     copy.textMethod = this.textMethod;
@@ -454,7 +480,7 @@ export class ResponseHead extends Head {
   }
 
   keep(): ResponseHead {
-    const copy = new ResponseHead(this.count);
+    const copy = new ResponseHead(Math.max(1, this.count));
     this.keepInto(copy);
     copy.status = this.status;
     copy.textStatus = this.textStatus;
