@@ -276,6 +276,8 @@ export interface ConfigProblem {
 }
 
 export interface ConfigInfo extends AppliedConfig {
+  /** Why nothing can be saved here (a read-only folder, files of a ConfigMap); '' = it can. */
+  readonly fixed: string;
   readonly files: readonly { readonly name: string; readonly bytes: number }[];
   /** Items by section as they stand in the files, secrets as `********`; single sections have one item named ''. */
   readonly sections: Readonly<Record<string, readonly ConfigItem[]>>;
@@ -303,6 +305,36 @@ export interface ConfigVerdict {
   readonly etag: string;
 }
 
+/** What is to be saved. `note` is kept in the history. */
+export interface ApplyConfig {
+  readonly changes: readonly ConfigChange[];
+  readonly note?: string;
+}
+
+/** What an answer 412 has beside the usual members: what stands there now, for a merge. */
+export interface ConfigConflict {
+  readonly etag: string;
+  readonly files: readonly ConfigText[];
+}
+
+export interface ConfigText {
+  readonly name: string;
+  readonly text: string;
+}
+
+export interface ImportConfig {
+  readonly text: string;
+  readonly format: 'toml' | 'pingap' | 'pi' | 'slime';
+  /** Nothing is written. */
+  readonly dryRun: boolean;
+}
+
+/** `text`: the configuration that it became, secrets hidden. `notes`: what was left out or needs a hand. */
+export interface ImportVerdict extends ConfigVerdict {
+  readonly text: string;
+  readonly notes: readonly string[];
+}
+
 export interface ConfigVersion {
   readonly id: string;
   readonly atMs: number;
@@ -310,7 +342,19 @@ export interface ConfigVersion {
   readonly by: string;
   readonly note: string;
   readonly etag: string;
+  /** It is what lies there now. */
   readonly current: boolean;
+  /** It could be used, and was. */
+  readonly served: boolean;
+}
+
+/** One version, secrets hidden for all but admins. */
+export interface ConfigVersionDetail extends ConfigVersion {
+  /** What it changed against the version before it. */
+  readonly diff: string;
+  /** What would change if it were restored now. */
+  readonly restoreDiff: string;
+  readonly files: readonly ConfigText[];
 }
 
 /** What forms are made of. */
@@ -341,7 +385,10 @@ export interface FormField {
     | 'map'
     | 'reference'
     | 'addresses'
+    /** A list of tables that have the keys of `columns`, as `addresses` may have, too. */
+    | 'tables'
     | 'long_text';
+  readonly columns?: readonly FormField[];
   readonly choices: readonly string[];
   /** Section whose names it takes. */
   readonly refersTo: string;
@@ -357,13 +404,52 @@ export interface FormField {
 /** Which location takes a request, and why not the others. */
 export interface RouteTest {
   readonly server: string;
+  /** Null: none takes it. */
   readonly location: string | null;
+  /** Of the answer when it is given here; null when the request is sent on, or plugins answer. */
+  readonly status: number | null;
+  /** Why it is not sent on; '' when it is. */
+  readonly refusal: string;
+  /** What host, path and rewrite have captured. */
+  readonly captures: Readonly<Record<string, string>>;
+  /** '' = none. */
   readonly upstream: string;
   /** As sent on, after rewrites. */
   readonly target: string;
   readonly plugins: readonly string[];
   /** In the order in which they are asked. */
   readonly considered: readonly { readonly location: string; readonly weight: number; readonly matches: boolean; readonly reason: string }[];
+}
+
+/** A request as people describe one, to see where it goes. */
+export interface RouteQuestion {
+  /** Absent: all of them are asked. */
+  readonly server?: string;
+  readonly method?: string;
+  readonly host: string;
+  /** With its query, if any. */
+  readonly path: string;
+  readonly headers?: readonly (readonly [string, string])[];
+  /** Asks the configuration as it would be with these; absent: the one that serves. */
+  readonly changes?: readonly ConfigChange[];
+}
+
+/** What becomes of a path. */
+export interface RewritePreview {
+  /** Is its pattern found? */
+  readonly matches: boolean;
+  /** As it is sent on; '' when it may not be. */
+  readonly target: string;
+  readonly captures: Readonly<Record<string, string>>;
+  /** '' = none. */
+  readonly problem: string;
+}
+
+/** A line that a template writes, of an example request. */
+export interface LogTemplatePreview {
+  readonly line: string;
+  /** '' = none. */
+  readonly problem: string;
 }
 
 export interface TrafficSettings {
