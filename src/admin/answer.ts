@@ -11,8 +11,20 @@ export interface Answer {
   body: string;
 }
 
-/** On all our answers: state of the moment, for nobody's cache and nobody's guess. */
-const COMMON: HeaderList = ['Cache-Control', 'no-store', 'X-Content-Type-Options', 'nosniff'];
+/** Nothing of what is shown may be guessed to be something else, framed, told to others by its address, or load and run what is not ours. */
+export const GUARDS: HeaderList = [
+  'X-Content-Type-Options',
+  'nosniff',
+  'X-Frame-Options',
+  'DENY',
+  'Referrer-Policy',
+  'no-referrer',
+  'Content-Security-Policy',
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+];
+
+/** On all our answers: state of the moment, for nobody's cache. */
+const COMMON: HeaderList = ['Cache-Control', 'no-store', ...GUARDS];
 
 /** Sends a whole answer at once. With `bodiless` (HEAD) only its head. */
 export function answer(reply: ReplySink, { status, fields, body }: Answer, bodiless = false): void {

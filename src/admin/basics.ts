@@ -23,13 +23,15 @@ export interface BasicsOptions {
   health: Handler;
   /** What else is here, of whatever method; absent: nothing. */
   pages?: Pages;
+  /** The console, for all that is none of this; absent: 404. */
+  console?: Handler;
 }
 
 /**
  * The listener for operators: `/healthz` and `/livez` (the process lives), `/readyz` (it can take work), `/metrics` (Prometheus), `/status` (JSON), and
  * `grpc.health.v1`. Reads only, but for what `pages` adds.
  */
-export function basics({ ready, metrics, status, health, pages: further }: BasicsOptions): Handler {
+export function basics({ ready, metrics, status, health, pages: further, console }: BasicsOptions): Handler {
   const pages = new Map<string, (query: string) => Answer>([
     ['/healthz', () => text(200, 'ok\n')],
     ['/livez', () => text(200, 'ok\n')],
@@ -47,6 +49,7 @@ export function basics({ ready, metrics, status, health, pages: further }: Basic
       const page = pages.get(path);
       if (path.startsWith(GRPC_HEALTH)) return health.open(request, reply, notes);
       const other = page === undefined ? (further?.(request) ?? null) : null;
+      if (other === null && page === undefined && console !== undefined) return console.open(request, reply, notes);
       if (other !== null) answer(reply, other, method === 'HEAD');
       else if (page === undefined) answer(reply, problem(404, 'not_found', list), method === 'HEAD');
       else if (method !== 'GET' && method !== 'HEAD') {

@@ -6,6 +6,7 @@ import { ServerH1 } from '../http/server-h1.ts';
 import { answer, discard, problem } from './answer.ts';
 import { basics, type Pages, type Readiness } from './basics.ts';
 import { GrpcHealth } from './grpc-health.ts';
+import { adminLimits } from './limits.ts';
 
 /** The listener for operators, running. */
 export interface AdminListener {
@@ -13,7 +14,7 @@ export interface AdminListener {
   close(): void;
 }
 
-/** Serves health, readiness, metrics, and what `status` says. `health`: gRPC's health service, where it knows more than this readiness. `pages`: further ones. @throws the listen error */
+/** Serves health, readiness, metrics, and what `status` says. `health`: gRPC's health service, where it knows more than this readiness. `pages`: further ones. `console`: what else there is. @throws the listen error */
 export async function listenForOperators(
   loop: Loop,
   at: { host: string; port: number },
@@ -22,11 +23,19 @@ export async function listenForOperators(
   status?: () => object,
   health: Handler = new GrpcHealth(loop, (service) => (service === '' ? ready().ok : null)),
   pages?: Pages,
+  console?: Handler,
 ): Promise<AdminListener> {
   const server = new ServerH1({
     loop,
-    limits: { ...httpLimits, bodyBytes: 8 * 1024, connections: 256 },
-    handler: basics({ ready, metrics, health, ...(status === undefined ? {} : { status }), ...(pages === undefined ? {} : { pages }) }),
+    limits: { ...httpLimits, bodyBytes: console === undefined ? 8 * 1024 : adminLimits.bodyBytes, connections: adminLimits.connections },
+    handler: basics({
+      ready,
+      metrics,
+      health,
+      ...(status === undefined ? {} : { status }),
+      ...(pages === undefined ? {} : { pages }),
+      ...(console === undefined ? {} : { console }),
+    }),
     refuse: (failure, _peer, _head, reply) => {
       answer(reply, problem(failure.status, failure.code, failure.detail));
       return discard();

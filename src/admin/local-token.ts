@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
@@ -6,4 +8,39 @@ import { join } from 'node:path';
  */
 export function localTokenPath(stateDir: string, port: number): string {
   return join(stateDir, `admin-token-${port}`);
+}
+
+/** The token of one process, new at each start. */
+export class LocalToken {
+  readonly token = `wll_${randomBytes(32).toString('base64url')}`;
+  #path: string | null = null;
+
+  /** Leaves it where commands look for it, and takes it from where it was. @throws the system's error */
+  leave(stateDir: string, port: number): void {
+    const path = localTokenPath(stateDir, port);
+    if (path === this.#path) return;
+    this.remove();
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    const beside = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+    try {
+      writeFileSync(beside, `${this.token}\n`, { mode: 0o600, flag: 'wx' });
+      renameSync(beside, path);
+    } catch (error) {
+      rmSync(beside, { force: true });
+      throw error;
+    }
+    this.#path = path;
+  }
+
+  /** Whoever came after us at this port has left one of its own: that one stays. */
+  remove(): void {
+    const path = this.#path;
+    this.#path = null;
+    if (path === null) return;
+    try {
+      if (readFileSync(path, 'utf8').trim() === this.token) rmSync(path);
+    } catch {
+      // Gone already.
+    }
+  }
 }

@@ -25,6 +25,8 @@ export interface AdminRequest {
   /** `If-Match`, without quotes; null = not given. */
   readonly ifMatch: string | null;
   readonly head: RequestHead;
+  /** Under which path the console stands: '' at the listener for operators, such as `/ops` at a location. */
+  readonly base: string;
 }
 
 /** Where events of a stream go. */
@@ -54,7 +56,7 @@ export interface AdminRoute {
   readonly summary: string;
   /** Names and meanings of query parameters. */
   readonly query?: Readonly<Record<string, string>>;
-  /** Form of the JSON body; `text`: any text. Absent: none is taken. */
+  /** Form of the JSON body; `text`: any text. Absent: none is taken. Objects with `properties` take no others, unless `additionalProperties` says so. */
   readonly body?: JsonSchema | 'text';
   /** What is kept in the audit log beside who, when, what and the path; absent: nothing more. Never a secret. */
   audit?(request: AdminRequest): string;

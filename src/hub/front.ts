@@ -18,6 +18,7 @@ import { readCertificates } from '../config/authorities.ts';
 import { type ClientAuthorities, clientAuthorities } from '../config/sections/server.ts';
 import { SettingsError } from '../config/settings-error.ts';
 import type { CommonSettings, ListenSettings } from '../config/settings.ts';
+import type { Console } from './console.ts';
 import { tellOfHandshakes, tellOfTls } from './handshakes.ts';
 import { type Deps, House } from './house.ts';
 import type { Listener, ListenerSpec } from './listener.ts';
@@ -36,6 +37,9 @@ export interface Running {
 
 /** The part that differs between a hub and a plain proxy. */
 export interface FrontParts {
+  /** What its listener and its upstream are called in metrics. */
+  readonly name: string;
+  readonly behind: string;
   readonly guards: readonly Guard[];
   readonly upstream: Upstream;
   patienceMs: Location['patienceMs'];
@@ -47,6 +51,8 @@ export interface FrontParts {
   readonly status?: () => object;
   /** Further pages for operators. */
   readonly pages?: Pages;
+  /** Absent: none. */
+  readonly console?: Console;
   readonly takeOver?: TakeOver;
   /** Where agents of slime come in. */
   readonly slime?: SlimeDesk;
@@ -91,6 +97,7 @@ export class Front {
     const settings = this.#settings;
     const certs = this.#certs;
     const { entry, takeOver } = parts;
+    if (parts.console !== undefined) house.console = parts.console;
     if (entry !== null) this.anteroom = new Anteroom(entry.places, () => (house.pressure.level === 0 ? entry.queue : 0), entry.waitMs);
     if (certs !== null && this.#isFirst) {
       house.metrics.computedGauge(
@@ -165,6 +172,7 @@ export class Front {
       timeoutMs: parts.timeoutMs,
       upgrades: new Set(settings.upgrades),
       attempts: ATTEMPTS,
+      tally: house.proxyMetrics.tally(parts.name, 'all', parts.upstream.name, parts.behind),
       ...(parts.plugins === undefined ? {} : { plugins: parts.plugins }),
     });
     const usual = accessLog === null ? null : new AccessJournal(accessLog, () => loop.clock.wall());
@@ -185,6 +193,7 @@ export class Front {
       waitingBytes: settings.limits.waitingBytes,
       queueRoom: house.queueRoom,
       metrics: house.proxyMetrics,
+      tally: house.proxyMetrics.tally(parts.name, '', '', parts.behind),
       defect: house.defect,
       journal: parts.journal === undefined ? usual : parts.journal(usual),
     };

@@ -17,9 +17,11 @@ import { Journals } from './gateway-journals.ts';
 import { GatewayPlugins, type PreparedPlugins } from './gateway-plugins.ts';
 import { MadeCertificates, type MadeOptions, type PreparedMade } from './made-certificates.ts';
 import { makeSites, type Sites } from './gateway-sites.ts';
+import { Console } from './console.ts';
 import { type Deps, House } from './house.ts';
 import type { Listener, ListenerSpec } from './listener.ts';
 import { Load } from '../proxy/location.ts';
+import type { LocationTally } from '../proxy/tally.ts';
 
 /** A running gateway. */
 export interface RunningGateway {
@@ -103,6 +105,7 @@ class Gateway implements RunningGateway {
     this.#certificates.changed = this.#made.changed = () => {
       for (const listener of this.#listeners.values()) listener.server.renewTls();
     };
+    this.#house.console = new Console(this.#house, { stateDir: deps.stateDir ?? null });
     this.#house.endpointBytes = () => bufferedBytes(this.#upstreams) + this.#agents.bufferedBytes;
     this.#house.serves = (name) => this.#serves(name);
     this.#house.leave = () => this.#agents.leave();
@@ -176,6 +179,7 @@ class Gateway implements RunningGateway {
     // 1. What only the new settings need is made while the old ones serve. Nothing here can be seen from outside.
     const plan = this.#upstreams.plan(settings.basic.upstreamPoolSize);
     const agents = this.#agents.prepare(settings);
+    const tallies = new Set<LocationTally>();
     let sites: Sites;
     let plugins: PreparedPlugins | null = null;
     let made: PreparedMade | null = null;
@@ -192,6 +196,11 @@ class Gateway implements RunningGateway {
         env: process.env,
         upstream: (name) => groups.get(name) ?? agents.find(name),
         load: (name) => this.#loadOf(name),
+        tally: (...of) => {
+          const tally = house.proxyMetrics.tally(...of);
+          tallies.add(tally);
+          return tally;
+        },
         certificates,
         ticketKeys: this.#ticketKeys,
         answers: made.answers,
@@ -235,6 +244,7 @@ class Gateway implements RunningGateway {
     house.drainTimes(settings.basic);
     // 4. What nobody needs any more goes when its requests have ended.
     for (const listener of before.values()) void house.drop(listener);
+    house.proxyMetrics.keepOnly(tallies, (upstream) => settings.upstreams.has(upstream));
     for (const name of this.#loads.keys()) if (!settings.locations.has(name)) this.#loads.delete(name);
   }
 

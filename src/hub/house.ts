@@ -14,6 +14,7 @@ import { ProxyMetrics } from '../proxy/metrics.ts';
 import { type AdminListener, listenForOperators } from '../admin/listen.ts';
 import type { Pages, Readiness } from '../admin/basics.ts';
 import { GrpcHealth } from '../admin/grpc-health.ts';
+import type { Console } from './console.ts';
 import { Listener, type ListenerSpec } from './listener.ts';
 import { Pressure } from './pressure.ts';
 import { Watchdog } from './watchdog.ts';
@@ -27,6 +28,8 @@ export interface Deps {
   readonly clock?: Clock;
   /** Told of every result of a health check. */
   readonly checked?: (report: HealthReport) => void;
+  /** Where what outlives the process is kept; null or absent = there is no such folder. */
+  readonly stateDir?: string | null;
   /** Share of the heap that is used, 0 to 1, when it is not V8 that is to be asked. */
   readonly heapShare?: () => number;
 }
@@ -54,6 +57,8 @@ export class House {
   readonly #process = addProcessMetrics(this.metrics, VERSION);
   readonly #listeners = new Set<Listener>();
   #admin: AdminListener | null = null;
+  /** What operators see and change; null = only the pages that are open to all. Set by the composition root, before listenForOperators(). */
+  console: Console | null = null;
   draining = false;
   #endDelay: () => void = () => {};
   /** Bytes held by what is behind the core; set by the composition root. */
@@ -128,9 +133,12 @@ export class House {
   /** Where operators ask from now on; null = nowhere. @throws the listen error, and then all is as it was */
   async listenForOperators(address: Address | null, readiness: () => Readiness, status?: () => object, pages?: Pages): Promise<Address | null> {
     this.#ready = (): Readiness => (this.draining ? { ok: false, detail: { state: 'draining' } } : readiness());
-    const next = address === null ? null : await listenForOperators(this.loop, address, this.metrics, this.#ready, status, this.health, pages);
+    const { loop, metrics, health, console } = this;
+    const next =
+      address === null ? null : await listenForOperators(loop, address, metrics, this.#ready, status, health, pages, console?.at('', false));
     this.#admin?.close();
     this.#admin = next;
+    if (next !== null) console?.opened(next.address);
     return next?.address ?? null;
   }
 
@@ -178,6 +186,7 @@ export class House {
 
   #finish(): void {
     this.cut();
+    this.console?.close();
     this.#admin?.close();
     this.#process.close();
     this.pressure.close();

@@ -12,6 +12,7 @@ import { SettingsError } from '../config/settings-error.ts';
 import type { HubSettings } from '../config/settings.ts';
 import { AgentDesk } from './agent-desk.ts';
 import { Front, type FrontParts, type Running } from './front.ts';
+import { Console } from './console.ts';
 import type { Deps, House } from './house.ts';
 import type { Listener } from './listener.ts';
 import { takeOutOurs } from './our-fields.ts';
@@ -52,6 +53,8 @@ export async function startHub(settings: HubSettings, deps: Deps, embedding?: Em
   const outside = (): number => front.anteroom?.waiting ?? 0;
   metrics.computedGauge('windlass_queue_size', 'Requests that wait for a slot.', () => pool.waiting + outside());
   const running = await front.listen({
+    name: 'hub',
+    behind: 'agents',
     guards: settings.appPassword === null ? [takeOutOurs] : [passwordGuard(settings.appPassword), takeOutOurs],
     upstream: pool,
     patienceMs: (head) => patienceOf(head, settings.queueTimeoutMs, settings.blockTimeoutMs),
@@ -59,6 +62,7 @@ export async function startHub(settings: HubSettings, deps: Deps, embedding?: Em
     entry: settings.concurrent > 0 ? { places: settings.concurrent, queue: settings.queueSize, waitMs: settings.blockTimeoutMs } : null,
     status: () => hubStatus(settings.hubId, house.draining ? 'draining' : 'serving', pool, outside(), loop.clock),
     readiness: () => ({ ok: true, detail: { state: 'serving', agents: pool.size, waiting: pool.waiting } }),
+    ...(settings.adminAddr === null ? {} : { console: new Console(house, { stateDir: deps.stateDir ?? null }) }),
     ...(settings.accepts.includes('native') ? { takeOver: desk.takeOver } : {}),
     ...(settings.accepts.includes('slime') ? { slime: desk.slime } : {}),
     ...(embedding === undefined ? {} : embeddedFront(embedding, house)),

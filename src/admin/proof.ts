@@ -1,0 +1,19 @@
+import type { RequestHead } from '../http/head.ts';
+import type { Asker } from './route.ts';
+
+/** Who asks, as far as it was shown. */
+export interface Proof {
+  readonly asker: Asker;
+  /** What a page of ours sends back as `Windlass-CSRF`; '' for tokens, which no browser sends by itself. */
+  readonly csrf: string;
+  /** Is it good still? Asked while an event stream is open. */
+  stands(): boolean;
+}
+
+/** Null: nobody known. */
+export type Prove = (head: RequestHead) => Proof | null;
+
+/** The token of `Authorization: Bearer …`; null = there is none. */
+export function bearerOf(head: RequestHead): string | null {
+  return /^bearer +(\S+)$/i.exec(head.get('authorization') ?? '')?.[1] ?? null;
+}
