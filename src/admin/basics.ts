@@ -1,6 +1,8 @@
 import type { Handler } from '../http/exchange.ts';
 import type { RequestHead } from '../http/head.ts';
-import { METRICS_TYPE, type Registry } from '../observe/metrics.ts';
+import { ACCEPT } from '../http/names.ts';
+import { EXPOSITION_TYPES, expositionFor } from '../observe/exposition.ts';
+import type { Registry } from '../observe/metrics.ts';
 import { GRPC_HEALTH } from './grpc-health.ts';
 import { answer, type Answer, discard, json, problem, text } from './answer.ts';
 
@@ -32,11 +34,11 @@ export interface BasicsOptions {
  * `grpc.health.v1`. Reads only, but for what `pages` adds.
  */
 export function basics({ ready, metrics, status, health, pages: further, console }: BasicsOptions): Handler {
-  const pages = new Map<string, (query: string) => Answer>([
+  const pages = new Map<string, (query: string, head: RequestHead) => Answer>([
     ['/healthz', () => text(200, 'ok\n')],
     ['/livez', () => text(200, 'ok\n')],
     ['/readyz', (query) => readyz(ready(), query)],
-    ['/metrics', () => ({ status: 200, fields: ['Content-Type', METRICS_TYPE], body: metrics.render() })],
+    ['/metrics', (_query, head) => metricsPage(metrics, head)],
   ]);
   if (status !== undefined) pages.set('/status', () => json(200, status()));
   const names = [...pages.keys()];
@@ -54,10 +56,16 @@ export function basics({ ready, metrics, status, health, pages: further, console
       else if (page === undefined) answer(reply, problem(404, 'not_found', list), method === 'HEAD');
       else if (method !== 'GET' && method !== 'HEAD') {
         answer(reply, problem(405, 'method_not_allowed', 'Only GET and HEAD are answered here.', ['Allow', 'GET, HEAD']));
-      } else answer(reply, page(question < 0 ? '' : target.slice(question + 1)), method === 'HEAD');
+      } else answer(reply, page(question < 0 ? '' : target.slice(question + 1), request), method === 'HEAD');
       return discard();
     },
   };
+}
+
+/** In the format that is asked for. */
+function metricsPage(metrics: Registry, head: RequestHead): Answer {
+  const as = expositionFor(head.value(ACCEPT));
+  return { status: 200, fields: ['Content-Type', EXPOSITION_TYPES[as], 'Vary', 'Accept'], body: metrics.render(as) };
 }
 
 function readyz({ ok, detail }: Readiness, query: string): Answer {

@@ -68,6 +68,8 @@ export async function startCrankerRouter(settings: CrankerRouterSettings, deps: 
     if (registration !== null) {
       const pages = cranker.pages(settings.registrationApi);
       registering = await new Front({ ...settings, ...registration, adminAddr: null, accessLog: 'off' }, 0, deps, house).listen({
+        name: 'registration',
+        behind: 'ourselves',
         guards: [],
         upstream: answersWith(pages),
         patienceMs: () => 0,
@@ -78,6 +80,8 @@ export async function startCrankerRouter(settings: CrankerRouterSettings, deps: 
       });
     }
     const running = await front.listen({
+      name: 'router',
+      behind: 'connectors',
       guards: [],
       upstream,
       patienceMs: () => settings.maxWaitMs,

@@ -35,6 +35,8 @@ export async function startProxy(settings: ProxySettings, deps: Deps): Promise<R
     for (const endpoint of endpoints) emit(endpoint.counts.connects, endpoint.id);
   });
   return front.listen({
+    name: 'proxy',
+    behind: 'upstreams',
     guards: [],
     upstream: new FixedUpstream(endpoints),
     patienceMs: () => 0,

@@ -18,6 +18,7 @@ import { readCertificates } from '../config/authorities.ts';
 import { type ClientAuthorities, clientAuthorities } from '../config/sections/server.ts';
 import { SettingsError } from '../config/settings-error.ts';
 import type { CommonSettings, ListenSettings } from '../config/settings.ts';
+import type { TraceSettings } from '../config/traces.ts';
 import type { Console } from './console.ts';
 import { tellOfHandshakes, tellOfTls } from './handshakes.ts';
 import { type Deps, House } from './house.ts';
@@ -44,6 +45,8 @@ export interface FrontParts {
   readonly upstream: Upstream;
   patienceMs: Location['patienceMs'];
   readonly timeoutMs: number;
+  /** Absent or null: no spans are made. */
+  readonly traces?: TraceSettings | null;
   /** Requests inside at once, waiting ones included, how many may wait outside, and how long, ms; null = all may come in. */
   readonly entry: { readonly places: number; readonly queue: number; readonly waitMs: number } | null;
   readiness(): Readiness;
@@ -196,6 +199,7 @@ export class Front {
       tally: house.proxyMetrics.tally(parts.name, '', '', parts.behind),
       defect: house.defect,
       journal: parts.journal === undefined ? usual : parts.journal(usual),
+      tracer: house.traces.tracer(parts.traces ?? null, ''),
     };
   }
 }

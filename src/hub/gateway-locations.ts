@@ -10,6 +10,7 @@ import { type LocationSettings, upstreamName } from '../proxy/location-section.t
 import { compileReplyEdits, type ReplyEditSettings } from '../proxy/reply-edits.ts';
 import type { PluginChain } from '../proxy/plugin-chain.ts';
 import type { Rewrite } from '../proxy/rewrite.ts';
+import type { LocationTally } from '../proxy/tally.ts';
 import type { ServerFacts } from '../proxy/template.ts';
 import type { LocationItem } from '../config/gateway.ts';
 
@@ -22,6 +23,8 @@ export interface Surroundings {
   upstream(name: string): Upstream | null;
   /** Kept across reloads, by the location's name. */
   load(name: string): Load;
+  /** Where the requests of a location are counted, kept across reloads. */
+  tally(location: string, upstream: string): LocationTally;
   /** Null: none. */
   plugins(names: readonly string[]): PluginChain | null;
   /** May nobody wait now? */
@@ -43,6 +46,7 @@ export function makeLocation({ name, settings, rule }: LocationItem, around: Sur
     bodyBytes: settings.clientMaxBodySize,
     maxRunning: settings.maxProcessing,
     load: around.load(name),
+    tally: around.tally(name, isFixed ? upstream : ''),
     attempts: settings.maxRetries === null ? ATTEMPTS : settings.maxRetries + 1,
     retryWindowMs: settings.maxRetryWindow ?? 0,
     tellsTiming: around.tellsTiming,

@@ -14,6 +14,7 @@ import type { PluginChain } from '../proxy/plugin-chain.ts';
 import { Router } from '../proxy/router.ts';
 import type { Rule } from '../proxy/rule.ts';
 import type { Site } from '../proxy/site.ts';
+import type { LocationTally } from '../proxy/tally.ts';
 import { GRPC_HEALTH } from '../admin/grpc-health.ts';
 import type { GatewaySettings } from '../config/gateway.ts';
 import type { Wire } from '../config/settings.ts';
@@ -38,6 +39,8 @@ export interface SiteSurroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly upstream: (name: string) => Upstream | null;
   readonly load: (name: string) => Load;
+  /** Where the requests of a location of a server are counted. */
+  readonly tally: (server: string, location: string, upstream: string) => LocationTally;
   readonly certificates: PreparedCertificates;
   readonly ticketKeys: TicketKeys;
   /** Null: no certificate is ordered. */
@@ -101,6 +104,7 @@ async function makeSite(server: ServerSettings, settings: GatewaySettings, aroun
   const { house } = around;
   const { loop, pressure } = house;
   const surroundings = {
+    tally: (location: string, upstream: string) => around.tally(server.name, location, upstream),
     server: serverFacts(formatAddress(server.addresses[0]!)),
     tellsTiming: server.serverTiming,
     env: around.env,
@@ -138,8 +142,10 @@ async function makeSite(server: ServerSettings, settings: GatewaySettings, aroun
     waitingBytes: server.limits.waitingBytes,
     queueRoom: house.queueRoom,
     metrics: house.proxyMetrics,
+    tally: around.tally(server.name, '', ''),
     defect: house.defect,
     journal: server.accessLog === null ? null : around.journals.open(server.accessLog),
+    tracer: house.traces.tracer(house.traces.of(settings.basic.traces, server.otlpEndpoint), server.name),
   };
 }
 

@@ -241,6 +241,10 @@ class Gateway implements RunningGateway {
     made.commit();
     this.#settings = settings;
     this.#journals.keepOnly(sites.journals, settings.basic.drainTimeoutMs);
+    house.traces.keepOnly(
+      [...settings.servers.values()].map(({ otlpEndpoint }) => house.traces.of(settings.basic.traces, otlpEndpoint)),
+      settings.basic.drainTimeoutMs,
+    );
     house.drainTimes(settings.basic);
     // 4. What nobody needs any more goes when its requests have ended.
     for (const listener of before.values()) void house.drop(listener);

@@ -59,6 +59,7 @@ export async function startHub(settings: HubSettings, deps: Deps, embedding?: Em
     upstream: pool,
     patienceMs: (head) => patienceOf(head, settings.queueTimeoutMs, settings.blockTimeoutMs),
     timeoutMs: settings.timeoutMs,
+    traces: settings.traces,
     entry: settings.concurrent > 0 ? { places: settings.concurrent, queue: settings.queueSize, waitMs: settings.blockTimeoutMs } : null,
     status: () => hubStatus(settings.hubId, house.draining ? 'draining' : 'serving', pool, outside(), loop.clock),
     readiness: () => ({ ok: true, detail: { state: 'serving', agents: pool.size, waiting: pool.waiting } }),

@@ -1,4 +1,6 @@
-// HOT: `value++` and observe() run several times per request. Everything else here runs at start or when scraped.
+// HOT: `value++` runs several times per request. Everything else here runs at start or when scraped.
+import { boundText, type Exposition, labelText, type MetricType, preamble, sampleLine } from './exposition.ts';
+import { Buckets, Histogram } from './histogram.ts';
 import { LABEL_SETS } from './limits.ts';
 
 /** Only ever grows: `value++`. */
@@ -11,32 +13,6 @@ export interface Gauge {
   value: number;
 }
 
-/** Spread of a value over fixed buckets. */
-export class Histogram {
-  /** Upper bounds, ascending; one more bucket counts what is above the last. */
-  readonly bounds: Float64Array;
-  readonly counts: Float64Array;
-  /** One number, in an array so that adding to it allocates nothing. */
-  readonly #sum = new Float64Array(1);
-
-  constructor(bounds: Float64Array) {
-    this.bounds = bounds;
-    this.counts = new Float64Array(bounds.length + 1);
-  }
-
-  observe(value: number): void {
-    const { bounds } = this;
-    let i = 0;
-    while (i < bounds.length && value > bounds[i]!) i++;
-    this.counts[i]!++;
-    this.#sum[0]! += value;
-  }
-
-  get sum(): number {
-    return this.#sum[0]!;
-  }
-}
-
 /** Members of a metric by label values. Ask for a member at load time and keep it: with() is not for the hot path. */
 export interface Family<Member> {
   /** The member with these label values, in the order of the label names. Too many sets: the member `other`. */
@@ -45,6 +21,17 @@ export interface Family<Member> {
 
 /** Says one sample of a metric that is computed when scraped. */
 export type Emit = (value: number, ...labelValues: string[]) => void;
+
+/** Says one sample, whose labels are ready: labelText(). */
+export type EmitLabelled<Value> = (value: Value, labels: string) => void;
+
+/** What a metric is, for people. */
+export interface MetricDescription {
+  readonly name: string;
+  readonly type: MetricType;
+  readonly labels: readonly string[];
+  readonly help: string;
+}
 
 /** Seconds from half a millisecond to five minutes: service times of everything from a cache to a language model. */
 export const SECONDS: readonly number[] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
@@ -82,7 +69,15 @@ export class Registry {
 
   /** A metric that is computed when scraped. `collect` must be quick and may not wait. */
   computed(type: 'counter' | 'gauge', name: string, help: string, labels: readonly string[], collect: (emit: Emit) => void): void {
-    this.#add(new Computed(name, help, type, labels, collect));
+    this.#add(
+      new Computed(name, help, type, labels, (emit) => {
+        let left = LABEL_SETS;
+        collect((value, ...labelValues) => {
+          if (labelValues.length !== labels.length) throw new Error(`${name} has ${labels.length} labels, not ${labelValues.length}`);
+          if (left-- > 0) emit(value, labelText(labels, labelValues));
+        });
+      }),
+    );
   }
 
   /** A gauge without labels that is computed when scraped. */
@@ -90,16 +85,38 @@ export class Registry {
     this.computed('gauge', name, help, [], (emit) => emit(read()));
   }
 
+  /** A metric of many series whose labels are ready. Whoever collects bounds how many there are. */
+  labelled(type: 'counter' | 'gauge', name: string, help: string, labels: readonly string[], collect: (emit: EmitLabelled<number>) => void): void {
+    this.#add(new Computed(name, help, type, labels, collect));
+  }
+
+  /** Histograms that somebody else keeps. `bounds`: those of their bounds that are shown. */
+  labelledHistograms(
+    name: string,
+    help: string,
+    labels: readonly string[],
+    bounds: readonly number[],
+    collect: (emit: EmitLabelled<Histogram>) => void,
+  ): void {
+    this.#add(new ComputedHistograms(name, help, labels, bounds, collect));
+  }
+
   /** All values of a metric together (of a histogram how many there were); null when there is none of that name. */
   sum(name: string): number | null {
     return this.#metrics.get(name)?.total() ?? null;
   }
 
-  /** Prometheus text format 0.0.4. */
-  render(): string {
+  /** All of it as text. */
+  render(as: Exposition = 'prometheus'): string {
     const out: string[] = [];
-    for (const metric of this.#metrics.values()) metric.render(out);
+    for (const metric of this.#metrics.values()) metric.render(out, as);
+    if (as === 'openmetrics') out.push('# EOF\n');
     return out.join('');
+  }
+
+  /** What there is, in its order. */
+  describe(): MetricDescription[] {
+    return [...this.#metrics.values()].map(({ name, type, labels, help }) => ({ name, type, labels, help }));
   }
 
   #family<M extends Metric>(metric: M): M {
@@ -114,51 +131,42 @@ export class Registry {
   }
 }
 
-/** What an HTTP answer with render()'s text is called. */
-export const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
-
 const METRIC_NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/;
 const LABEL_NAME = /^(?!__)[a-zA-Z_][a-zA-Z0-9_]*$/;
 
 abstract class Metric {
   readonly name: string;
-  protected readonly labels: readonly string[];
+  readonly help: string;
+  readonly type: MetricType;
+  readonly labels: readonly string[];
   /** Families of one name and kind are one. */
   readonly kind: string;
-  readonly #preamble: string;
 
-  constructor(name: string, help: string, type: string, labels: readonly string[], more = '') {
+  constructor(name: string, help: string, type: MetricType, labels: readonly string[], more = '') {
     if (!METRIC_NAME.test(name)) throw new Error(`not a metric name: ${name}`);
     for (const label of labels) if (!LABEL_NAME.test(label) || label === 'le') throw new Error(`not a label name: ${label}`);
     if (new Set(labels).size !== labels.length) throw new Error(`a label of ${name} stands twice`);
     this.name = name;
+    this.help = help;
+    this.type = type;
     this.labels = labels;
     this.kind = `${type}(${labels.join()})${more}`;
-    this.#preamble = `# HELP ${name} ${help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')}\n# TYPE ${name} ${type}\n`;
   }
 
-  render(out: string[]): void {
-    out.push(this.#preamble);
-    this.samples(out);
+  render(out: string[], as: Exposition): void {
+    out.push(preamble(this.name, this.help, this.type, as));
+    this.samples(out, as);
   }
 
-  protected abstract samples(out: string[]): void;
+  protected abstract samples(out: string[], as: Exposition): void;
   abstract total(): number;
-
-  /** `a="1",b="2"`, without braces. */
-  protected labelText(values: readonly string[]): string {
-    if (values.length !== this.labels.length) throw new Error(`${this.name} has ${this.labels.length} labels, not ${values.length}`);
-    let text = '';
-    for (let i = 0; i < values.length; i++) text += `${i === 0 ? '' : ','}${this.labels[i]!}="${escapedLabel(values[i]!)}"`;
-    return text;
-  }
 }
 
 abstract class LabelSets<Member> extends Metric implements Family<Member> {
   protected readonly members = new Map<string, Member>();
   readonly #maxSets: number;
 
-  constructor(name: string, help: string, type: string, labels: readonly string[], maxSets: number, more?: string) {
+  constructor(name: string, help: string, type: MetricType, labels: readonly string[], maxSets: number, more?: string) {
     super(name, help, type, labels, more);
     this.#maxSets = maxSets;
   }
@@ -166,10 +174,15 @@ abstract class LabelSets<Member> extends Metric implements Family<Member> {
   protected abstract make(): Member;
 
   with(...values: string[]): Member {
-    let text = this.labelText(values);
+    const { name, labels } = this;
+    if (values.length !== labels.length) throw new Error(`${name} has ${labels.length} labels, not ${values.length}`);
+    let text = labelText(labels, values);
     let member = this.members.get(text);
     if (member === undefined && this.members.size >= this.#maxSets) {
-      text = this.labelText(this.labels.map(() => 'other'));
+      text = labelText(
+        labels,
+        labels.map(() => 'other'),
+      );
       member = this.members.get(text);
     }
     if (member === undefined) {
@@ -192,48 +205,42 @@ class Numbers extends LabelSets<{ value: number }> {
   }
 
   protected samples(out: string[]): void {
-    for (const [labels, member] of this.members) out.push(sample(this.name, labels, member.value));
+    for (const [labels, member] of this.members) out.push(sampleLine(this.name, labels, member.value));
   }
 }
 
 class Histograms extends LabelSets<Histogram> {
-  readonly #bounds: Float64Array;
+  readonly #bounds: readonly number[];
+  readonly #buckets: Buckets;
 
   constructor(name: string, help: string, labels: readonly string[], bounds: readonly number[], maxSets: number) {
     super(name, help, 'histogram', labels, maxSets, ` of ${bounds.join()}`);
     for (let i = 0; i < bounds.length; i++) {
       if (!Number.isFinite(bounds[i]!) || (i > 0 && bounds[i]! <= bounds[i - 1]!)) throw new Error(`buckets of ${name} do not ascend`);
     }
-    this.#bounds = Float64Array.from(bounds);
+    this.#bounds = bounds;
+    this.#buckets = new Buckets(bounds);
   }
 
   protected make(): Histogram {
-    return new Histogram(this.#bounds);
+    return new Histogram(this.#buckets);
   }
 
   total(): number {
     let sum = 0;
-    for (const { counts } of this.members.values()) for (const count of counts) sum += count;
+    for (const { count } of this.members.values()) sum += count;
     return sum;
   }
 
-  protected samples(out: string[]): void {
-    for (const [labels, { bounds, counts, sum }] of this.members) {
-      const before = labels === '' ? '' : `${labels},`;
-      let total = 0;
-      for (let i = 0; i < counts.length; i++) {
-        total += counts[i]!;
-        out.push(sample(`${this.name}_bucket`, `${before}le="${i < bounds.length ? number(bounds[i]!) : '+Inf'}"`, total));
-      }
-      out.push(sample(`${this.name}_sum`, labels, sum), sample(`${this.name}_count`, labels, total));
-    }
+  protected samples(out: string[], as: Exposition): void {
+    for (const [labels, histogram] of this.members) histogramLines(out, this.name, labels, histogram, this.#bounds, as);
   }
 }
 
 class Computed extends Metric {
-  readonly #collect: (emit: Emit) => void;
+  readonly #collect: (emit: EmitLabelled<number>) => void;
 
-  constructor(name: string, help: string, type: string, labels: readonly string[], collect: (emit: Emit) => void) {
+  constructor(name: string, help: string, type: MetricType, labels: readonly string[], collect: (emit: EmitLabelled<number>) => void) {
     super(name, help, type, labels, ' computed');
     this.#collect = collect;
   }
@@ -245,24 +252,43 @@ class Computed extends Metric {
   }
 
   protected samples(out: string[]): void {
-    let left = LABEL_SETS;
-    this.#collect((value, ...labelValues) => {
-      if (left-- > 0) out.push(sample(this.name, this.labelText(labelValues), value));
-    });
+    this.#collect((value, labels) => out.push(sampleLine(this.name, labels, value)));
   }
 }
 
-function sample(name: string, labels: string, value: number): string {
-  return labels === '' ? `${name} ${number(value)}\n` : `${name}{${labels}} ${number(value)}\n`;
+class ComputedHistograms extends Metric {
+  readonly #bounds: readonly number[];
+  readonly #collect: (emit: EmitLabelled<Histogram>) => void;
+
+  constructor(name: string, help: string, labels: readonly string[], bounds: readonly number[], collect: (emit: EmitLabelled<Histogram>) => void) {
+    super(name, help, 'histogram', labels, ' computed');
+    this.#bounds = bounds;
+    this.#collect = collect;
+  }
+
+  total(): number {
+    let sum = 0;
+    this.#collect(({ count }) => (sum += count));
+    return sum;
+  }
+
+  protected samples(out: string[], as: Exposition): void {
+    this.#collect((histogram, labels) => histogramLines(out, this.name, labels, histogram, this.#bounds, as));
+  }
 }
 
-function number(value: number): string {
-  return value === Infinity ? '+Inf' : value === -Infinity ? '-Inf' : String(value);
-}
-
-function escapedLabel(value: string): string {
-  // The format has no escape for the other control characters, and people look at metrics in terminals.
-  // oxlint-disable-next-line no-control-regex -- control characters are the subject
-  const clean = value.replaceAll(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, '\ufffd');
-  return clean.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('"', '\\"');
+/** `shown`: some of its bounds. Since buckets say how much lies below them, any of them may be left out. */
+function histogramLines(out: string[], name: string, labels: string, { buckets, counts, sum }: Histogram, shown: readonly number[], as: Exposition): void {
+  const { bounds } = buckets;
+  const bucket = `${name}_bucket{${labels === '' ? '' : `${labels},`}le="`;
+  let total = 0;
+  let next = 0;
+  for (let i = 0; i < bounds.length; i++) {
+    total += counts[i]!;
+    if (bounds[i] !== shown[next]) continue;
+    out.push(`${bucket}${boundText(bounds[i]!, as)}"} ${total}\n`);
+    next++;
+  }
+  total += counts[bounds.length]!;
+  out.push(`${bucket}+Inf"} ${total}\n`, sampleLine(`${name}_sum`, labels, sum), sampleLine(`${name}_count`, labels, total));
 }

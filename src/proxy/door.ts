@@ -45,7 +45,7 @@ export class Door implements Handler {
       abort: () => {},
       settled: () => {
         const now = site.loop.clock.now();
-        site.metrics.finished(notes, failure.status, now);
+        site.metrics.finished(site.tally, null, notes, failure.status, now);
         entry?.finished(failure.status, now, '', '');
       },
     };

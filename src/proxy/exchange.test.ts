@@ -153,6 +153,7 @@ function proxyFor(upstream: FakeUpstream, patience = 60_000, concurrent = 0, of:
     waitingBytes: 10,
     queueRoom,
     metrics,
+    tally: metrics.tally('test', '', ''),
     defect: (error) => defects.push(error),
     journal: null,
   });

@@ -76,6 +76,7 @@ class World implements Upstream {
   };
 
   constructor(of: Partial<Location> = {}) {
+    const metrics = new ProxyMetrics(new Registry());
     const location = plainLocation({ name: 'here', upstream: this, patienceMs: () => 60_000, attempts: 2, ...of });
     this.#door = new Door(new Proxy(), {
       loop: this.loop,
@@ -90,7 +91,8 @@ class World implements Upstream {
       anteroom: null,
       waitingBytes: 10,
       queueRoom: { bytes: 0, maxBytes: 1_000_000 },
-      metrics: new ProxyMetrics(new Registry()),
+      metrics,
+      tally: metrics.tally('test', '', ''),
       defect: (error) => {
         throw error;
       },

@@ -14,6 +14,7 @@ import type { PluginChain } from './plugin-chain.ts';
 import { PluginRun } from './plugin-run.ts';
 import { RequestFront } from './request-front.ts';
 import type { Site } from './site.ts';
+import type { LocationTally } from './tally.ts';
 
 /** The core: finds somebody to answer each request, and sees to it that each is answered exactly once. Servers reach it through a Door. */
 export class Proxy {
@@ -23,15 +24,16 @@ export class Proxy {
   #retries = RETRIES_AT_START;
 
   open(site: Site, head: RequestHead, reply: ReplySink, notes: Notes): RequestSink {
-    site.metrics.inFlight++;
     if (this.#retries < RETRIES_SAVED) this.#retries += RETRY_SHARE;
     if (head.peer.trusted) claimClient(head, site.trusts);
+    if (site.tracer !== null) site.tracer.begin(head, notes);
     // What is logged is what came.
     const entry = site.journal === null ? null : site.journal.begin(head, notes, head.peer);
     // 1. May it come in, and where does it belong?
     const refusal = look(site, head);
     const match = refusal === null ? site.find(head) : null;
     const exchange = new Exchange(this, site, match, head, reply, notes, entry, this.#arrivals++);
+    tallyOf(exchange).inFlight++;
     if (match === null) {
       exchange.fail(refusal ?? site.missing(head));
       return exchange;
@@ -67,7 +69,7 @@ export class Proxy {
     const head = of.run!.request.head.keep();
     const exchange = new Exchange(this, site, { value: location, captures }, head, nobody, notes, null, this.#arrivals++);
     const run = of.run!.again(exchange, head, nobody);
-    site.metrics.inFlight++;
+    tallyOf(exchange).inFlight++;
     nobody.request = exchange;
     exchange.upstream = upstream;
     exchange.run = run;
@@ -128,12 +130,14 @@ export class Proxy {
     const { notes, site } = exchange;
     const now = site.loop.clock.now();
     const status = notes.failure !== null && (notes.status === 0 || notes.failure.status === 499) ? notes.failure.status : notes.status;
-    site.metrics.inFlight--;
+    const tally = tallyOf(exchange);
+    tally.inFlight--;
     if (exchange.load !== null) exchange.load.running--;
-    site.metrics.finished(notes, status, now);
+    site.metrics.finished(tally, exchange.upstream, notes, status, now);
     if (notes.failure === null && notes.dispatchedMs > 0) exchange.upstream?.served?.(now - notes.dispatchedMs);
     // Plugins may have something to say in the log.
     exchange.run?.finished();
+    if (notes.trace !== null) site.tracer?.finished(notes, notes.trace, status, now, exchange.location.name, exchange.upstream?.name ?? '');
     exchange.entry?.finished(status, now, exchange.location.name, exchange.upstream?.name ?? '');
     exchange.inside?.exit();
   }
@@ -154,6 +158,10 @@ export class Proxy {
     this.#retries--;
     return true;
   }
+}
+
+function tallyOf({ location, site }: Exchange): LocationTally {
+  return location.tally ?? site.tally;
 }
 
 /** Looks at what came before anything is done with it. @returns why it is not served, or null */

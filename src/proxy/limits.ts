@@ -15,3 +15,5 @@ export const SPARE_HEADS = 256;
 export const PLUGIN_MS = 30_000;
 /** Longest deadline that a gRPC client's is taken for, ms: 24 days. Timers and the tunnel count in 32 bits, and clients may say 11,000 years. */
 export const GRPC_TIMEOUT_MAX_MS = 0x7fff_ffff;
+/** Locations with their upstreams that are counted one by one, some 2 KiB each; the others are counted together. Twice what a gateway of a thousand locations has. */
+export const TALLIES = 2_000;

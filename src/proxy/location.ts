@@ -3,6 +3,7 @@ import type { Failure } from '../http/failure.ts';
 import type { RequestHead, ResponseHead } from '../http/head.ts';
 import type { Captures, Upstream } from '../upstream/upstream.ts';
 import type { PluginChain } from './plugin-chain.ts';
+import type { LocationTally } from './tally.ts';
 
 /** Requests of a location that run now, and how many may. It outlives reloads. */
 export class Load {
@@ -47,6 +48,8 @@ export interface Location {
   /** Requests at once, over which 429; 0 = unlimited. */
   readonly maxRunning: number;
   readonly load: Load;
+  /** Where its requests are counted; null = with those of its server that belong to no location. */
+  readonly tally: LocationTally | null;
   /** Attempts per request, the first included (rule R1). */
   readonly attempts: number;
   /** No further attempt later than this after the first byte of the request, ms; 0 = no limit but `timeoutMs`. */
@@ -70,6 +73,7 @@ export function plainLocation(of: Pick<Location, 'name' | 'upstream'> & Partial<
     bodyBytes: 0,
     maxRunning: 0,
     load: new Load(),
+    tally: null,
     attempts: 1,
     retryWindowMs: 0,
     tellsTiming: false,

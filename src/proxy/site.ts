@@ -7,6 +7,8 @@ import type { ErrorPages } from './error-pages.ts';
 import type { Journal } from './journal.ts';
 import type { Location, Match } from './location.ts';
 import type { ProxyMetrics } from './metrics.ts';
+import type { LocationTally } from './tally.ts';
+import type { Tracer } from './tracer.ts';
 
 /** Looks at a request before anything else is done with it, and may change its head. @returns why it is not served, or null */
 export type Guard = (head: RequestHead) => Failure | null;
@@ -35,8 +37,12 @@ export interface Site {
   /** Bytes of the bodies of all waiting requests together. */
   readonly queueRoom: QueueRoom;
   readonly metrics: ProxyMetrics;
+  /** Where requests are counted that belong to no location. */
+  readonly tally: LocationTally;
   /** Something threw that must not: said once per occurrence, the request is answered 500. */
   defect(error: unknown): void;
   /** Null: no line is written per request, and nothing is spent. */
   readonly journal: Journal | null;
+  /** Null: no request is recorded, and nothing is spent. */
+  readonly tracer: Tracer | null;
 }
