@@ -67,9 +67,9 @@ export class AgentDesk {
         this.#joined(session, twin);
         pool.joined?.(session, twin);
       },
-      left: (session, reason) => {
+      left: (session, reason, member) => {
         this.#left(session, reason);
-        pool.left?.(session, reason);
+        pool.left?.(session, reason, member);
       },
     });
     this.takeOver = {

@@ -1,4 +1,5 @@
 import type { HealthChecks } from '../upstream/health/checks.ts';
+import type { Member } from '../upstream/member.ts';
 import type { Upstreams } from '../upstream/upstreams.ts';
 import { VERSION } from '../observe/version.ts';
 
@@ -13,8 +14,8 @@ export interface UpstreamStatus {
   /** As it stands in the file. */
   readonly host: string;
   readonly usable: boolean;
-  /** `ejected`: it failed of late; `broken`: its circuit breaker is open; `trying`: half open; `unhealthy`: its health check fails. */
-  readonly condition: 'well' | 'ejected' | 'broken' | 'trying' | 'unhealthy';
+  /** `ejected`: it failed of late; `broken`: its circuit breaker is open; `trying`: half open; `unhealthy`: its health check fails; `out`: operators have taken it out. */
+  readonly condition: 'well' | 'ejected' | 'broken' | 'trying' | 'unhealthy' | 'out';
   readonly inFlight: number;
   /** How busy it says it is, or is said to be, 0 to 0.99; absent where nobody asks. */
   readonly load?: number;
@@ -48,7 +49,7 @@ export function gatewayStatus(state: GatewayStatus['state'], upstreams: Upstream
         endpoint: member.id,
         host: member.at.host,
         usable: member.usable,
-        condition: member.active ? member.condition : 'unhealthy',
+        condition: conditionOf(member),
         inFlight: member.inFlight,
         ...(member.loads === null ? {} : { load: member.loads.now }),
         ...(check === undefined ? {} : { check: { healthy: check.healthy, reason: check.lastReason } }),
@@ -56,4 +57,10 @@ export function gatewayStatus(state: GatewayStatus['state'], upstreams: Upstream
     }
   }
   return { version: VERSION, state, endpoints, usable, upstreams: rows };
+}
+
+/** How an endpoint is, in a word. */
+export function conditionOf(member: Member): UpstreamStatus['condition'] {
+  if (member.isOut) return 'out';
+  return member.active ? member.condition : 'unhealthy';
 }

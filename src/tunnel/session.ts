@@ -78,6 +78,9 @@ export interface Session extends Endpoint {
   /** Frames so far, where the wire has frames. */
   readonly framesSent?: number;
   readonly framesReceived?: number;
+  /** Bytes so far, where the wire counts them. */
+  readonly bytesSent?: number;
+  readonly bytesReceived?: number;
   owner: SessionOwner | null;
   /** The agent has other hubs as well, so it is told who waits here. Absent where the wire cannot say so. */
   readonly shared?: boolean;

@@ -1,5 +1,6 @@
 // HOT: free is asked for per request.
 import type { Endpoint } from '../http/exchange.ts';
+import type { Failure } from '../http/failure.ts';
 import { fieldLine } from '../http/head.ts';
 import type { Session, SessionOwner } from '../tunnel/session.ts';
 import { canOf } from './abilities.ts';
@@ -10,7 +11,7 @@ import type { FairClass } from './fair-class.ts';
 import type { Lane } from './lane.ts';
 import { rankOf, type WaitingLine } from './queue.ts';
 import type { ReportedLoad } from './reported-load.ts';
-import type { Candidate } from './upstream.ts';
+import type { AttemptWatch, Candidate } from './upstream.ts';
 
 /** What a line has had of an agent, in the agent's virtual time. */
 interface Account {
@@ -20,19 +21,26 @@ interface Account {
 }
 
 /** A session in the pool. */
-export class AgentMember implements Candidate, Choice, SessionOwner {
+export class AgentMember implements Candidate, Choice, SessionOwner, AttemptWatch {
   readonly #pool: AgentPool;
   readonly session: Session;
   /** Where its requests go: the session, unless somebody stands in front of it. */
   readonly endpoint: Endpoint;
   readonly replyFields: string;
   readonly agentId: string;
-  /** What selectors may ask of it. */
-  readonly facts: ReadonlySet<string>;
+  /** Its own, and those that operators have given it. */
+  labels: ReadonlyMap<string, string>;
+  /** What selectors may ask of it. Kept by the pool. */
+  facts: ReadonlySet<string>;
+  /** Operators want it to get no new work. Kept by the pool. */
+  isDrained = false;
   /** What its wire carries (abilities.ts). */
   readonly can: number;
-  /** The agent counts its slots by itself. */
-  readonly watch = null;
+  /** It counts what became of its requests. */
+  readonly watch: AttemptWatch = this;
+  /** Requests that ended without its fault, and those that it could not answer. */
+  served = 0;
+  failed = 0;
   /** Kept by the pool, while there is an upstream that balances by it. */
   loads: ReportedLoad | null = null;
   readonly lanes: Lane[] = [];
@@ -52,8 +60,9 @@ export class AgentMember implements Candidate, Choice, SessionOwner {
   current = 0;
   readonly seed: number;
 
-  constructor(pool: AgentPool, session: Session, facts: ReadonlySet<string>) {
+  constructor(pool: AgentPool, session: Session, labels: ReadonlyMap<string, string>, facts: ReadonlySet<string>) {
     this.#pool = pool;
+    this.labels = labels;
     this.session = session;
     this.endpoint = pool.inFrontOf(session);
     this.facts = facts;
@@ -65,7 +74,7 @@ export class AgentMember implements Candidate, Choice, SessionOwner {
 
   /** Slots that a request may be sent to now. */
   get free(): number {
-    return this.session.free - this.kept;
+    return this.isDrained ? 0 : this.session.free - this.kept;
   }
 
   get usable(): boolean {
@@ -77,11 +86,21 @@ export class AgentMember implements Candidate, Choice, SessionOwner {
   }
 
   get share(): number {
-    return this.session.slots;
+    return this.isDrained ? 0 : this.session.slots;
   }
 
   get inFlight(): number {
     return this.session.inFlight;
+  }
+
+  began(): void {}
+
+  answered(): void {}
+
+  ended(failure: Failure | null): void {
+    if (failure === null) this.served++;
+    // A request that it gave back at once goes to another: neither.
+    else if (failure.code !== 'refused' && failure.code !== 'tunnel_lost_unsent') this.failed++;
   }
 
   changed(): void {
@@ -154,6 +173,12 @@ export class AgentMember implements Candidate, Choice, SessionOwner {
     this.listed.push(-1);
     this.accounts.push({ had: this.#turn, era: 0 });
     lane.all.add(this);
+  }
+
+  /** Leaves all lanes. */
+  leaveLanes(): void {
+    for (const lane of this.lanes) lane.forget(this);
+    this.lanes.length = this.listed.length = this.accounts.length = 0;
   }
 
   /** Leaves the lanes that have been dropped. */

@@ -123,6 +123,8 @@ export class AgentSelection implements Upstream {
   lacking(head: RequestHead, captures: Captures = null): Failure {
     const lane = this.#laneOf(head, captures);
     if (lane === null) return this.#unknown();
+    if (this.#pool.areDrained(lane.all))
+      return new Failure('taken_out', 'No available agent: operators have drained all that may serve this', RETRY_AFTER_NO_AGENT_S);
     if (lane.all.size > 0) return new Failure('no_free_slot', 'No available agent: every slot is taken', this.retryAfterS(lane));
     if (this.#isUnable(lane)) return UNABLE;
     if (this.#isUnknown(lane)) return this.#unknown();
@@ -324,8 +326,8 @@ function keyOf(facts: readonly string[]): string {
 function slotsOf({ all }: Lane): number {
   let slots = 0;
   let looked = 0;
-  for (const { session } of all) {
-    slots += session.slots;
+  for (const { share } of all) {
+    slots += share;
     if (++looked === RETRY_AFTER_LOOKS) break;
   }
   return looked === 0 ? 0 : (slots * all.size) / looked;

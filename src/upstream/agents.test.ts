@@ -1,7 +1,12 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { FakeSession, FakeWaiter, head } from '../../test/kit/fake-agents.ts';
+import { turns, until } from '../../test/kit/until.ts';
+import { Failure } from '../http/failure.ts';
 import type { RequestHead } from '../http/head.ts';
+import { parseBalance } from '../schema/balance.ts';
+import { parseSelector } from '../schema/selector.ts';
+import type { AgentOrders } from './agent-orders.ts';
 import { AgentPool } from './agents.ts';
 import { LANES } from './limits.ts';
 
@@ -283,4 +288,170 @@ test('whatever joins, leaves, frees and waits: nobody waits beside a slot that m
     }),
     { numRuns: 400 },
   );
+});
+
+describe('what operators say of agents', () => {
+  /** Orders by agent id, which a test changes as it likes. */
+  function orderedPool(): { agents: AgentPool; orders: Map<string, AgentOrders> } {
+    const orders = new Map<string, AgentOrders>();
+    return { agents: new AgentPool({ queueSize: 1_000, random: () => 0, orders: ({ id }) => orders.get(id) ?? null }), orders };
+  }
+  const DRAINED: AgentOrders = { isDrained: true, labels: new Map() };
+
+  test('an agent that they have drained gets nothing new while it stays, also after it has come anew, until it is resumed', () => {
+    const { agents, orders } = orderedPool();
+    const [a, b] = [new FakeSession('a', 4), new FakeSession('b', 1)];
+    agents.join(a);
+    agents.join(b);
+    orders.set('a', DRAINED);
+    agents.obey('a');
+    expect(agents.pick(head())!.agentId).toBe('b');
+    b.uses(1);
+    expect(agents.pick(head())).toBeNull();
+    expect(agents.lacking(head())).toMatchObject({ code: 'no_free_slot' });
+    a.leave();
+    const again = new FakeSession('a', 4);
+    agents.join(again);
+    expect(agents.pick(head())).toBeNull();
+    const waiter = new FakeWaiter(0, head());
+    agents.wait(waiter);
+    expect(waiter.given).toBeNull();
+    orders.delete('a');
+    agents.obey('a');
+    expect(waiter.given).toBe(again);
+  });
+
+  test('when they have drained all that may serve a request, the answer says so, and nobody counts on their slots', () => {
+    const { agents, orders } = orderedPool();
+    agents.join(new FakeSession('a', 4));
+    agents.served(100);
+    orders.set('a', DRAINED);
+    agents.obey('a');
+    expect(agents.lacking(head())).toMatchObject({ code: 'taken_out', status: 503, retryAfterS: 5 });
+    expect(agents.hasWorkers([])).toBe(false);
+    agents.wait(new FakeWaiter(0, head()));
+    expect(agents.places(1)[0]!.estimatedWaitMs).toBeNull();
+    // Nobody is there at all: that is another thing.
+    const { agents: empty } = orderedPool();
+    expect(empty.lacking(head())).toMatchObject({ code: 'no_agent' });
+  });
+
+  test('those who wait for their own agent alone wait for any when it is drained', () => {
+    const { agents, orders } = orderedPool();
+    const selection = agents.select({
+      name: 'keyed',
+      selector: parseSelector('*'),
+      balance: parseBalance('hash:path'),
+      affinityWaitMs: 60_000,
+      queueSize: 10,
+      queueBytes: 1e6,
+      queueTimeoutMs: 120_000,
+      blockTimeoutMs: 120_000,
+      fullStatus: 503,
+      onAbort: null,
+    });
+    const sessions = [new FakeSession('a', 1), new FakeSession('b', 1)];
+    for (const session of sessions) agents.join(session);
+    const own = selection.pick(head())!.agentId;
+    const [mine, other] = own === 'a' ? sessions : sessions.toReversed();
+    mine!.uses(1);
+    const waiter = new FakeWaiter(0, head());
+    expect(selection.pick(head())).toBeNull();
+    expect(selection.wait(waiter)).toBeNull();
+    expect(waiter.given).toBeNull();
+    orders.set(own, DRAINED);
+    agents.obey(own);
+    expect(waiter.given).toBe(other);
+  });
+
+  test('an agent with other hubs hears that nobody waits for it when it is drained, and who does when it is resumed', async () => {
+    const { agents, orders } = orderedPool();
+    const told: number[] = [];
+    const session = Object.assign(new FakeSession('a', 1), { shared: true, tellWaiting: (count: number) => told.push(count) > 0 });
+    session.inFlight = 1;
+    agents.join(session);
+    agents.wait(new FakeWaiter(0, head()));
+    await until('the agent to hear of it', () => told.at(-1) === 1);
+    orders.set('a', DRAINED);
+    agents.obey('a');
+    expect(told.at(-1)).toBe(0);
+    const before = told.length;
+    agents.wait(new FakeWaiter(1, head()));
+    await turns(4);
+    expect(told.length).toBe(before);
+    orders.delete('a');
+    agents.obey('a');
+    await until('the agent to hear of both', () => told.at(-1) === 2);
+  });
+
+  test('labels that they give select it at once, in the place of its own, for those who wait as well, and are taken back', () => {
+    const { agents, orders } = orderedPool();
+    const select = (text: string) =>
+      agents.select({
+        name: text,
+        selector: parseSelector(text),
+        balance: { by: 'least_conn' },
+        affinityWaitMs: 0,
+        queueSize: 10,
+        queueBytes: 1e6,
+        queueTimeoutMs: 1_000,
+        blockTimeoutMs: 1_000,
+        fullStatus: 503,
+        onAbort: null,
+      });
+    const [gold, old] = [select('tier=gold'), select('tier=old')];
+    const session = new FakeSession('a', 2, { labels: new Map([['tier', 'old']]) });
+    const busy = new FakeSession('g', 1, { labels: new Map([['tier', 'gold']]) });
+    agents.join(session);
+    agents.join(busy);
+    busy.uses(1);
+    const waiter = new FakeWaiter(0, head());
+    expect(gold.pick(head())).toBeNull();
+    expect(gold.wait(waiter)).toBeNull();
+    expect(old.pick(head())).not.toBeNull();
+    orders.set('a', {
+      isDrained: false,
+      labels: new Map([
+        ['tier', 'gold'],
+        ['rack', '7'],
+      ]),
+    });
+    agents.obey('a');
+    expect(waiter.given).toBe(session);
+    expect(old.pick(head())).toBeNull();
+    expect(gold.pick(head())!.agentId).toBe('a');
+    expect(agents.announcedValues('rack')).toEqual(['7']);
+    // What it announces itself stays as it is.
+    expect([...session.agent.labels]).toEqual([['tier', 'old']]);
+    orders.delete('a');
+    agents.obey('a');
+    expect([gold.pick(head()), old.pick(head())?.agentId]).toEqual([null, 'a']);
+    expect(agents.knowsValue('rack', '7')).toBe(false);
+  });
+
+  test('what ends without its fault and what it could not answer are counted, what it gave back is neither', () => {
+    const agents = pool();
+    agents.join(new FakeSession('a', 4));
+    const { watch } = agents.pick(head())!;
+    for (const failure of [null, null, new Failure('tunnel_lost', ''), new Failure('refused', ''), new Failure('tunnel_lost_unsent', '')]) {
+      watch!.began();
+      watch!.ended(failure);
+    }
+    const [member] = agents.members;
+    expect([member!.served, member!.failed]).toEqual([2, 1]);
+  });
+});
+
+test('one of 10,000 who wait is found by when it came, in whatever line it stands', () => {
+  const agents = pool(10_000);
+  agents.join(new FakeSession('a', 1, { scopes: ['s1'] }));
+  const waiters = Array.from({ length: 10_000 }, (_, i) => new FakeWaiter(i, head(i % 2 === 0 ? '' : 's1')));
+  agents.pick(head());
+  [...agents.sessions][0]!.owner!.changed([...agents.sessions][0]!);
+  for (const waiter of waiters) agents.wait(waiter);
+  const waits = waiters.find(({ arrival, given }) => given === null && arrival > 7_000)!;
+  expect(agents.waiterOf(waits.arrival)).toBe(waits);
+  agents.leave(waits);
+  expect(agents.waiterOf(waits.arrival)).toBeNull();
+  expect(agents.waiterOf(20_000)).toBeNull();
 });

@@ -7,10 +7,11 @@ import type { RequestHead } from '../http/head.ts';
 import { SLIME_SCOPE } from '../http/names.ts';
 import { parseSelector } from '../schema/selector.ts';
 import { labelItems } from '../tunnel/labels.ts';
-import type { Session } from '../tunnel/session.ts';
+import type { AgentIdentity, Session } from '../tunnel/session.ts';
 import { ABLE, needsOf } from './abilities.ts';
 import { Affinity, type Preference } from './affinity.ts';
 import { AgentMember } from './agent-member.ts';
+import { type AgentOrders, ordered } from './agent-orders.ts';
 import { AgentSelection, type AgentSelectionOptions } from './agent-selection.ts';
 import { Lane } from './lane.ts';
 import { KNOWN_FOR_MS, LANES, RETURN_MS, SERVICE_WEIGHT } from './limits.ts';
@@ -31,7 +32,9 @@ export interface AgentPoolOptions {
   readonly knownForMs?: number;
   /** Told of agents that come and go. `twin`: a session of another process with the same id, which lives on beside it. */
   joined?(session: Session, twin: Session | null): void;
-  left?(session: Session, reason: string): void;
+  left?(session: Session, reason: string, member: AgentMember): void;
+  /** What operators have said of an agent; null = nothing. Asked when it joins and at obey(). */
+  readonly orders?: (agent: AgentIdentity) => AgentOrders | null;
   /** Told when a request begins to wait that no connected agent may ever serve. */
   starved?(waiter: Waiter): void;
   /** Stands in front of a session, and sees all that goes through; its id must be the session's. Absent: nobody. */
@@ -76,6 +79,8 @@ export class AgentPool implements Upstream {
   readonly #scopedPaths = new Map<string, number>();
   /** How many agents come by a wire that lacks something; only then does it matter what a request needs. */
   #limited = 0;
+  /** Sessions that operators have drained. */
+  #drained = 0;
   /** @internal Who is known. */
   readonly roster: Roster;
   readonly #affinity: Affinity;
@@ -139,8 +144,20 @@ export class AgentPool implements Upstream {
     return this.#members.keys();
   }
 
+  /** The same with what the pool knows of them. */
+  get members(): IterableIterator<AgentMember> {
+    return this.#members.values();
+  }
+
   get size(): number {
     return this.#members.size;
+  }
+
+  /** @internal Have operators drained all of these? */
+  areDrained(members: ReadonlySet<AgentMember>): boolean {
+    if (members.size === 0 || this.#drained < members.size) return false;
+    for (const { isDrained } of members) if (!isDrained) return false;
+    return true;
   }
 
   /** May the agents that were here before a restart be on their way back? */
@@ -156,15 +173,16 @@ export class AgentPool implements Upstream {
 
   /** Is an agent connected of which all of this is true, and which takes work, has some, or may have given its slots to another of its hubs? */
   hasWorkers(facts: readonly string[]): boolean {
-    for (const { session, facts: own } of this.#members.values())
-      if ((session.free > 0 || session.inFlight > 0 || session.shared === true) && facts.every((fact) => own.has(fact))) return true;
+    for (const { session, isDrained, facts: own } of this.#members.values())
+      if ((session.inFlight > 0 || (!isDrained && (session.free > 0 || session.shared === true))) && facts.every((fact) => own.has(fact)))
+        return true;
     return false;
   }
 
   /** All values of a label among the agents that are connected, each once, in the order in which they joined. */
   announcedValues(label: string): string[] {
     const values = new Set<string>();
-    for (const { agent } of this.#members.keys()) for (const item of labelItems(label, agent.labels.get(label) ?? '')) values.add(item);
+    for (const { labels } of this.#members.values()) for (const item of labelItems(label, labels.get(label) ?? '')) values.add(item);
     values.delete('');
     return [...values];
   }
@@ -211,6 +229,13 @@ export class AgentPool implements Upstream {
     return this.#serviceMs;
   }
 
+  /** The request that arrived as this one, if it waits; null when it does not. For people who pick one out. */
+  waiterOf(arrival: number): Waiter | null {
+    for (const { line } of this.#lanes.values()) for (const waiter of line.all()) if (waiter.arrival === arrival) return waiter;
+    for (const { own } of this.#members.values()) if (own !== null) for (const waiter of own.all()) if (waiter.arrival === arrival) return waiter;
+    return null;
+  }
+
   /**
    * The first `most` of those who wait, in the order in which slots go to them, but for ageing and the shares of several kinds of requests at one agent.
    * The estimate takes everybody ahead to want the same agents, and all
@@ -221,7 +246,7 @@ export class AgentPool implements Upstream {
     for (const lane of this.#lanes.values()) {
       if (lane.line.size === 0) continue;
       let slots = 0;
-      for (const { session } of lane.all) slots += session.slots;
+      for (const { share } of lane.all) slots += share;
       lines.push({ order: lane.line.inOrder(most), at: 0, slots, lane });
     }
     for (const { own, session } of this.#members.values())
@@ -257,8 +282,11 @@ export class AgentPool implements Upstream {
       if (other.agent.instance === session.agent.instance) other.close(new Failure('tunnel_lost', 'the same agent has connected anew'));
       else twin = other;
     }
-    const member = new AgentMember(this, session, this.roster.joined(session));
+    const orders = this.#options.orders?.(session.agent) ?? null;
+    const as = ordered(session.agent, orders);
+    const member = new AgentMember(this, session, as.labels, this.roster.joined(session, as));
     this.#members.set(session, member);
+    if (orders !== null) this.#setDrained(member, orders.isDrained);
     if (this.#askLoad > 0) this.#countLoad(member);
     session.owner = member;
     for (const path of session.agent.scopePaths) this.#scopedPaths.set(path, (this.#scopedPaths.get(path) ?? 0) + 1);
@@ -278,6 +306,7 @@ export class AgentPool implements Upstream {
     const { session } = member;
     if (!this.#members.delete(session)) return;
     this.#board.remove(member);
+    this.#setDrained(member, false);
     this.roster.left(session);
     if (member.can !== ABLE) this.#limited--;
     for (const lane of member.lanes) lane.forget(member);
@@ -286,8 +315,12 @@ export class AgentPool implements Upstream {
       if (left === 0) this.#scopedPaths.delete(path);
       else this.#scopedPaths.set(path, left);
     }
-    this.#options.left?.(session, reason);
-    // Those who waited for this agent alone.
+    this.#options.left?.(session, reason, member);
+    this.#sendAway(member);
+  }
+
+  /** Those who waited for this agent alone wait for others, too. */
+  #sendAway(member: AgentMember): void {
     const { own } = member;
     while (own !== null && own.first !== null) {
       const waiter = own.first;
@@ -295,6 +328,36 @@ export class AgentPool implements Upstream {
       own.remove(waiter);
       this.#waitForAny(waiter, preference);
     }
+  }
+
+  /** Operators have said something else of this agent: it holds from now on, for those who wait as well. */
+  obey(agentId: string): void {
+    for (const member of this.#members.values()) if (member.agentId === agentId) this.#obey(member);
+  }
+
+  #obey(member: AgentMember): void {
+    const { session } = member;
+    const orders = this.#options.orders?.(session.agent) ?? null;
+    const as = ordered(session.agent, orders);
+    if (!sameLabels(member.labels, as.labels)) {
+      member.leaveLanes();
+      member.labels = as.labels;
+      member.facts = this.roster.turned(session, as);
+      for (const lane of this.#lanes.values()) if (lane.admits(member)) member.enter(lane);
+      this.#sendAway(member);
+    }
+    this.#setDrained(member, orders?.isDrained === true);
+    if (member.isDrained) {
+      this.#sendAway(member);
+      // Else it would keep slots for those who wait here.
+      if (member.told) session.tellWaiting?.(0, this.#clock.now());
+    }
+    this.changed(member);
+  }
+
+  #setDrained(member: AgentMember, is: boolean): void {
+    if (member.isDrained !== is) this.#drained += is ? 1 : -1;
+    member.isDrained = is;
   }
 
   pick(head: RequestHead, not?: string, captures?: Captures): Candidate | null {
@@ -386,9 +449,10 @@ export class AgentPool implements Upstream {
   changed(member: AgentMember): void {
     const { session, lanes } = member;
     if (this.#members.get(session) !== member) return;
-    if (session.shared === true) this.#board.add(member);
+    const tells = session.shared === true && !member.isDrained;
+    if (tells) this.#board.add(member);
     else if (member.told) this.#board.remove(member);
-    member.told = session.shared === true;
+    member.told = tells;
     if (this.waiting > 0) {
       while (member.free > 0) {
         if (this.#hasClasses) this.#age(member);
@@ -470,6 +534,12 @@ export class AgentPool implements Upstream {
     }
     for (const { waiter, lane } of all) this.lane(lane.selection, lane.facts, lane.facts.join('\n'), waiter.head!).line.add(waiter);
   }
+}
+
+function sameLabels(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean {
+  if (a.size !== b.size) return false;
+  for (const [label, value] of a) if (b.get(label) !== value) return false;
+  return true;
 }
 
 function laneKey({ id }: AgentSelection, scope: string, path: string, needs: number, key: string): string {

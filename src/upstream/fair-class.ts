@@ -83,6 +83,11 @@ export class FairClass {
     else if ((served || wasFirst) && this.#heap.length > 1) this.#down(flow);
   }
 
+  /** All who wait here, in no order. */
+  *all(): Generator<Waiter> {
+    for (const { first } of [this.#back, ...this.#heap]) for (let one = first; one !== null; one = one.behind) yield one;
+  }
+
   /** The first so many, in the order in which they will be served when nobody else comes. For people to look at. */
   inOrder(most: number): Waiter[] {
     const order: Waiter[] = [];

@@ -258,6 +258,8 @@ describe('slow start', () => {
 });
 
 describe('a group that changes', () => {
+  const THREE = ['10.0.0.1:80', '10.0.0.2:80', '10.0.0.3:80'];
+
   test('members that stay keep their endpoint, health, breaker and numbers, whatever their weight becomes', () => {
     const given = { addrs: ['10.0.0.1:80', '10.0.0.2:80'], circuitBreakMaxConsecutiveFailures: 1 };
     const { group, all } = groupOf(given);
@@ -271,6 +273,44 @@ describe('a group that changes', () => {
     expect(members.get('10.0.0.2:80')).toBe(all[1]);
     expect([all[0]!.breaker.state, all[0]!.failures, all[1]!.active, all[1]!.share]).toEqual(['open', 1, false, 5]);
     expect(picks(group, 2)).toBe('33');
+  });
+
+  test('what operators have taken out gets nothing, and is back when they put it back, whatever becomes of its weight', () => {
+    const { group } = groupOf({ addrs: THREE });
+    expect(group.takeOut('10.0.0.1:80', true)).toBe(true);
+    expect(group.takeOut('10.0.0.9:80', true)).toBe(false);
+    expect(sorted(picks(group, 4))).toBe('2233');
+    group.update(upstreamSettings({ addrs: THREE.map((addr) => `${addr} 2`) }));
+    group.place(placesOf(group.settings));
+    expect(sorted(picks(group, 4))).toBe('2233');
+    // A name that leads elsewhere for a while does not put it back either.
+    group.place(placesOf(group.settings).slice(1));
+    group.place(placesOf(group.settings));
+    expect(sorted(picks(group, 4))).toBe('2233');
+    expect(group.takeOut('10.0.0.1:80', false)).toBe(true);
+    expect(sorted(picks(group, 6))).toBe('112233');
+  });
+
+  test('what has left the settings is out no more when it comes back to them', () => {
+    const { group } = groupOf({ addrs: THREE });
+    group.takeOut('10.0.0.1:80', true);
+    for (const addrs of [THREE.slice(1), THREE]) {
+      group.update(upstreamSettings({ addrs }));
+      group.place(placesOf(group.settings));
+    }
+    expect(sorted(picks(group, 6))).toBe('112233');
+  });
+
+  test('when operators have taken out all of them the answer says so, and when they have taken out some it says that, too', () => {
+    const { group, all } = groupOf({ addrs: THREE });
+    group.takeOut('10.0.0.1:80', true);
+    group.takeOut('10.0.0.2:80', true);
+    expect(sorted(picks(group, 2))).toBe('33');
+    all[2]!.healthy('active', false);
+    expect(group.lacking()).toMatchObject({ code: 'no_healthy_endpoint' });
+    expect(group.lacking().detail).toContain('operators have taken out 2, health checks fail for 1');
+    group.takeOut('10.0.0.3:80', true);
+    expect(group.lacking()).toMatchObject({ code: 'taken_out', status: 503, retryAfterS: 5 });
   });
 
   test('who leaves is closed and gets nothing more, and listeners hear of it', () => {

@@ -42,6 +42,8 @@ export class Group implements Upstream, MemberOwner {
   readonly #options: GroupOptions;
   readonly #members = new Map<string, Member>();
   readonly #listeners = new Set<MemberListener>();
+  /** What operators have taken out, by id. It stays out for as long as its host and port stand in the settings. */
+  readonly #out = new Map<string, Place>();
   #tiers: readonly Tier[] = [];
   #balancer: Balancer;
   #memberSettings: MemberSettings;
@@ -67,6 +69,7 @@ export class Group implements Upstream, MemberOwner {
     const n = this.#members.size;
     if (n === 0 && this.unresolved !== '') return new Failure('name_not_found', "the upstream's name does not resolve");
     if (n === 0) return new Failure('no_healthy_endpoint', 'this upstream has no address', RETRY_AFTER_NO_ENDPOINT_S);
+    if (this.#areAllOut()) return new Failure('taken_out', 'operators have taken out every address of this upstream', RETRY_AFTER_NO_ENDPOINT_S);
     return new Failure(
       'no_healthy_endpoint',
       `none of the upstream's ${n === 1 ? 'addresses' : `${n} addresses`} is usable: ${this.#reasons()}`,
@@ -96,10 +99,27 @@ export class Group implements Upstream, MemberOwner {
     return () => void this.#listeners.delete(listener);
   }
 
+  /** Takes a member out, or puts it back, until its address leaves the settings. @returns false when there is none of this id */
+  takeOut(id: string, is: boolean): boolean {
+    const member = this.#members.get(id);
+    if (member === undefined) return false;
+    if (is) this.#out.set(id, member.at);
+    else this.#out.delete(id);
+    member.takeOut(is);
+    return true;
+  }
+
+  #areAllOut(): boolean {
+    for (const { isOut } of this.#members.values()) if (!isOut) return false;
+    return true;
+  }
+
   /** Other settings from now on; the addresses are place()'s. */
   update(settings: UpstreamSettings): void {
     const { algo } = this.settings;
     this.settings = settings;
+    for (const [id, { host, port }] of this.#out)
+      if (!settings.addrs.some((addr) => addr.host === host && (addr.port === 0 || addr.port === port))) this.#out.delete(id);
     if (JSON.stringify(algo) !== JSON.stringify(settings.algo)) {
       this.#balancer = balancer(settings.algo, this.#options.random);
       for (const member of this.#members.values()) member.current = 0;
@@ -127,6 +147,7 @@ export class Group implements Upstream, MemberOwner {
       const joined = new Member(place, this.#options.connect(place, null), this.#memberSettings, this.#options.loop, this);
       this.#members.set(place.id, joined);
       came.push(joined);
+      if (this.#out.has(place.id)) joined.isOut = true;
       if (before.size > 0) joined.startSlowly();
     }
     this.#arrange();
@@ -190,7 +211,7 @@ export class Group implements Upstream, MemberOwner {
       let down = 0;
       let well = 0;
       for (const member of members) {
-        if (!member.active) continue;
+        if (!member.active || member.isOut) continue;
         reachable++;
         if (member.passivelyDown) down++;
         if (member.well) well++;
@@ -202,15 +223,18 @@ export class Group implements Upstream, MemberOwner {
   }
 
   #reasons(): string {
+    let out = 0;
     let checks = 0;
     let breakers = 0;
     let others = 0;
     for (const member of this.#members.values()) {
-      if (!member.active) checks++;
+      if (member.isOut) out++;
+      else if (!member.active) checks++;
       else if (member.breaker.state !== 'closed') breakers++;
       else others++;
     }
     const parts = [];
+    if (out > 0) parts.push(`operators have taken out ${out}`);
     if (checks > 0) parts.push(`health checks fail for ${checks}`);
     if (breakers > 0) parts.push(`the circuit breaker of ${breakers} is open`);
     if (others > 0) parts.push(`${others} failed of late`);

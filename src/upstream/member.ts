@@ -78,6 +78,8 @@ export class Member implements Candidate, AttemptWatch, Timed {
   failures = 0;
   /** The condition that was logged last. */
   told: Member['condition'] = 'well';
+  /** Operators have taken it out: it gets no requests, whatever its health. */
+  isOut = false;
   /** Answer to the health checks. */
   active = true;
   /** What somebody other than the ejection found in passing. */
@@ -123,7 +125,7 @@ export class Member implements Candidate, AttemptWatch, Timed {
 
   /** Would it be usable without the panic rule? */
   get well(): boolean {
-    return this.active && !this.passivelyDown && this.breaker.state !== 'open';
+    return this.active && !this.isOut && !this.passivelyDown && this.breaker.state !== 'open';
   }
 
   /** What its traffic says of it, in a word; the health checks speak for themselves. */
@@ -135,7 +137,7 @@ export class Member implements Candidate, AttemptWatch, Timed {
 
   /** When it may be usable again, monotonic ms; Infinity when nobody knows. */
   get backMs(): number {
-    return this.active ? Math.min(this.breaker.reopenMs, this.ejection.untilMs) : NEVER;
+    return this.active && !this.isOut ? Math.min(this.breaker.reopenMs, this.ejection.untilMs) : NEVER;
   }
 
   /** Says how it is: `active` is the word of a health check, `passive` of whoever looks at its traffic. */
@@ -145,6 +147,14 @@ export class Member implements Candidate, AttemptWatch, Timed {
     else this.#passive = is;
     if (is && by === 'active') this.ejection.forget();
     if (is) this.startSlowly();
+    this.#turned();
+  }
+
+  /** Takes it out, or puts it back. */
+  takeOut(is: boolean): void {
+    if (this.isOut === is) return;
+    this.isOut = is;
+    if (!is) this.startSlowly();
     this.#turned();
   }
 
@@ -182,7 +192,7 @@ export class Member implements Candidate, AttemptWatch, Timed {
 
   reckonUsable(): void {
     const was = this.usable;
-    this.usable = this.active && (!this.passivelyDown || this.#panic) && this.breaker.lets;
+    this.usable = this.active && !this.isOut && (!this.passivelyDown || this.#panic) && this.breaker.lets;
     if (!was && this.usable) this.current = 0;
   }
 

@@ -18,6 +18,7 @@ function waiter(arrival: number, label: Partial<Label> = {}, startMs = 0): Waite
     before: null,
     behind: null,
     granted: () => true,
+    giveUp: () => {},
   };
 }
 

@@ -1,4 +1,5 @@
 // HOT under load: one add and one remove per request that waits.
+import type { Failure } from '../http/failure.ts';
 import type { RequestHead } from '../http/head.ts';
 import { FairClass, type Flow } from './fair-class.ts';
 import { CLASSES, type Label } from './label.ts';
@@ -31,6 +32,8 @@ export interface Waiter {
    * @returns false when it must look first whether its client is still there: the slot is kept for it until it calls `Upstream.letGo`
    */
   granted(candidate: Candidate): boolean;
+  /** It is to wait no longer, and to be answered with this. */
+  giveUp(failure: Failure): void;
 }
 
 /** The class that it stands in now. */
@@ -137,6 +140,11 @@ export class WaitingLine {
       this.#placesUntilMs = nowMs + PLACES_MS;
     }
     return this.#places.get(waiter) ?? null;
+  }
+
+  /** All who wait here, in no order. */
+  *all(): Generator<Waiter> {
+    for (const one of this.#classes) if (one !== null && one.size > 0) yield* one.all();
   }
 
   /** The first so many, in the order in which they will be served when nobody else comes. For people to look at. */

@@ -1,5 +1,5 @@
 import type { Clock } from '../std/clock.ts';
-import type { Session } from '../tunnel/session.ts';
+import type { AgentIdentity, Session } from '../tunnel/session.ts';
 import { AWAY_AGENTS, AWAY_FACTS } from './limits.ts';
 import { announcedFact, factsOf, plainHost, readAnnounced } from './selector.ts';
 
@@ -30,12 +30,22 @@ export class Roster {
     this.#knownForMs = knownForMs;
   }
 
-  /** @returns what selectors may ask of it */
-  joined(session: Session): ReadonlySet<string> {
+  /** `as`: how it is seen here. @returns what selectors may ask of it */
+  joined(session: Session, as: AgentIdentity = session.agent): ReadonlySet<string> {
     const { id } = session.agent;
     const before = this.#away.get(id);
     if (before !== undefined) this.#forget(before);
-    const known: Known = { id, facts: factsOf(session.agent), awaySinceMs: 0 };
+    return this.#add(session, as);
+  }
+
+  /** It is seen in another way from now on. @returns what selectors may ask of it */
+  turned(session: Session, as: AgentIdentity): ReadonlySet<string> {
+    this.#dropFacts(this.#here.get(session)!);
+    return this.#add(session, as);
+  }
+
+  #add(session: Session, as: AgentIdentity): ReadonlySet<string> {
+    const known: Known = { id: session.agent.id, facts: factsOf(as), awaySinceMs: 0 };
     this.#here.set(session, known);
     for (const fact of known.facts) {
       const having = this.#byFact.get(fact);
@@ -123,6 +133,10 @@ export class Roster {
   #forget(known: Known): void {
     this.#away.delete(known.id);
     this.#awayFacts -= known.facts.size;
+    this.#dropFacts(known);
+  }
+
+  #dropFacts(known: Known): void {
     for (const fact of known.facts) {
       const having = this.#byFact.get(fact)!;
       having.delete(known);

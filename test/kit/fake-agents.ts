@@ -100,6 +100,12 @@ export class FakeWaiter implements Waiter {
     return true;
   }
 
+  gaveUp: Failure | null = null;
+
+  giveUp(failure: Failure): void {
+    this.gaveUp = failure;
+  }
+
   take(): void {
     this.given = this.candidate!.endpoint as unknown as FakeSession;
     expect(this.given.free).toBeGreaterThan(0);

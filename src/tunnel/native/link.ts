@@ -76,6 +76,7 @@ export abstract class Link<S extends Stream> implements WireUser, FrameUser, Out
   roundTripMs = 0;
   /** Frames that came so far. */
   framesReceived = 0;
+  bytesReceived = 0;
   unconsumedBytes = 0;
   grownBytes = 0;
   due: number;
@@ -133,6 +134,10 @@ export abstract class Link<S extends Stream> implements WireUser, FrameUser, Out
     return this.out.frames;
   }
 
+  get bytesSent(): number {
+    return this.out.bytes;
+  }
+
   /** Bytes held for this session: unsent, unconsumed, half received. */
   get bufferedBytes(): number {
     return this.out.bufferedBytes + this.unconsumedBytes + this.#reader.bufferedBytes;
@@ -143,6 +148,7 @@ export abstract class Link<S extends Stream> implements WireUser, FrameUser, Out
   received(bytes: Buffer, start: number, end: number): void {
     if (this.state === 'closing' || this.state === 'closed') return;
     this.#heardMs = this.loop.sweeper.coarse;
+    this.bytesReceived += end - start;
     this.#reader.read(bytes, start, end);
     this.delivered();
   }

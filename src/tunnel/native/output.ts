@@ -75,8 +75,9 @@ export class Output implements Flushable {
   blocked = false;
   /** Body bytes that wait, of all streams. */
   pendingBytes = 0;
-  /** Frames written so far. */
+  /** Frames written so far, and bytes handed to the socket. */
   frames = 0;
+  bytes = 0;
   readonly #loop: Loop;
   readonly #wire: Wire;
   readonly #owner: OutputOwner;
@@ -358,6 +359,7 @@ export class Output implements Flushable {
     const views = this.#views;
     if (views.length === 0) return;
     this.epoch++;
+    this.bytes += this.#batchBytes;
     const wire = this.#wire;
     if (views.length === 1) {
       if (!wire.write(views[0]!)) this.blocked = true;
@@ -408,6 +410,7 @@ export class Output implements Flushable {
     this.#handOver();
     wire.write(chunk);
     wire.uncork();
+    this.bytes += n;
     const { buffered } = wire;
     // Not all of it is with the kernel: whoever lent the chunk must not read into it again.
     if (buffered > 0) this.#loop.reads.kept = true;
@@ -477,6 +480,7 @@ export class Output implements Flushable {
     const wire = this.#wire;
     wire.write(slab.bytes.subarray(from, slab.at));
     this.frames++;
+    this.bytes += HEADER_BYTES + n;
     stream.credit -= n;
     stream.pendingBytes -= n;
     this.pendingBytes -= n;
