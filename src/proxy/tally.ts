@@ -7,6 +7,8 @@ export class Tally {
   readonly location: string;
   /** Name of the upstream; '' when a request never got as far as to have one. */
   readonly upstream: string;
+  /** What it is called where people look. */
+  readonly shown: string;
   /** As metrics say it. */
   readonly labels: string;
   /** Requests that ended, by class of status: 1xx to 5xx. */
@@ -22,6 +24,7 @@ export class Tally {
     this.server = server;
     this.location = location;
     this.upstream = upstream;
+    this.shown = shown;
     this.waits = waits;
     this.labels = labelText(TALLY_LABELS, [server, location, shown]);
   }
