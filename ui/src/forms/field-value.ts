@@ -34,11 +34,17 @@ export function editorOf(field: FormField, value: unknown): FormField['input'] |
       return pairsOf(value) === null ? 'raw' : 'map';
     case 'addresses':
       return addressRows(value) === null ? 'raw' : 'addresses';
+    case 'tables':
+      return Array.isArray(value) && value.every(isTable) ? 'tables' : 'raw';
   }
 }
 
 function isScalar(value: unknown): value is string | number | boolean {
   return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
+}
+
+function isTable(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** A value in an input of one text. */

@@ -38,3 +38,14 @@ export function otherKeys(values: Values, fields: Iterable<string>): readonly st
 function plain(key: string): string {
   return key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`).replaceAll('-', '_');
 }
+
+/** Ready to be saved: empty lines that somebody has begun go out of lists. What was not changed stays as it is. */
+export function cleanValues(values: Values, before: Values): Values {
+  return Object.fromEntries(
+    Object.entries(values).flatMap(([key, value]): [string, unknown][] => {
+      if (!Array.isArray(value) || deepEqual(value, before[key])) return [[key, value]];
+      const items = value.filter((item) => typeof item !== 'string' || item.trim() !== '');
+      return items.length === 0 && value.length > 0 ? [] : [[key, items]];
+    }),
+  );
+}

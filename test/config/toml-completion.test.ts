@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { jsonSchema } from '../../../../../src/config/json-schema.ts';
-import { meaningOf, suggestions, type Vocabulary } from './completion.ts';
-import { tomlPlace } from './toml-place.ts';
+import { jsonSchema } from '../../src/config/json-schema.ts';
+import { meaningOf, suggestions, type Vocabulary } from '../../ui/src/screens/configuration/editor/completion.ts';
+import { tomlPlace } from '../../ui/src/screens/configuration/editor/toml-place.ts';
 
 const vocabulary: Vocabulary = {
   schema: jsonSchema(),
