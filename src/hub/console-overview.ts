@@ -28,6 +28,9 @@ export interface OverviewParts {
   config(): Promise<AppliedConfig>;
 }
 
+/** What is said of the configuration of a program that has none in files. */
+export const NO_FILE: AppliedConfig = { etag: '', appliedEtag: '', appliedAtMs: 0, ok: true, problems: [] };
+
 /** Endpoints that are not well, and codes of failures, that one answer lists. */
 const LISTED = 50;
 /** Ticks between two notes of what has failed; and notes that are kept, five minutes of them. */

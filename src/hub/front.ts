@@ -158,6 +158,11 @@ export class Front {
     }
   }
 
+  /** When its certificate expires; empty without one. */
+  get certificates(): { readonly name: string; readonly notAfterMs: number }[] {
+    return this.#certs === null ? [] : [{ name: '--tls-cert', notAfterMs: this.#certs.current.notAfterMs }];
+  }
+
   destroy(): void {
     this.house.destroy();
     this.#certs?.close();

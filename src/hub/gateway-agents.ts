@@ -5,6 +5,7 @@ import type { TunnelLimits } from '../tunnel/limits.ts';
 import type { SlimeDesk } from '../tunnel/slime/desk.ts';
 import { CRANKER_VERSIONS } from '../tunnel/cranker/negotiate.ts';
 import { type AgentSelection, selectionOptions } from '../upstream/agent-selection.ts';
+import type { AgentPool } from '../upstream/agents.ts';
 import type { AgentUpstreamSettings } from '../upstream/agents-section.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { Announced } from '../proxy/plugin.ts';
@@ -166,6 +167,16 @@ export class GatewayAgents implements Announced {
 
   get size(): number {
     return this.#desk?.pool.size ?? 0;
+  }
+
+  /** All agents; null: none has ever been let in. */
+  get pool(): AgentPool | null {
+    return this.#desk?.pool ?? null;
+  }
+
+  /** The upstreams of agents that are in use. */
+  get selections(): AgentSelection[] {
+    return [...this.#used.values()].map(({ selection }) => selection);
   }
 
   /** Requests that wait for slots. */

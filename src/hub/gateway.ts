@@ -17,8 +17,10 @@ import { Journals } from './gateway-journals.ts';
 import { GatewayPlugins, type PreparedPlugins } from './gateway-plugins.ts';
 import { MadeCertificates, type MadeOptions, type PreparedMade } from './made-certificates.ts';
 import { makeSites, type Sites } from './gateway-sites.ts';
-import { Console } from './console.ts';
+import { Console, type ConsoleOptions } from './console.ts';
 import { type Deps, House } from './house.ts';
+import { NO_FILE } from './console-overview.ts';
+import { gatewayOverview } from './gateway-overview.ts';
 import type { Listener, ListenerSpec } from './listener.ts';
 import { Load } from '../proxy/location.ts';
 import type { LocationTally } from '../proxy/tally.ts';
@@ -45,7 +47,10 @@ export interface RunningGateway {
 }
 
 /** What a gateway is given beside its settings. */
-export interface GatewayDeps extends Deps, Partial<MadeOptions> {}
+export interface GatewayDeps extends Deps, Partial<MadeOptions> {
+  /** The file or folder that it runs from; null or absent = none. */
+  readonly source?: string | null;
+}
 
 /** Waiting bodies of all upstreams together, bytes. */
 const QUEUE_BYTES = 256 * 1024 * 1024;
@@ -105,11 +110,26 @@ class Gateway implements RunningGateway {
     this.#certificates.changed = this.#made.changed = () => {
       for (const listener of this.#listeners.values()) listener.server.renewTls();
     };
-    this.#house.console = new Console(this.#house, { stateDir: deps.stateDir ?? null });
+    const overview = gatewayOverview({
+      house: this.#house,
+      upstreams: this.#upstreams,
+      health: this.#health,
+      agents: this.#agents,
+      certificates: this.#certificates,
+      addresses: () => this.addresses,
+      config: () => Promise.resolve(NO_FILE),
+    });
+    this.#house.console = new Console(this.#house, {
+      stateDir: deps.stateDir ?? null,
+      about: () => this.#about(deps.source ?? null),
+      overview,
+      ticks: overview.ticks,
+    });
     this.#house.endpointBytes = () => bufferedBytes(this.#upstreams) + this.#agents.bufferedBytes;
     this.#house.serves = (name) => this.#serves(name);
     this.#house.leave = () => this.#agents.leave();
     this.#house.cut = () => {
+      overview.close();
       this.#agents.cut();
       this.#upstreams.close();
       this.#health.close();
@@ -142,6 +162,14 @@ class Gateway implements RunningGateway {
     if (group === undefined) return this.#agents.serves(upstream);
     for (const { usable } of group.members.values()) if (usable) return true;
     return false;
+  }
+
+  #about(source: string | null): ReturnType<ConsoleOptions['about']> {
+    const listening = [...this.addresses].flatMap(([server, addresses]) => {
+      const scheme = this.#settings.servers.get(server)!.tls === null ? 'http' : 'https';
+      return addresses.map((address) => ({ server, url: `${scheme}://${formatAddress(address)}` }));
+    });
+    return { kind: 'gateway', name: this.#settings.basic.name, source, listening };
   }
 
   #status(state: 'serving' | 'draining'): object {

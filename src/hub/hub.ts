@@ -14,6 +14,7 @@ import { AgentDesk } from './agent-desk.ts';
 import { Front, type FrontParts, type Running } from './front.ts';
 import { Console } from './console.ts';
 import type { Deps, House } from './house.ts';
+import { AGENTS, HUB, hubOverview } from './hub-overview.ts';
 import type { Listener } from './listener.ts';
 import { takeOutOurs } from './our-fields.ts';
 import { hubStatus } from './status.ts';
@@ -49,12 +50,16 @@ export async function startHub(settings: HubSettings, deps: Deps, embedding?: Em
   const { pool } = desk;
   house.endpointBytes = () => desk.bufferedBytes;
   house.leave = () => desk.leave();
-  house.cut = () => desk.cut();
   const outside = (): number => front.anteroom?.waiting ?? 0;
+  const overview = settings.adminAddr === null ? null : hubOverview(front, pool, outside);
+  house.cut = () => {
+    overview?.close();
+    desk.cut();
+  };
   metrics.computedGauge('windlass_queue_size', 'Requests that wait for a slot.', () => pool.waiting + outside());
   const running = await front.listen({
-    name: 'hub',
-    behind: 'agents',
+    name: HUB,
+    behind: AGENTS,
     guards: settings.appPassword === null ? [takeOutOurs] : [passwordGuard(settings.appPassword), takeOutOurs],
     upstream: pool,
     patienceMs: (head) => patienceOf(head, settings.queueTimeoutMs, settings.blockTimeoutMs),
@@ -63,7 +68,7 @@ export async function startHub(settings: HubSettings, deps: Deps, embedding?: Em
     entry: settings.concurrent > 0 ? { places: settings.concurrent, queue: settings.queueSize, waitMs: settings.blockTimeoutMs } : null,
     status: () => hubStatus(settings.hubId, house.draining ? 'draining' : 'serving', pool, outside(), loop.clock),
     readiness: () => ({ ok: true, detail: { state: 'serving', agents: pool.size, waiting: pool.waiting } }),
-    ...(settings.adminAddr === null ? {} : { console: new Console(house, { stateDir: deps.stateDir ?? null }) }),
+    ...(overview === null ? {} : { console: new Console(house, { stateDir: deps.stateDir ?? null, overview, ticks: overview.ticks }) }),
     ...(settings.accepts.includes('native') ? { takeOver: desk.takeOver } : {}),
     ...(settings.accepts.includes('slime') ? { slime: desk.slime } : {}),
     ...(embedding === undefined ? {} : embeddedFront(embedding, house)),
