@@ -1,4 +1,5 @@
 import type { Command } from './command.ts';
+import { operatorCommands } from './operator-commands.ts';
 
 /** All commands, in the order in which people meet them. */
 export const commands: readonly Command[] = [
@@ -339,6 +340,7 @@ export const commands: readonly Command[] = [
     table: async () => (await import('../config/keys.ts')).keysRevokeTable,
     load: async () => ({ run: (await import('./keys.ts')).revoke }),
   },
+  ...operatorCommands,
   {
     words: ['demo'],
     summary: 'a hub, an agent and a small service on this machine, to try things on',

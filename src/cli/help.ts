@@ -11,7 +11,9 @@ export async function showHelp(words: readonly string[], world: World): Promise<
     world.stdout.write(await configHelp(world.columns));
     return 0;
   }
-  const command = commands.find((one) => one.words.length <= words.length && one.words.every((word, i) => words[i] === word));
+  const fits = commands.filter((one) => one.words.length <= words.length && one.words.every((word, i) => words[i] === word));
+  // `agents` is a command, and `agents drain` is one.
+  const command = fits.toSorted((a, b) => b.words.length - a.words.length)[0];
   if (command !== undefined) {
     world.stdout.write(commandHelp(command, await command.table(), world.columns));
     return 0;

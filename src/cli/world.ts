@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { resolve } from 'node:path';
 import { readText } from '../config/read-text.ts';
 import type { LogStream } from '../observe/log.ts';
+import { processTerminal, type Terminal } from './terminal.ts';
 
 /** What a command touches outside of itself, so that tests can stand in for it. */
 export interface World {
@@ -21,6 +22,8 @@ export interface World {
   readonly program: readonly string[];
   /** Runs another program. False when that was not possible or it failed. */
   runProgram(file: string, args: readonly string[]): Promise<boolean>;
+  /** Where somebody sits; null when nobody does. */
+  terminal(): Terminal | null;
   /** Ends at once. */
   exit(code: number): void;
 }
@@ -51,6 +54,7 @@ export function processWorld(): World {
     },
     program: [process.execPath, ...(process.argv[1] === undefined ? [] : [resolve(process.argv[1])])],
     runProgram: (file, args) => new Promise((done) => execFile(file, args, { timeout: PROGRAM_TIMEOUT_MS }, (error) => done(error === null))),
+    terminal: processTerminal,
     exit: (code) => process.exit(code),
   };
 }

@@ -43,6 +43,7 @@ export function fakeWorld(env: Record<string, string> = {}, files: Record<string
     },
     program: ['/usr/bin/node', '/usr/bin/windlass'],
     runProgram: () => Promise.resolve(false),
+    terminal: () => null,
     exit: (code) => void exits.push(code),
     out: () => out,
     err: () => err,
