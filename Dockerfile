@@ -8,6 +8,7 @@ RUN npm ci --ignore-scripts
 COPY tsconfig.json tsconfig.build.json ./
 COPY scripts scripts
 COPY src src
+COPY ui ui
 RUN npm run build && npm prune --omit=dev --ignore-scripts
 
 FROM node:24-slim

@@ -1,10 +1,11 @@
 #!/usr/bin/env node
-// Makes dist/ from src/. Does nothing when dist/ was made from exactly these sources; --force builds anyway.
+// Makes dist/ from src/, and dist/ui/ from ui/. Does nothing when they were made from exactly these sources; --force builds anyway.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { buildUi } from './build-ui.mjs';
 
 const BIN = 'cli/main.js';
 const STAMP = '.made-from';
@@ -13,7 +14,7 @@ const STAMP = '.made-from';
 export function build(root, { force = false } = {}) {
   const dist = join(root, 'dist');
   const digest = digestOfSources(root);
-  if (!force && existsSync(join(dist, BIN)) && read(join(dist, STAMP)) === digest) return true;
+  if (!force && existsSync(join(dist, BIN)) && read(join(dist, STAMP)) === digest) return buildUi(root, join(dist, 'ui'));
   console.log('windlass: building dist/');
   // Into a folder of its own first, so that whoever runs the old build meanwhile is not disturbed.
   const fresh = join(root, `dist.${process.pid}.tmp`);
@@ -28,6 +29,10 @@ export function build(root, { force = false } = {}) {
   }
   copyDeclarations(join(root, 'src'), fresh);
   if (existsSync(join(fresh, BIN))) chmodSync(join(fresh, BIN), 0o755);
+  if (!buildUi(root, join(fresh, 'ui'), { from: join(dist, 'ui'), force })) {
+    rmSync(fresh, { recursive: true, force: true });
+    return false;
+  }
   writeFileSync(join(fresh, STAMP), digest);
   try {
     rmSync(dist, { recursive: true, force: true });

@@ -1,0 +1,102 @@
+#!/usr/bin/env node
+// Makes the pages of the console from ui/. Does nothing when they were made from exactly these sources.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative, sep } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
+
+const STAMP = '.made-from';
+/** Others are compressed already. */
+const COMPRESSIBLE = /\.(?:css|html|js|json|svg)$/;
+/** Smaller ones fit into one packet anyway. */
+const COMPRESSED_BYTES_MIN = 1024;
+
+/** Whose work is in what is built, so that their licences go with it. */
+const SHIPPED = ['preact', '@preact/signals', '@preact/signals-core', 'uplot', '@fontsource-variable/inter'];
+
+/** Leaves the pages in `to`; `from` may hold an earlier build. @returns false when the bundler refused */
+export function buildUi(root, to, { from = to, force = false } = {}) {
+  const digest = digestOfSources(root);
+  if (!force && madeFrom(from) === digest && existsSync(join(from, 'index.html'))) {
+    if (from !== to) cpSync(from, to, { recursive: true });
+    return true;
+  }
+  console.log('windlass: building dist/ui/');
+  const fresh = `${join(root, 'dist')}.ui-${process.pid}.tmp`;
+  const vite = spawnSync(process.execPath, [join(root, 'node_modules/vite/bin/vite.js'), 'build', 'ui', '--outDir', fresh, '--logLevel', 'warn'], {
+    cwd: root,
+    stdio: 'inherit',
+  });
+  if (vite.status !== 0) {
+    rmSync(fresh, { recursive: true, force: true });
+    console.error('windlass: the build of the console failed');
+    return false;
+  }
+  writeFileSync(
+    join(fresh, 'licences.txt'),
+    SHIPPED.map((name) => `${name}\n\n${read(join(root, 'node_modules', name, 'LICENSE')) ?? ''}`).join('\n\n---\n\n'),
+  );
+  compress(fresh);
+  writeFileSync(join(fresh, STAMP), digest);
+  try {
+    mkdirSync(dirname(to), { recursive: true });
+    rmSync(to, { recursive: true, force: true });
+    renameSync(fresh, to);
+  } catch (error) {
+    // Somebody else built the same at the same time and was first.
+    rmSync(fresh, { recursive: true, force: true });
+    if (madeFrom(to) !== digest) throw error;
+  }
+  return true;
+}
+
+/** Beside each file its .br and .gz, where that saves something: the program only ever sends them on. */
+function compress(folder) {
+  for (const file of files(folder)) {
+    if (!COMPRESSIBLE.test(file)) continue;
+    const bytes = readFileSync(file);
+    if (bytes.length < COMPRESSED_BYTES_MIN) continue;
+    const brotli = brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length } });
+    const gzip = gzipSync(bytes, { level: 9 });
+    if (brotli.length < bytes.length) writeFileSync(`${file}.br`, brotli);
+    if (gzip.length < bytes.length) writeFileSync(`${file}.gz`, gzip);
+  }
+}
+
+function digestOfSources(root) {
+  const hash = createHash('sha256');
+  const inputs = files(join(root, 'ui')).filter((file) => !/\.test\.tsx?$/.test(file) && !file.includes(`${sep}ui${sep}dev${sep}`));
+  for (const name of ['package-lock.json', 'scripts/build-ui.mjs']) inputs.push(join(root, name));
+  for (const file of inputs.toSorted((a, b) => (a < b ? -1 : 1)))
+    hash
+      .update(`${relative(root, file)}\0`)
+      .update(readFileSync(file))
+      .update('\0');
+  return hash.digest('hex');
+}
+
+function files(folder) {
+  return readdirSync(folder, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
+}
+
+function madeFrom(folder) {
+  return read(join(folder, STAMP));
+}
+
+function read(path) {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return null;
+  }
+}
+
+// By itself, for those who work on the pages only.
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const root = fileURLToPath(new URL('..', import.meta.url));
+  process.exitCode = buildUi(root, join(root, 'dist', 'ui'), { force: process.argv.includes('--force') }) ? 0 : 1;
+}

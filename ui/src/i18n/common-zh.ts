@@ -1,0 +1,32 @@
+import type { en } from './common-en.ts';
+import type { SameKeys } from './words.ts';
+
+export const zh: SameKeys<typeof en> = {
+  cancel: '取消',
+  close: '关闭',
+  save: '保存',
+  copy: '复制',
+  copied: '已复制',
+  copyThis: (what: string) => `复制${what}`,
+  copyFailed: '浏览器不允许页面复制，请选中文本后手动复制。',
+  retry: '重试',
+  refresh: '刷新',
+  search: '搜索',
+  clear: '清除',
+  all: '全部',
+  none: '无',
+  never: '从不',
+  unknown: '未知',
+  loading: '正在加载……',
+  details: '详情',
+  failed: '操作未成功',
+  away: '服务器没有应答',
+  awayText: '它可能正在重启，或者网络中断。页面会自动重试。',
+  awayAction: '没有执行任何操作：服务器没有应答。请在恢复后重试。',
+  notAllowed: '您没有权限',
+  needs: (role: string) => `需要 ${role} 角色。`,
+  nothingFound: '没有匹配项',
+  nothingFoundText: '请缩短关键字，或清除筛选条件。',
+  clearFilters: '清除筛选',
+  ofTotal: (shown: string, total: string) => `${shown} / ${total}`,
+};

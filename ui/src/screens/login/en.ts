@@ -1,0 +1,16 @@
+export const en = {
+  title: 'Sign in',
+  text: 'See what runs, and change it safely.',
+  user: 'User',
+  password: 'Password',
+  signIn: 'Sign in',
+  wrong: 'User or password is wrong.',
+  away: 'The server does not answer. Try again in a moment.',
+  ticketRefused: 'The link does not let you in any more.',
+  noPassword: 'No password yet?',
+  noPasswordText: 'On the machine where the server runs, this makes a link that lets you in once:',
+  command: 'command',
+  light: 'Light',
+  dark: 'Dark',
+  otherLanguage: '中文',
+};

@@ -1,0 +1,5 @@
+import { Page } from '../../design/page.tsx';
+
+export default function Screen() {
+  return <Page title="traffic">{null}</Page>;
+}
