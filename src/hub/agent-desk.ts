@@ -9,11 +9,13 @@ import type { Session } from '../tunnel/session.ts';
 import { SlimeDesk } from '../tunnel/slime/desk.ts';
 import { AgentPool, type AgentPoolOptions } from '../upstream/agents.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
+import { AgentBook } from './agent-book.ts';
 import { authenticator, secretNames } from './authenticator.ts';
 import { BadTokens } from './bad-tokens.ts';
 import { Expiry } from './expiry.ts';
 import type { House } from './house.ts';
-import { cutRevoked } from './revoked.ts';
+import { KeptAgents } from './kept-agents.ts';
+import { cutRevoked, REVOKED } from './revoked.ts';
 
 /** How long goodbyes may take when a hub leaves, ms. */
 const FAREWELL_MS = 2_000;
@@ -37,6 +39,10 @@ export interface DeskRules {
 export class AgentDesk {
   readonly pool: AgentPool;
   readonly takeOver: TakeOver;
+  /** What operators say of agents. */
+  readonly kept: KeptAgents;
+  /** Who has been here. */
+  readonly book = new AgentBook();
   readonly #house: House;
   readonly #expiry: Expiry;
   /** Frames of sessions that are over. */
@@ -52,13 +58,16 @@ export class AgentDesk {
     rules: DeskRules,
     pool: Pick<AgentPoolOptions, 'queueSize' | 'starved' | 'knownForMs' | 'watch' | 'joined' | 'left'>,
     limits: Partial<TunnelLimits> | undefined,
+    kept: KeptAgents = new KeptAgents(null, house.log),
   ) {
     const { loop, log } = house;
+    this.kept = kept;
     this.#house = house;
     this.#expiry = new Expiry(loop);
     this.#rules = rules;
     this.#badTokens = new BadTokens(loop.clock);
     this.#revocations = new Revocations(rules.revoked);
+    this.#revocations.keep({ has: (tokenId) => kept.isRevoked(tokenId) });
     this.#authenticate = authenticator(rules, this.#revocations, () => loop.clock.wall());
     this.pool = new AgentPool({
       ...pool,
@@ -67,8 +76,10 @@ export class AgentDesk {
         this.#joined(session, twin);
         pool.joined?.(session, twin);
       },
+      orders: ({ id }) => kept.notes.all.get(id) ?? null,
       left: (session, reason, member) => {
         this.#left(session, reason);
+        this.book.left(session, member, loop.clock.wall());
         pool.left?.(session, reason, member);
       },
     });
@@ -87,6 +98,10 @@ export class AgentDesk {
           joined: (session) => this.admit(session),
         }),
     };
+    kept.revoked.changed = () => this.#cutRevoked();
+    kept.notes.changed = (ids) => {
+      for (const id of ids) this.pool.obey(id);
+    };
     this.#count(house.metrics);
   }
 
@@ -96,13 +111,27 @@ export class AgentDesk {
     this.#rules = rules;
     this.#revocations.replace(rules.revoked);
     this.#authenticate = authenticator(rules, this.#revocations, () => loop.clock.wall());
-    cutRevoked(this.pool.sessions, this.#revocations, secretNames(rules), log);
+    this.#cutRevoked();
     if (!rules.requireCertificate) return;
     for (const session of this.pool.sessions) {
       if (session.agent.certificate !== undefined) continue;
       log.warn({ agent: session.agent.id, name: session.agent.name }, 'this agent has shown no certificate, and now must: its session is cut');
       session.close(new Failure('forbidden', 'agents must show a client certificate here from now on'));
     }
+  }
+
+  #cutRevoked(): void {
+    cutRevoked(this.pool.sessions, this.#revocations, secretNames(this.#rules), this.#house.log);
+  }
+
+  /** Why who shows this is turned away all the same; null = he is not. */
+  refusal(claims: Pick<AgentClaims, 'tokenId' | 'name'>): Failure | null {
+    return this.#revocations.has(claims) ? new Failure('unauthorized', REVOKED) : null;
+  }
+
+  /** Ids and names of tokens that the configuration has revoked. */
+  get revokedInFile(): ReadonlySet<string> {
+    return this.#revocations.configured;
   }
 
   /** Some agent of slime is about to answer. */

@@ -106,7 +106,8 @@ export class CrankerDesk {
       if (registration.domain !== CATCH_ALL && !names.includes(registration.domain))
         return new Failure('forbidden', `this certificate does not name the domain "${registration.domain}"`);
     }
-    return { ...ANYBODY, tokenId: `certificate ${certificate.fingerprint}`, name: certificate.commonName };
+    const claims = { ...ANYBODY, tokenId: `certificate ${certificate.fingerprint}`, name: certificate.commonName };
+    return this.#desk.refusal(claims) ?? claims;
   }
 }
 

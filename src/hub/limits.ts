@@ -18,3 +18,10 @@ export const pressureLimits = {
 
 /** Between two log lines about the same reason why handshakes fail, ms. */
 export const HANDSHAKE_LINES_MS = 60_000;
+
+/** Agents that operators have said something of, tokens that were revoked, and issued, each: more than anybody looks through. */
+export const KEPT_RECORDS = 20_000;
+/** Agents that have left and are still shown, the longest gone forgotten first. */
+export const AWAY_SHOWN = 10_000;
+/** Labels that operators give one agent. */
+export const GIVEN_LABELS = 64;
