@@ -34,6 +34,8 @@ export class CertFiles {
   /** When its age was looked at last, wall-clock ms. */
   #toldMs = 0;
   current: CertPair;
+  /** Why what is in the files now cannot be used; '' = it is in use. */
+  problem = '';
   /** Called after every change. */
   changed: (pair: CertPair) => void = () => {};
 
@@ -84,10 +86,12 @@ export class CertFiles {
       if (hash === '') hash = message;
       if (hash === this.#seen) return;
       this.#seen = hash;
+      this.problem = message;
       log.warn({ reason: message }, 'the new TLS certificate cannot be used: the old one is kept');
       return;
     }
     this.#seen = hash;
+    this.problem = '';
     log.info({ cert: certPath, key: keyPath, notAfter: new Date(this.current.notAfterMs).toISOString() }, 'TLS certificate read anew');
     this.#warnOfAge();
     this.changed(this.current);

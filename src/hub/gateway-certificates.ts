@@ -28,7 +28,24 @@ export interface PreparedCertificates {
 /** A pair, and where it stands in the file. */
 interface Named {
   readonly label: string;
-  readonly pair: Pick<NamedPair, 'notAfterMs'>;
+  readonly source: ShownCertificate['source'];
+  readonly pair: Pick<NamedPair, 'cert' | 'notAfterMs'>;
+  /** Null: it comes from no files of its own. */
+  readonly files: CertFiles | null;
+  /** Servers that may show it. */
+  readonly usedBy: readonly string[];
+}
+
+/** A certificate in use, for people to look at. */
+export interface ShownCertificate {
+  /** `certificates.NAME`, `servers.NAME` or `self_signed`. */
+  readonly label: string;
+  readonly source: 'file' | 'acme' | 'self_signed' | 'server';
+  /** PEM, its own first; never the key. */
+  readonly cert: string;
+  readonly usedBy: readonly string[];
+  /** Why what is in its files now is not in use; '' = it is. */
+  readonly problem: string;
 }
 
 /** The certificates of a gateway. Those in files are read anew when they change, also while the configuration is broken or not watched. */
@@ -51,6 +68,11 @@ export class GatewayCertificates {
   /** When each certificate expires, for operators. */
   get report(): readonly { readonly certificate: string; readonly notAfter: string }[] {
     return this.#named.map(({ label, pair }) => ({ certificate: label, notAfter: new Date(pair.notAfterMs).toISOString() }));
+  }
+
+  /** Those in use. */
+  get shown(): readonly ShownCertificate[] {
+    return this.#named.map(({ label, source, pair, files, usedBy }) => ({ label, source, cert: pair.cert, usedBy, problem: files?.problem ?? '' }));
   }
 
   /** Opens the files that only the new settings name. `made`: those that come from no file. @throws SettingsError */
@@ -79,17 +101,25 @@ export class GatewayCertificates {
     const own = new Map<string, NamedPair>();
     /** Those that stand in the configuration: files look after themselves. */
     const inline: Named[] = [];
+    const ofAll: string[] = [];
+    const ofSelfSigned: string[] = [];
+    for (const { name, tls } of settings.servers.values()) {
+      if (tls?.global === true) ofAll.push(name);
+      if (tls?.selfSigned === true) ofSelfSigned.push(name);
+    }
     try {
       for (const item of settings.certificates.values()) {
         if (item.of === 'authority') continue;
         const opened = item.of === 'order' ? null : open(item.cert, item.key);
         const pair = item.of === 'order' ? made.ordered.get(item.name)! : pairOf(item, opened);
         pairs.push(pair);
-        named.push({ label: `certificates.${item.name}`, pair });
+        named.push({ label: `certificates.${item.name}`, source: item.of === 'order' ? 'acme' : 'file', pair, files: opened, usedBy: ofAll });
         if (item.of !== 'order' && opened === null) inline.push(named.at(-1)!);
       }
-      for (const authority of made.minters) named.push({ label: `certificates.${authority.name}`, pair: authority });
-      if (made.selfSigned !== null) named.push({ label: 'self_signed', pair: made.selfSigned });
+      for (const authority of made.minters)
+        named.push({ label: `certificates.${authority.name}`, source: 'file', pair: authority, files: null, usedBy: ofAll });
+      if (made.selfSigned !== null)
+        named.push({ label: 'self_signed', source: 'self_signed', pair: made.selfSigned, files: null, usedBy: ofSelfSigned });
       for (const { name, tls } of settings.servers.values()) {
         if (tls === null || tls.own === null) continue;
         const { cert, key } = tls.own;
@@ -97,7 +127,7 @@ export class GatewayCertificates {
         const notAfterMs = Date.parse(new X509Certificate(cert.text).validTo);
         const pair = one === null ? { cert: cert.text, key: key.text, domains: [], isDefault: true, notAfterMs } : livePair(one, true, []);
         own.set(name, pair);
-        named.push({ label: `servers.${name}`, pair });
+        named.push({ label: `servers.${name}`, source: 'server', pair, files: one, usedBy: [name] });
         if (one === null) inline.push(named.at(-1)!);
       }
     } catch (error) {

@@ -12,14 +12,17 @@ import type { AuthoritySettings, OrderSettings } from '../config/sections/certif
 import { SettingsError } from '../config/settings-error.ts';
 import type { House } from './house.ts';
 
+/** An authority in use, with its own certificate. */
+export type MadeMinter = Minter & Pick<NamedPair, 'cert' | 'notAfterMs'>;
+
 /** What one configuration has of certificates that are made or fetched here. */
 export interface PreparedMade {
   /** Those that are ordered, by name; they change while they are in use. */
   readonly ordered: ReadonlyMap<string, NamedPair>;
   /** Authorities of [certificates]. */
-  readonly minters: readonly (Minter & Pick<NamedPair, 'notAfterMs'> & { readonly name: string })[];
+  readonly minters: readonly (MadeMinter & { readonly name: string })[];
   /** Our own, for servers with `self_signed`; null: none has it. */
-  readonly selfSigned: (Minter & Pick<NamedPair, 'notAfterMs'>) | null;
+  readonly selfSigned: MadeMinter | null;
   /** Null: nobody ever comes for a proof. */
   readonly answers: Http01Answers | null;
   /** From now on these are ordered, and none else. */
@@ -78,7 +81,7 @@ export class MadeCertificates {
     const abandon = (): void => {
       for (const [name, { one }] of ordered) if (before.get(name)?.one !== one) one.stop();
     };
-    const made: (Minter & { name: string; notAfterMs: number })[] = [];
+    const made: (MadeMinter & { name: string })[] = [];
     const isSelfSigned = [...settings.servers.values()].some(({ tls }) => tls?.selfSigned === true);
     let development: DevelopmentAuthority | null = null;
     // Read once for all that are new.
@@ -129,10 +132,7 @@ export class MadeCertificates {
     return { order: { ...status, nextTry: new Date(nextTryMs).toISOString() } };
   }
 
-  #minterOf(
-    of: AuthoritySettings,
-    minters: Map<string, { fingerprint: string; authority: Authority }>,
-  ): Minter & { name: string; notAfterMs: number } {
+  #minterOf(of: AuthoritySettings, minters: Map<string, { fingerprint: string; authority: Authority }>): MadeMinter & { name: string } {
     const { name, fingerprint, cert, key, domains, isDefault } = of;
     let known = minters.get(name);
     if (known?.fingerprint !== fingerprint) {
@@ -212,11 +212,12 @@ export class MadeCertificates {
 }
 
 /** Clients that name nobody, as those that dial an address do, get a certificate for this machine. */
-function minterFor(authority: Authority, domains: readonly string[], isDefault: boolean): Minter & { notAfterMs: number } {
+function minterFor(authority: Authority, domains: readonly string[], isDefault: boolean): MadeMinter {
   const here = ['localhost', ...(domains.length === 0 ? [hostname().toLowerCase()] : []), '127.0.0.1', '::1'];
   return {
     domains,
     isDefault,
+    cert: authority.cert,
     notAfterMs: Date.parse(authority.certificate.validTo),
     leafFor: (name) => authority.leafFor(name === '' ? here : [name]),
   };

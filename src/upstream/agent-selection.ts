@@ -3,7 +3,7 @@ import type { OnAbort } from '../http/client-h1.ts';
 import { Failure } from '../http/failure.ts';
 import type { RequestHead } from '../http/head.ts';
 import { SLIME_SCOPE } from '../http/names.ts';
-import type { Balance } from '../schema/balance.ts';
+import { type Balance, balance as balanceKind } from '../schema/balance.ts';
 import { isFixed, type Selector } from '../schema/selector.ts';
 import type { AgentMember } from './agent-member.ts';
 import type { AgentPool } from './agents.ts';
@@ -178,6 +178,30 @@ export class AgentSelection implements Upstream {
   /** Is anybody connected who takes its requests, or some of them where each request asks for agents of its own? */
   get hasWorkers(): boolean {
     return this.#pool.hasWorkers(this.#facts ?? []);
+  }
+
+  /** Which agents it selects, and how it chooses among them, as they are written. */
+  get selector(): string {
+    return this.#options.selector.text;
+  }
+
+  get algorithm(): string {
+    return balanceKind().format(this.#options.balance);
+  }
+
+  /** Those that it selects and that are here; where each request asks for others, all of them. For people to look at. */
+  workforce(): { readonly connected: number; readonly slots: number; readonly free: number; readonly inFlight: number } {
+    const ids = new Set<string>();
+    const sum = { slots: 0, free: 0, inFlight: 0 };
+    const facts = this.#facts ?? [];
+    for (const member of this.#pool.members) {
+      if (!facts.every((fact) => member.facts.has(fact))) continue;
+      ids.add(member.agentId);
+      sum.slots += member.session.slots;
+      sum.free += member.free;
+      sum.inFlight += member.inFlight;
+    }
+    return { connected: ids.size, ...sum };
   }
 
   /** Nobody will ask it anything new. What waits is served, and requests that began before are as well. */
