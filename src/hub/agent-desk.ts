@@ -208,6 +208,7 @@ export class AgentDesk {
   #joined(session: Session, twin: Session | null): void {
     const { log } = this.#house;
     const { agent, slots } = session;
+    this.#house.console?.changed('agents');
     this.#expiry.joined(session);
     const { certificate } = agent;
     log.info(
@@ -223,6 +224,7 @@ export class AgentDesk {
 
   #left(session: Session, reason: string): void {
     const { agent } = session;
+    this.#house.console?.changed('agents');
     this.#expiry.left(session);
     this.#pastFrames.sent += session.framesSent ?? 0;
     this.#pastFrames.received += session.framesReceived ?? 0;

@@ -19,13 +19,13 @@ export interface ConsoleAgentsOptions {
   readonly hubUrl: () => string | null;
   readonly clock: Clock;
   readonly log: Log;
+  /** Told when something of them has changed. */
+  changed(): void;
 }
 
 /** Agents, for the console: who is here, was here or may come, and what operators say of them. */
 export class ConsoleAgents implements AgentsBackend {
   readonly #options: ConsoleAgentsOptions;
-  /** Told when something of them has changed. */
-  changed: () => void = () => {};
 
   constructor(options: ConsoleAgentsOptions) {
     this.#options = options;
@@ -68,7 +68,7 @@ export class ConsoleAgents implements AgentsBackend {
       'No token was issued',
     );
     log.info({ token: id, name }, 'an agent token was issued');
-    this.changed();
+    this.#options.changed();
     return { id, token, command: `WINDLASS_TOKEN=${token} windlass agent run --hub ${hubUrl() ?? 'HUB'} --upstream localhost:3000` };
   }
 
@@ -82,7 +82,7 @@ export class ConsoleAgents implements AgentsBackend {
     this.#options.log.warn({ agent: id, tokens: [...tokens.keys()], by }, 'an operator has revoked an agent');
     await written(desk.kept.revoke(records), 'The agent is cut off for as long as this process lives');
     desk.book.forget(id);
-    this.changed();
+    this.#options.changed();
     return [...records].map(([token, { name }]) => ({ id: token, name, atMs, by, reason, fixed: false }));
   }
 
@@ -120,7 +120,7 @@ export class ConsoleAgents implements AgentsBackend {
     }
     await written(desk.kept.pardon(id), 'The token stays revoked');
     this.#options.log.info({ token: id }, 'an agent token that was revoked counts again');
-    this.changed();
+    this.#options.changed();
   }
 
   async drain(id: string, is: boolean): Promise<AgentInfo> {
@@ -153,7 +153,7 @@ export class ConsoleAgents implements AgentsBackend {
       }),
       'Nothing was changed',
     );
-    this.changed();
+    this.#options.changed();
     return (await this.agent(id)) ?? row.info(this.#options.clock);
   }
 

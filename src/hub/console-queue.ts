@@ -6,6 +6,7 @@ import type { QueueInfo } from '../admin/model.ts';
 import type { QueueBackend } from '../admin/queue-routes.ts';
 import type { AgentPool } from '../upstream/agents.ts';
 import { rankOf } from '../upstream/queue.ts';
+import { AGENTS } from './hub-overview.ts';
 
 export interface ConsoleQueueOptions {
   /** Null: nobody can wait. */
@@ -16,6 +17,8 @@ export interface ConsoleQueueOptions {
   readonly byUpstream: () => QueueInfo['byUpstream'];
   readonly clock: Clock;
   readonly log: Log;
+  /** Told when something of it has been changed. */
+  changed(): void;
 }
 
 /** A scope is the client's word, and no token's scope is longer. */
@@ -26,8 +29,6 @@ export class ConsoleQueue implements QueueBackend {
   readonly #options: ConsoleQueueOptions;
   /** So that an id of an earlier process is none of this one. */
   readonly #prefix = `${randomBytes(3).toString('hex')}-`;
-  /** Told when something of it has been changed. */
-  changed: () => void = () => {};
 
   constructor(options: ConsoleQueueOptions) {
     this.#options = options;
@@ -48,7 +49,7 @@ export class ConsoleQueue implements QueueBackend {
       waiting: pool.places(limit).map(({ waiter, upstream, key, scope, path, estimatedWaitMs }, i) => ({
         id: `${this.#prefix}${waiter.arrival}`,
         position: i + 1,
-        upstream,
+        upstream: upstream === '' ? AGENTS : upstream,
         class: rankOf(waiter),
         key,
         scope: scope.slice(0, SCOPE_CHARACTERS),
@@ -66,7 +67,7 @@ export class ConsoleQueue implements QueueBackend {
     if (waiter === null) return false;
     waiter.giveUp(new Failure('cancelled', 'an operator has cancelled this request while it waited for a slot'));
     this.#options.log.info({ request: id, by }, 'an operator has cancelled a request that waited');
-    this.changed();
+    this.#options.changed();
     return true;
   }
 }

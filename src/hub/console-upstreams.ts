@@ -9,22 +9,25 @@ import type { Group } from '../upstream/group.ts';
 import type { HealthChecks, HealthReport } from '../upstream/health/checks.ts';
 import { conditionOf } from './gateway-status.ts';
 
+/** An upstream of agents. */
+export type ShownSelection = Pick<AgentSelection, 'name' | 'waiting' | 'selector' | 'algorithm' | 'workforce'>;
+
 export interface ConsoleUpstreamsOptions {
   readonly groups: () => readonly Group[];
   readonly group: (name: string) => Group | undefined;
   /** Those of agents. */
-  readonly selections: () => Iterable<AgentSelection>;
+  readonly selections: () => Iterable<ShownSelection>;
   readonly health: Pick<HealthChecks, 'describe'>;
   /** Names of locations by upstream. */
   readonly locations: () => ReadonlyMap<string, readonly string[]>;
   readonly log: Log;
+  /** Told when something of them has been changed. */
+  changed(): void;
 }
 
 /** Upstreams, for the console. */
 export class ConsoleUpstreams implements UpstreamsBackend {
   readonly #options: ConsoleUpstreamsOptions;
-  /** Told when something of them has been changed. */
-  changed: () => void = () => {};
 
   constructor(options: ConsoleUpstreamsOptions) {
     this.#options = options;
@@ -34,7 +37,7 @@ export class ConsoleUpstreams implements UpstreamsBackend {
     const wanted = query.toLowerCase();
     const has = (text: string): boolean => text.toLowerCase().includes(wanted);
     const { groups, selections } = this.#options;
-    const all: (Group | AgentSelection)[] = [...groups(), ...selections()].filter(
+    const all: (Group | ShownSelection)[] = [...groups(), ...selections()].filter(
       (one) => has(one.name) || ('members' in one && [...one.members.values()].some(({ id, at }) => has(id) || has(at.host))),
     );
     all.sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -64,7 +67,7 @@ export class ConsoleUpstreams implements UpstreamsBackend {
     }
     if (is && ![...group.members.values()].some(({ usable }) => usable))
       log.warn({ upstream: name }, 'this upstream has nobody left who gets requests: they are answered 503 until an endpoint is put back');
-    this.changed();
+    this.#options.changed();
     return this.#info(group, this.#checks());
   }
 
@@ -73,7 +76,7 @@ export class ConsoleUpstreams implements UpstreamsBackend {
     return new Map(this.#options.health.describe().map((report) => [`${report.upstream}\n${report.endpoint}`, report]));
   }
 
-  #info(one: Group | AgentSelection, checks: ReadonlyMap<string, HealthReport>): UpstreamInfo {
+  #info(one: Group | ShownSelection, checks: ReadonlyMap<string, HealthReport>): UpstreamInfo {
     const locations = this.#options.locations().get(one.name) ?? [];
     return 'members' in one ? ofAddresses(one, locations, checks) : ofAgents(one, locations);
   }
@@ -108,7 +111,7 @@ function ofAddresses(group: Group, locations: readonly string[], checks: Readonl
   };
 }
 
-function ofAgents(selection: AgentSelection, locations: readonly string[]): UpstreamInfo {
+function ofAgents(selection: ShownSelection, locations: readonly string[]): UpstreamInfo {
   const { connected, slots, free, inFlight } = selection.workforce();
   return {
     name: selection.name,

@@ -163,6 +163,11 @@ export class Front {
     return this.#certs === null ? [] : [{ name: '--tls-cert', notAfterMs: this.#certs.current.notAfterMs }];
   }
 
+  /** The files of its certificate; null without one. */
+  get certs(): CertFiles | null {
+    return this.#certs;
+  }
+
   destroy(): void {
     this.house.destroy();
     this.#certs?.close();

@@ -17,6 +17,7 @@ import type { Wire } from '../config/settings.ts';
 import { AgentDesk, type DeskRules } from './agent-desk.ts';
 import { anyOf, CrankerDesk, type CrankerRules } from './cranker-desk.ts';
 import type { House } from './house.ts';
+import type { KeptAgents } from './kept-agents.ts';
 import { hubStatus } from './status.ts';
 import { WakeCall } from './wake-call.ts';
 
@@ -64,14 +65,17 @@ function crankerRulesOf(agents: AgentsSettings): CrankerRules {
 export class GatewayAgents implements Announced {
   readonly #house: House;
   readonly #limits: Partial<TunnelLimits> | undefined;
+  readonly #kept: KeptAgents;
   /** A file that names no hub id means a random one, the same for as long as the process lives. */
   readonly #randomId = randomBytes(4).toString('hex');
   #desk: AgentDesk | null = null;
+  #isOpen = false;
   #cranker: CrankerDesk | null = null;
   #used = new Map<string, Used>();
 
-  constructor(house: House, limits: Partial<TunnelLimits> | undefined) {
+  constructor(house: House, limits: Partial<TunnelLimits> | undefined, kept: KeptAgents) {
     this.#house = house;
+    this.#kept = kept;
     this.#limits = limits;
     house.metrics.computedGauge('windlass_queue_size', 'Requests that wait for a slot.', () => this.waiting);
     house.metrics.computed('gauge', 'windlass_upstream_queue_size', 'Requests that wait for a slot of an upstream.', ['upstream'], (emit) => {
@@ -81,6 +85,11 @@ export class GatewayAgents implements Announced {
 
   /** Pages of the connectors of Cranker, once somebody may register. */
   readonly pages: Pages = (head) => this.#cranker?.pages(true)(head) ?? null;
+
+  /** Reads what is kept of agents, where some may come. @throws SettingsError */
+  async open({ agents }: GatewaySettings): Promise<void> {
+    if (agents !== null) await this.#kept.open();
+  }
 
   /** Makes the upstreams that only the new settings have; those with equal settings go on, with all who wait at them. */
   prepare(settings: GatewaySettings): PreparedAgents {
@@ -96,7 +105,7 @@ export class GatewayAgents implements Announced {
       revoked: agents.revoked,
       requireCertificate: agents.requireCertificate,
     };
-    const desk = (this.#desk ??= new AgentDesk(this.#house, rules, { queueSize: QUEUE_SIZE }, this.#limits));
+    const desk = (this.#desk ??= new AgentDesk(this.#house, rules, { queueSize: QUEUE_SIZE }, this.#limits, this.#kept));
     const takesSlime = [...settings.servers.values()].some(({ accepts }) => accepts.includes('slime'));
     const takesCranker = [...settings.servers.values()].some(({ accepts }) => accepts.includes('cranker'));
     const crankerRules = crankerRulesOf(agents);
@@ -120,6 +129,7 @@ export class GatewayAgents implements Announced {
       },
       find: (name) => made.get(name)?.selection ?? null,
       commit: () => {
+        this.#isOpen = true;
         desk.renew(rules);
         desk.takesSlime = takesSlime;
         cranker?.renew(crankerRules);
@@ -138,6 +148,7 @@ export class GatewayAgents implements Announced {
       entriesOf: () => ({ takeOver: null, slime: null }),
       find: () => null,
       commit: () => {
+        this.#isOpen = false;
         this.#used = new Map();
         for (const { selection } of before.values()) selection.close();
         if (this.#desk !== null) for (const session of this.#desk.pool.sessions) session.drain();
@@ -167,6 +178,11 @@ export class GatewayAgents implements Announced {
 
   get size(): number {
     return this.#desk?.pool.size ?? 0;
+  }
+
+  /** Where agents come in; null: none may. */
+  get desk(): AgentDesk | null {
+    return this.#isOpen ? this.#desk : null;
   }
 
   /** All agents; null: none has ever been let in. */
@@ -207,5 +223,6 @@ export class GatewayAgents implements Announced {
 
   cut(): void {
     this.#desk?.cut();
+    this.#kept.close();
   }
 }

@@ -140,6 +140,11 @@ export class AgentPool implements Upstream {
     return this.#options.watch?.(session) ?? session;
   }
 
+  /** All agents as one upstream. */
+  get everybody(): AgentSelection {
+    return this.#everybody;
+  }
+
   get sessions(): IterableIterator<Session> {
     return this.#members.keys();
   }
