@@ -17,6 +17,7 @@ import type { ServerH1, ServerOptions } from './server-h1.ts';
 const {
   NGHTTP2_COMPRESSION_ERROR,
   NGHTTP2_ENHANCE_YOUR_CALM,
+  NGHTTP2_INTERNAL_ERROR,
   NGHTTP2_FLOW_CONTROL_ERROR,
   NGHTTP2_FRAME_SIZE_ERROR,
   NGHTTP2_NO_ERROR,
@@ -344,7 +345,9 @@ export class ServerH2Connection implements Timed {
   /** Cuts everything. The session first: a socket of TLS that is destroyed under one that has written and waits ends the process (an assertion of Node 20). */
   destroy(): void {
     this.lost = true;
-    this.#session.destroy();
+    // What is cut must not look complete (rule R2): after a goodbye without an error some clients take what came for all of it.
+    if (this.#exchanges.size > 0) this.#session.destroy(new Error('cut'), NGHTTP2_INTERNAL_ERROR);
+    else this.#session.destroy();
     this.#socket.destroy();
   }
 
