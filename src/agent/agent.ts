@@ -23,6 +23,7 @@ import { readHardware } from './hardware.ts';
 import { Hubs, type Resolve } from './hubs.ts';
 import { UpstreamProbe } from './probe.ts';
 import { SlotsLock } from './slots-lock.ts';
+import { AgentTraces } from './traced.ts';
 
 /** Running agents: one per upstream. */
 export interface Agents {
@@ -71,6 +72,7 @@ export async function startAgents(
   const token = tokenSource(settings, log);
   const baseId = agentId(settings.agentId, settings.stateDir, log);
   const hardware = settings.reportHardware ? await readHardware() : null;
+  const traces = settings.traces === null ? null : new AgentTraces(settings.traces, loop, log, metrics);
   const checks = metrics.counters('windlass_health_checks_total', 'Health checks made, by result.', ['result']);
   let wanted = settings.slots;
   const agents = settings.upstreams.map((upstream, i) => startOne(upstream, i === 0 ? baseId : `${baseId}-${i + 1}`));
@@ -120,7 +122,7 @@ export async function startAgents(
         token,
         identity,
         slots,
-        handler: upgrades,
+        handler: traces === null ? upgrades : traces.around(upgrades, id),
         loop,
         log: agentLog,
         ...(trust === undefined ? {} : { trust }),
@@ -258,8 +260,12 @@ export async function startAgents(
       clearTimeout(timer);
       await Promise.all(agents.map(({ upgrades }) => upgrades.leave('the agent is going away')));
       finish();
+      await traces?.close();
     },
-    destroy: finish,
+    destroy: () => {
+      finish();
+      traces?.destroy();
+    },
   };
 }
 

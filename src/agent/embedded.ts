@@ -237,6 +237,7 @@ function settingsOf(options: AgentOptions): Settings {
     transport: options.transport ?? (hubs.some(({ webSocket }) => webSocket === true) ? 'websocket' : agentDefaults.transport),
     egress: readOption('proxy', () => egress(proxy)),
     cranker: wire === 'cranker' ? registrationOf(options) : null,
+    traces: null,
   };
 }
 

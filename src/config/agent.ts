@@ -25,6 +25,7 @@ import { Wrong } from '../schema/wrong.ts';
 import { domainOf, routeOf } from '../tunnel/cranker/route.ts';
 import { adminAddr, commonSettings, commonTable, listenTable } from './common.ts';
 import { SettingsError } from './settings-error.ts';
+import { tracesTable, traceSettings } from './traces.ts';
 import type { AgentSettings, CrankerRegistration, OnAbort, Transport, Wire } from './settings.ts';
 
 const START = 'To start';
@@ -229,6 +230,7 @@ export const agentTable = {
     fallbackText: 'none',
   }),
   adminAddr: adminAddr(null),
+  ...tracesTable(0),
   ...commonTable,
 } as const;
 
@@ -302,6 +304,7 @@ export function agentSettings(
     firstByteTimeoutMs: values.firstByteTimeout,
     idleTimeoutMs: values.idleTimeout,
     healthCheck: values.healthCheck,
+    traces: traceSettings(values),
   };
 }
 

@@ -1,8 +1,12 @@
-import { bytes, choice, duration, host, integer, list, path, port, secrets, siblings, text, textLike, toggle } from '../schema/kind.ts';
+import { bytes, choice, duration, host, integer, list, orOff, path, port, secrets, siblings, text, textLike, toggle } from '../schema/kind.ts';
 import { setting, type Values } from '../schema/setting.ts';
+import { formatAddress, isLoopback } from '../schema/address.ts';
+import type { Person } from '../admin/people.ts';
 import { adminAddr, commonSettings, commonTable, listenSettings, listenTable } from './common.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
+import { adminUser, consoleTable } from './sections/admin.ts';
 import { SettingsError } from './settings-error.ts';
+import { tracesTable, traceSettings } from './traces.ts';
 import type { HubSettings, HubWire } from './settings.ts';
 
 const START = 'To start';
@@ -111,6 +115,30 @@ export const hubTable = {
     aliases: ['siblings'],
   }),
   adminAddr: adminAddr({ host: '127.0.0.1', port: 9080 }),
+  ...consoleTable('Operation'),
+  adminUser: setting<readonly Person[]>({
+    kind: adminUser,
+    group: 'Operation',
+    help: 'who may log in to the console',
+    fallback: [],
+    fallbackText: 'only who may read the state folder, by windlass console',
+    secret: 'lines',
+    aliases: ['admin-users'],
+  }),
+  stateDir: setting<string | null>({
+    kind: orOff(path()),
+    group: 'Operation',
+    help: "folder for the console's tokens and its audit log; off = they are not kept",
+    fallback: null,
+    fallbackText: '$XDG_STATE_HOME/windlass or ~/.local/state/windlass',
+  }),
+  inspector: setting({
+    kind: integer(0, 100_000),
+    group: 'Operation',
+    help: 'how many of the last requests to keep for operators to look at (console, windlass tail); 0 = none. It can be switched while the hub runs',
+    fallback: 0,
+  }),
+  ...tracesTable(1),
   ...commonTable,
 } as const;
 
@@ -118,9 +146,19 @@ export const hubTable = {
 export function hubSettings(values: Values<typeof hubTable>, randomId: () => string): HubSettings {
   if (values.requireAgentCertificate && values.tlsClientCa === null)
     throw new SettingsError(['--require-agent-certificate needs --tls-client-ca: give the authorities that sign the certificates of agents']);
+  const { adminAddr, adminUser } = values;
+  if (values.console && adminAddr !== null && !isLoopback(adminAddr.host) && adminUser.length === 0)
+    throw new SettingsError([
+      `--admin-addr ${formatAddress(adminAddr)} lets other machines ask for the console, and nobody has a password for it; give --admin-user-file with NAME:ROLE:HASH (windlass hash-password makes the hash), or --console false for the open pages alone`,
+    ]);
+  if (new Set(adminUser.map(({ name }) => name)).size < adminUser.length)
+    throw new SettingsError(['--admin-user names somebody twice: keep one line for each']);
   return {
     ...commonSettings(values),
     ...listenSettings(values),
+    console: values.console,
+    consoleHosts: values.consoleHosts,
+    admins: new Map(adminUser.map((person) => [person.name, person])),
     host: values.host,
     port: values.port,
     secrets: values.secret,
@@ -138,5 +176,7 @@ export function hubSettings(values: Values<typeof hubTable>, randomId: () => str
     timeoutMs: values.timeout,
     hubId: values.hubId ?? randomId(),
     siblings: values.sibling,
+    inspector: values.inspector,
+    traces: traceSettings(values),
   };
 }

@@ -6,6 +6,8 @@ import type { Cidrs } from '../schema/cidrs.ts';
 import type { Egress } from '../schema/egress.ts';
 import type { HealthCheck } from '../schema/health-check.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
+import type { Person } from '../admin/people.ts';
+import type { TraceSettings } from './traces.ts';
 
 /** `auto`: pretty on a terminal, JSON otherwise. */
 export type LogFormat = 'auto' | 'pretty' | 'json';
@@ -76,10 +78,20 @@ export interface HubSettings extends CommonSettings, ListenSettings {
   readonly onEmpty: string | null;
   /** Waiting, connecting and the wait for the answer's head together, ms; 0 = no limit. */
   readonly timeoutMs: number;
+  /** Is there a console at `adminAddr`? */
+  readonly console: boolean;
+  /** Names under which it may be asked, beside the usual ones; lower case. */
+  readonly consoleHosts: readonly string[];
+  /** Who may log in to it. */
+  readonly admins: ReadonlyMap<string, Person>;
   /** Names this hub to agents and in logs. */
   readonly hubId: string;
   /** Other hubs that agents are told to dial as well: id and address. */
   readonly siblings: ReadonlyMap<string, UpstreamUrl>;
+  /** Exchanges that are kept for operators to look at; 0 = none. */
+  readonly inspector: number;
+  /** Null: no spans are made. */
+  readonly traces: TraceSettings | null;
 }
 
 /** How an agent reaches its hub. Chosen, never probed: a probe would leak the token. */
@@ -156,6 +168,8 @@ export interface AgentSettings extends CommonSettings, UpstreamTimeouts {
   readonly transport: Transport;
   /** Proxies on the way to the hub. */
   readonly egress: Egress;
+  /** Null: no spans are made. */
+  readonly traces: TraceSettings | null;
 }
 
 /** Everything `windlass proxy` needs to know. */

@@ -15,6 +15,7 @@
  * - Both sides say `settled` once, last: the caller when its last byte is with the kernel or the exchange died (the log phase runs there), the
  *   endpoint when nothing of the exchange runs on its side any more (an agent's slot is returned there). Either may come first.
  */
+import type { Trace } from '../observe/trace.ts';
 import type { OnAbort } from './client-h1.ts';
 import type { Failure } from './failure.ts';
 import type { HeaderList, RequestHead, ResponseHead } from './head.ts';
@@ -64,6 +65,21 @@ export interface Endpoint extends Handler {
 /** How much of a request had gone out when it failed: what the retry rule asks. */
 export type Began = 'no' | 'maybe' | 'yes';
 
+/** What an agent says of its part in an exchange, ms. Made by whoever wants to know, filled by the tunnel where the agent answers. */
+export class AgentTimes {
+  /** At the agent: when the request came there, monotonic; 0 elsewhere. */
+  openedMs = 0;
+  /** Did the agent say anything? */
+  told = false;
+  /** From the request's coming to the agent until the head of the answer was there. */
+  headMs = 0;
+  /** What connecting to the service took, and the part of it that was TLS; 0 on a connection that was there. */
+  connectMs = 0;
+  connectTlsMs = 0;
+  /** The agent sends spans of this exchange itself. */
+  traced = false;
+}
+
 /**
  * A plain record of one exchange: filled by whoever knows, read by log, metrics and retry. Times are monotonic ms, 0 = did not happen.
  */
@@ -108,6 +124,10 @@ export class Notes {
   failure: Failure | null = null;
   /** What plugins want in the log, by name; null = nothing. */
   noted: Map<string, string | number> | null = null;
+  /** Where it stands in a trace that is recorded; null = it is in none, or in one that is not. */
+  trace: Trace | null = null;
+  /** What its agent is asked to tell; null = nothing. */
+  times: AgentTimes | null = null;
 
   constructor(startMs: number) {
     this.startMs = startMs;

@@ -147,6 +147,7 @@ export const X_REQUEST_ID: number = idOf('x-request-id');
 export const REFERER: number = idOf('referer');
 export const COOKIE: number = idOf('cookie');
 export const TRACEPARENT: number = idOf('traceparent');
+export const TRACESTATE: number = idOf('tracestate');
 export const SEC_WEBSOCKET_KEY: number = idOf('sec-websocket-key');
 export const SEC_WEBSOCKET_VERSION: number = idOf('sec-websocket-version');
 export const SEC_WEBSOCKET_ACCEPT: number = idOf('sec-websocket-accept');

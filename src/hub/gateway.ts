@@ -14,11 +14,13 @@ import { GatewayAgents } from './gateway-agents.ts';
 import { GatewayCertificates, type PreparedCertificates } from './gateway-certificates.ts';
 import { type GatewayStatus, gatewayStatus } from './gateway-status.ts';
 import { Journals } from './gateway-journals.ts';
+import { gatewayResources } from './gateway-resources.ts';
 import { GatewayPlugins, type PreparedPlugins } from './gateway-plugins.ts';
 import { MadeCertificates, type MadeOptions, type PreparedMade } from './made-certificates.ts';
 import { makeSites, type Sites } from './gateway-sites.ts';
 import { Console, type ConsoleOptions } from './console.ts';
 import { type Deps, House } from './house.ts';
+import { KeptAgents } from './kept-agents.ts';
 import { NO_FILE } from './console-overview.ts';
 import { gatewayOverview } from './gateway-overview.ts';
 import type { Listener, ListenerSpec } from './listener.ts';
@@ -101,7 +103,7 @@ class Gateway implements RunningGateway {
     this.#health = new HealthChecks({ log, metrics, clock: loop.clock, ...(deps.checked === undefined ? {} : { checked: deps.checked }) });
     this.#upstreams = new Upstreams({ loop, log, limits: httpLimits, health: this.#health });
     countUpstreams(metrics, this.#upstreams);
-    this.#agents = new GatewayAgents(this.#house, deps.tunnelLimits);
+    this.#agents = new GatewayAgents(this.#house, deps.tunnelLimits, new KeptAgents(deps.stateDir ?? null, log));
     this.#plugins = new GatewayPlugins(this.#house, this.#agents);
     this.#journals = new Journals(this.#house);
     this.#ticketKeys = new TicketKeys(() => loop.clock.now());
@@ -109,6 +111,7 @@ class Gateway implements RunningGateway {
     this.#made = new MadeCertificates(this.#house, { ...deps, stateDir: deps.stateDir ?? null });
     this.#certificates.changed = this.#made.changed = () => {
       for (const listener of this.#listeners.values()) listener.server.renewTls();
+      this.#house.console?.changed('certificates');
     };
     const overview = gatewayOverview({
       house: this.#house,
@@ -122,6 +125,16 @@ class Gateway implements RunningGateway {
     this.#house.console = new Console(this.#house, {
       stateDir: deps.stateDir ?? null,
       about: () => this.#about(deps.source ?? null),
+      ...gatewayResources({
+        house: this.#house,
+        agents: this.#agents,
+        upstreams: this.#upstreams,
+        health: this.#health,
+        certificates: this.#certificates,
+        made: this.#made,
+        settings: () => this.#settings,
+        addresses: () => this.addresses,
+      }),
       overview,
       ticks: overview.ticks,
     });
@@ -164,6 +177,12 @@ class Gateway implements RunningGateway {
     return false;
   }
 
+  #renewConsole(): void {
+    const { basic, admins } = this.#settings;
+    this.#house.console!.renew({ isOn: basic.console, people: admins, hosts: new Set(basic.consoleHosts) });
+    this.#house.console!.changed('config');
+  }
+
   #about(source: string | null): ReturnType<ConsoleOptions['about']> {
     const listening = [...this.addresses].flatMap(([server, addresses]) => {
       const scheme = this.#settings.servers.get(server)!.tls === null ? 'http' : 'https';
@@ -204,6 +223,7 @@ class Gateway implements RunningGateway {
 
   async #apply(settings: GatewaySettings): Promise<void> {
     const house = this.#house;
+    await this.#agents.open(settings);
     // 1. What only the new settings need is made while the old ones serve. Nothing here can be seen from outside.
     const plan = this.#upstreams.plan(settings.basic.upstreamPoolSize);
     const agents = this.#agents.prepare(settings);
@@ -268,6 +288,7 @@ class Gateway implements RunningGateway {
     // Who is asked for a certificate comes to see the proof here.
     made.commit();
     this.#settings = settings;
+    this.#renewConsole();
     this.#journals.keepOnly(sites.journals, settings.basic.drainTimeoutMs);
     house.traces.keepOnly(
       [...settings.servers.values()].map(({ otlpEndpoint }) => house.traces.of(settings.basic.traces, otlpEndpoint)),

@@ -17,6 +17,7 @@ import { GrpcHealth } from '../admin/grpc-health.ts';
 import type { Console } from './console.ts';
 import { Listener, type ListenerSpec } from './listener.ts';
 import { Pressure } from './pressure.ts';
+import { Traces } from './traces.ts';
 import { Watchdog } from './watchdog.ts';
 
 /** What a composition root is given beside its settings. */
@@ -73,6 +74,9 @@ export class House {
   #ready: () => Readiness = () => ({ ok: false, detail: {} });
   /** gRPC's health service: the whole program, and each upstream by its name. */
   readonly health: GrpcHealth;
+  /** What has something left to send when the process ends. */
+  readonly senders = new Set<{ close(): Promise<void> }>();
+  readonly traces: Traces = new Traces(this, process.env);
   /** Logs whose last lines are to be written. */
   readonly accessLogs = new Set<Pick<LineSink, 'dropped' | 'close'>>();
 
@@ -134,8 +138,9 @@ export class House {
   async listenForOperators(address: Address | null, readiness: () => Readiness, status?: () => object, pages?: Pages): Promise<Address | null> {
     this.#ready = (): Readiness => (this.draining ? { ok: false, detail: { state: 'draining' } } : readiness());
     const { loop, metrics, health, console } = this;
+    await console?.open();
     const next =
-      address === null ? null : await listenForOperators(loop, address, metrics, this.#ready, status, health, pages, console?.at('', false));
+      address === null ? null : await listenForOperators(loop, address, metrics, this.#ready, status, health, pages, console?.at(''));
     this.#admin?.close();
     this.#admin = next;
     if (next !== null) console?.opened(next.address);
@@ -173,7 +178,8 @@ export class House {
     await Promise.all([...this.#listeners].map((listener) => listener.drain(drainTimeoutMs, this.log)));
     await Promise.race([this.leave(), late]);
     this.#finish();
-    await Promise.all([...this.accessLogs].map((log) => log.close()));
+    await this.console?.close();
+    await Promise.all([...this.senders, ...this.accessLogs].map((one) => one.close()));
   }
 
   /** Cuts everything at once. */
@@ -181,12 +187,12 @@ export class House {
     this.#endDelay();
     for (const listener of this.#listeners) listener.server.destroy();
     this.#finish();
-    for (const log of this.accessLogs) void log.close();
+    for (const one of [...this.senders, ...this.accessLogs]) void one.close();
   }
 
   #finish(): void {
     this.cut();
-    this.console?.close();
+    void this.console?.close();
     this.#admin?.close();
     this.#process.close();
     this.pressure.close();

@@ -1,4 +1,5 @@
 import { secretCheck } from '../std/secret.ts';
+import { formatAddress } from '../schema/address.ts';
 import { Failure } from '../http/failure.ts';
 import { SLIME_APP_PASSWORD, SLIME_SCOPE } from '../http/names.ts';
 import { patienceOf } from '../upstream/patience.ts';
@@ -12,9 +13,11 @@ import { SettingsError } from '../config/settings-error.ts';
 import type { HubSettings } from '../config/settings.ts';
 import { AgentDesk } from './agent-desk.ts';
 import { Front, type FrontParts, type Running } from './front.ts';
-import { Console } from './console.ts';
+import { type Backends, Console } from './console.ts';
 import type { Deps, House } from './house.ts';
 import { AGENTS, HUB, hubOverview } from './hub-overview.ts';
+import { hubResources } from './hub-resources.ts';
+import { KeptAgents } from './kept-agents.ts';
 import type { Listener } from './listener.ts';
 import { takeOutOurs } from './our-fields.ts';
 import { hubStatus } from './status.ts';
@@ -37,6 +40,13 @@ export async function startHub(settings: HubSettings, deps: Deps, embedding?: Em
   const { house } = front;
   const { loop, log, metrics } = house;
   const wake = settings.onEmpty === null ? null : new WakeCall(settings.onEmpty, settings.hubId, log, loop.clock);
+  const kept = new KeptAgents(deps.stateDir ?? null, log);
+  try {
+    await kept.open();
+  } catch (error) {
+    front.destroy();
+    throw error;
+  }
   const desk = new AgentDesk(
     house,
     { ...settings, revoked, requireCertificate: settings.requireAgentCertificate },
@@ -46,15 +56,17 @@ export async function startHub(settings: HubSettings, deps: Deps, embedding?: Em
       starved: ({ head }) => wake?.call({ waiting: pool.waiting, scope: head?.value(SLIME_SCOPE) ?? '' }),
     },
     deps.tunnelLimits,
+    kept,
   );
   const { pool } = desk;
   house.endpointBytes = () => desk.bufferedBytes;
   house.leave = () => desk.leave();
   const outside = (): number => front.anteroom?.waiting ?? 0;
-  const overview = settings.adminAddr === null ? null : hubOverview(front, pool, outside);
+  const overview = settings.adminAddr === null || !settings.console ? null : hubOverview(front, pool, outside);
   house.cut = () => {
     overview?.close();
     desk.cut();
+    kept.close();
   };
   metrics.computedGauge('windlass_queue_size', 'Requests that wait for a slot.', () => pool.waiting + outside());
   const running = await front.listen({
@@ -68,7 +80,7 @@ export async function startHub(settings: HubSettings, deps: Deps, embedding?: Em
     entry: settings.concurrent > 0 ? { places: settings.concurrent, queue: settings.queueSize, waitMs: settings.blockTimeoutMs } : null,
     status: () => hubStatus(settings.hubId, house.draining ? 'draining' : 'serving', pool, outside(), loop.clock),
     readiness: () => ({ ok: true, detail: { state: 'serving', agents: pool.size, waiting: pool.waiting } }),
-    ...(overview === null ? {} : { console: new Console(house, { stateDir: deps.stateDir ?? null, overview, ticks: overview.ticks }) }),
+    ...(overview === null ? {} : { console: consoleOf(settings, front, deps, { ...hubResources(front, desk, outside), overview, ticks: overview.ticks }) }),
     ...(settings.accepts.includes('native') ? { takeOver: desk.takeOver } : {}),
     ...(settings.accepts.includes('slime') ? { slime: desk.slime } : {}),
     ...(embedding === undefined ? {} : embeddedFront(embedding, house)),
@@ -95,6 +107,18 @@ function revokedIn(path: string): readonly string[] {
   } catch (error) {
     throw new SettingsError([`--revoked-file "${path}" ${(error as Error).message}; give the path of a file with one token id per line`]);
   }
+}
+
+function consoleOf(settings: HubSettings, front: Front, { stateDir = null }: Deps, backends: Backends): Console {
+  const { hubId, tls, admins, consoleHosts } = settings;
+  const url = (): string => `${tls === null ? 'http' : 'https'}://${formatAddress(front.listener!.address)}`;
+  const console = new Console(front.house, {
+    ...backends,
+    stateDir,
+    about: () => ({ kind: 'hub', name: hubId, source: null, listening: [{ server: HUB, url: url() }] }),
+  });
+  console.renew({ isOn: true, people: admins, hosts: new Set(consoleHosts) });
+  return console;
 }
 
 function embeddedPool(embedding: Embedding | undefined): Pick<AgentPoolOptions, 'watch' | 'joined' | 'left'> {

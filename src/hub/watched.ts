@@ -68,6 +68,10 @@ class WatchedEntry implements Entry {
     this.#entry?.changed(head);
   }
 
+  sent(head: RequestHead): void {
+    this.#entry?.sent(head);
+  }
+
   answered(head: ResponseHead): void {
     this.#entry?.answered(head);
   }

@@ -12,3 +12,10 @@ export const LOGGED_VALUE_BYTES = 4 * 1024;
 export const LABEL_SETS = 1_000;
 /** After a log file could not be moved away, how long it is written on before the next try, ms. */
 export const ROTATION_RETRY_MS = 60_000;
+/** Sendings of one portion of spans, the first included, before it is dropped. */
+export const OTLP_TRIES = 5;
+/** How long the last spans may take to be sent when the process ends, ms. */
+export const OTLP_CLOSE_MS = 2_000;
+/** Lines of the log that are kept for operators, and their bytes in all. */
+export const KEPT_LINES = 1_000;
+export const KEPT_LINES_BYTES = 1024 * 1024;

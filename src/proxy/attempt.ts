@@ -34,6 +34,13 @@ export class Attempt implements ReplySink {
     if (this.#watch !== null) this.#watch.began();
   }
 
+  /** What an endpoint is given now. */
+  sending(head: RequestHead): void {
+    const { entry, notes, site } = this.#exchange;
+    if (notes.trace !== null) site.tracer?.sent(head, notes.trace);
+    if (entry !== null) entry.sent(head);
+  }
+
   /** Nobody listens to it any more. `failure`: what it is to blame for, if anything. */
   giveUp(failure: Failure | null): void {
     this.live = false;

@@ -155,6 +155,7 @@ function proxyFor(upstream: FakeUpstream, patience = 60_000, concurrent = 0, of:
     metrics,
     tally: metrics.tally('test', '', ''),
     defect: (error) => defects.push(error),
+    tracer: null,
     journal: null,
   });
   const ask = (method = 'POST', framing = 'Content-Length: 30'): Asked => {

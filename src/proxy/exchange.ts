@@ -349,11 +349,11 @@ export class Exchange implements RequestSink, Waiter, Timed {
     notes.agent = candidate.agentId;
     notes.began = 'no';
     notes.onAbort = this.upstream!.onAbort ?? null;
-    const { edits } = this.location;
-    if (edits !== null && edits.applyLate !== null) edits.applyLate(head, this.captures, notes);
+    this.location.edits?.applyLate?.(head, this.captures, notes);
     // What is left of it.
     if (this.#endDue !== NEVER) head.set('grpc-timeout', grpcTimeoutText(this.#endDue - notes.dispatchedMs));
     if (head.expectContinue) this.reply.informational(ResponseHead.make(100, [], -1));
+    attempt.sending(head);
     if (this.upstream!.keepsHeads && this.head === null) this.head = head.keep();
     let sink: RequestSink;
     try {

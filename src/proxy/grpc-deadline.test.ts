@@ -96,7 +96,8 @@ class World implements Upstream {
       defect: (error) => {
         throw error;
       },
-      journal: null,
+      tracer: null,
+    journal: null,
     });
   }
 

@@ -13,6 +13,8 @@ export interface Journal {
 export interface Entry {
   /** The head as it goes on to the upstream, after rewrites and edits. Not called when it was not changed. */
   changed(head: RequestHead): void;
+  /** The head as an endpoint gets it, at each attempt. */
+  sent(head: RequestHead): void;
   /** The head of the answer, as it goes to the client where no plugin changes it. Not called when none came. */
   answered(head: ResponseHead): void;
   /** The head of the answer behind the plugins of its location, or that of a plugin's own. */
@@ -61,6 +63,8 @@ class AccessEntry implements Entry {
   }
 
   changed(): void {}
+
+  sent(): void {}
 
   answered(): void {}
 

@@ -284,6 +284,8 @@ class TemplateEntry implements Entry {
     this.#journal.changed(head, this.values);
   }
 
+  sent(): void {}
+
   answered(head: ResponseHead): void {
     // An answer of ours follows a failure.
     if (this.notes.failure === null) this.upstreamStatus = head.status;
@@ -416,7 +418,7 @@ function requestValue(head: RequestHead, keep: Keep): string {
     case 'request_id':
       return fieldOf(head, X_REQUEST_ID, 'x-request-id');
     case 'trace':
-      return head.value(TRACEPARENT).split('-')[1] ?? '';
+      return fieldOf(head, TRACEPARENT, 'traceparent').split('-')[1] ?? '';
     case 'cookie':
       return cookieOf(head, keep.name);
     default:

@@ -22,6 +22,8 @@ export interface Setting<T> {
   readonly aliases?: readonly string[];
   /** One of slime's, or of another program whose place we take: its environment names without a prefix (`APP_PASSWORD`, `APPPASSWORD`) count too. */
   readonly slime?: boolean;
+  /** Environment names by which other programs know it; they count after ours. */
+  readonly otherEnv?: readonly string[];
   /** Secret: `--x-file`, `X_FILE` and `x_file` exist too, and the value is never shown. `lines`: the file may hold several. */
   readonly secret?: 'line' | 'lines';
   /** Its value is the name of an item of this section of a gateway's file, and there must be one. */
@@ -55,6 +57,7 @@ export function envNames(name: string, of: Setting<unknown>): readonly string[] 
   const upper = tomlName(name).toUpperCase();
   const names = [`WINDLASS_${upper}`];
   if (of.slime === true) names.push(upper, name.toUpperCase());
+  if (of.otherEnv !== undefined) names.push(...of.otherEnv);
   return [...new Set(names)];
 }
 

@@ -4,16 +4,19 @@ import { cidrs, duration, integer, text, toggle, type Kind } from '../../schema/
 import { nearest } from '../../schema/nearest.ts';
 import { setting, type Values } from '../../schema/setting.ts';
 import { Wrong } from '../../schema/wrong.ts';
+import { type OtlpEndpoint, otlpEndpoint, share } from '../../schema/otlp-endpoint.ts';
 import type { Address } from '../../schema/address.ts';
 import type { ErrorTemplates } from '../../proxy/error-pages.ts';
 import { adminAddr, commonTable } from '../common.ts';
 import { errorTemplates, errorTemplatesByStatus } from '../error-templates.ts';
 import type { Retired, RetiredKeys } from '../item.ts';
+import { consoleTable } from './admin.ts';
 import type { CommonSettings, LogFormat } from '../settings.ts';
 
 const START = 'To start';
 const ERRORS = 'Errors';
 const LOG = 'Log';
+const WATCH = 'Watching';
 const STOP = 'Stopping and reloading';
 const CLIENTS = 'Clients';
 
@@ -43,6 +46,7 @@ const LEVEL: Kind<LogLevel> = {
 export const basicTable = {
   name: setting({ kind: text('NAME', 'name'), group: START, help: 'names this gateway in logs and metrics', fallback: 'windlass' }),
   adminAddr: adminAddr({ host: '127.0.0.1', port: 9080 }),
+  ...consoleTable(START),
   trustedProxies: setting({
     kind: cidrs(),
     group: CLIENTS,
@@ -78,6 +82,33 @@ export const basicTable = {
     help: 'the same as log_format = "json" or "pretty"',
     fallback: null,
     fallbackText: 'as log_format says',
+  }),
+  inspector: setting({
+    kind: integer(0, 100_000),
+    group: WATCH,
+    help: 'how many of the last requests to keep for operators to look at (console, windlass tail); 0 = none. It can be switched while the gateway runs',
+    fallback: 0,
+  }),
+  otlpEndpoint: setting<OtlpEndpoint | null>({
+    kind: otlpEndpoint(),
+    group: WATCH,
+    help: 'collector that traces are sent to (OTLP over HTTP); user info is Basic auth. A server may have its own',
+    fallback: null,
+    fallbackText: 'environment OTEL_EXPORTER_OTLP_ENDPOINT, or no traces',
+  }),
+  traceSample: setting<number | null>({
+    kind: share(),
+    group: WATCH,
+    help: 'share of the requests that come without a trace for which one begins; a trace that is there is recorded when its flag says so',
+    fallback: null,
+    fallbackText: 'environment OTEL_TRACES_SAMPLER_ARG, or 1',
+  }),
+  otlpService: setting<string | null>({
+    kind: text('NAME', 'name'),
+    group: WATCH,
+    help: 'service.name in traces',
+    fallback: null,
+    fallbackText: 'environment OTEL_SERVICE_NAME, or windlass',
   }),
   drainTimeout: setting<number | null>({
     kind: duration(),
@@ -122,7 +153,15 @@ export interface BasicSettings extends CommonSettings {
   readonly upstreamPoolSize: number;
   readonly errorTemplates: ErrorTemplates;
   readonly adminAddr: Address | null;
+  /** Is there a console at it? */
+  readonly console: boolean;
+  /** Names under which the console may be asked, beside the usual ones; lower case. */
+  readonly consoleHosts: readonly string[];
   readonly drainDelayMs: number;
+  /** Exchanges that are kept for operators to look at; 0 = none. */
+  readonly inspector: number;
+  /** Where traces go, as far as the file says. */
+  readonly traces: { readonly endpoint: OtlpEndpoint | null; readonly service: string | null; readonly sample: number | null };
   /** Between two looks at the files, ms; 0 = they are not watched. */
   readonly watchIntervalMs: number;
 }
@@ -133,6 +172,8 @@ export function basicSettings(values: Values<typeof basicTable>): BasicSettings 
   return {
     name: values.name,
     adminAddr: values.adminAddr,
+    console: values.console,
+    consoleHosts: values.consoleHosts,
     trustedProxies: values.trustedProxies,
     upstreamPoolSize: values.upstreamKeepalivePoolSize,
     errorTemplates: { general: values.errorTemplate, byStatus: values.errorTemplates },
@@ -140,6 +181,8 @@ export function basicSettings(values: Values<typeof basicTable>): BasicSettings 
     logFormat: values.logFormatJson === null ? values.logFormat : values.logFormatJson ? 'json' : 'pretty',
     drainTimeoutMs: values.drainTimeout ?? pingapDrainMs ?? 30_000,
     drainDelayMs: values.drainDelay,
+    inspector: values.inspector,
+    traces: { endpoint: values.otlpEndpoint, service: values.otlpService, sample: values.traceSample },
     watchIntervalMs: values.autoRestartCheckInterval,
   };
 }

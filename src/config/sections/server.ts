@@ -4,6 +4,7 @@ import { accessLog, type AccessLogSpec } from '../../schema/access-log.ts';
 import { formatAddress, type Address } from '../../schema/address.ts';
 import type { Cidrs } from '../../schema/cidrs.ts';
 import { address, choice, cidrs, duration, integer, list, orNone, orOff, scalar, text, textLike, toggle, type Kind } from '../../schema/kind.ts';
+import { type OtlpEndpoint, otlpEndpoint } from '../../schema/otlp-endpoint.ts';
 import { certificatesIn, pem, type Pem, revocationLists } from '../../schema/pem.ts';
 import { setting, type Values } from '../../schema/setting.ts';
 import { Wrong } from '../../schema/wrong.ts';
@@ -198,6 +199,13 @@ export const serverTable = {
     fallback: null,
     fallbackText: 'none',
   }),
+  otlpExporter: setting<OtlpEndpoint | null>({
+    kind: otlpEndpoint(),
+    group: OPERATION,
+    help: 'collector that traces of this server are sent to (OTLP over HTTP)',
+    fallback: null,
+    fallbackText: 'otlp_endpoint of [basic]',
+  }),
   grpcHealth: setting({
     kind: toggle(),
     group: OPERATION,
@@ -295,6 +303,8 @@ export interface ServerSettings {
   readonly serverTiming: boolean;
   /** Path; null = not here. */
   readonly metricsPath: string | null;
+  /** Where its traces go; null: as [basic] says. */
+  readonly otlpEndpoint: OtlpEndpoint | null;
   /** gRPC's health service is answered here. */
   readonly grpcHealth: boolean;
   readonly limits: HttpLimits;
@@ -326,6 +336,7 @@ export function serverSettings(name: string, values: Values<typeof serverTable>,
     accessLog: values.accessLog,
     serverTiming: values.enableServerTiming,
     metricsPath: values.prometheusMetrics,
+    otlpEndpoint: values.otlpExporter,
     grpcHealth: values.grpcHealth,
     limits: {
       ...httpLimits,
@@ -391,6 +402,5 @@ export const retiredServerKeys: RetiredKeys = new Map<string, Retired>([
   ['tcp_user_timeout', { level: 'warning', says: SOCKET }],
   ['tcp_fastopen', { level: 'warning', says: SOCKET }],
   ['reuse_port', { level: 'warning', says: 'is not used: one process listens', harmless: (value) => value === false }],
-  ['otlp_exporter', { level: 'warning', says: 'is not used: traces are not sent' }],
   ['modules', { level: 'warning', says: 'is not used: grpc-web is not translated', harmless: (value) => Array.isArray(value) && value.length === 0 }],
 ]);

@@ -1,6 +1,6 @@
 // HOT: open() and the frames of requests run per exchange.
 import type { Buffer } from 'node:buffer';
-import { type Handler, Notes } from '../../http/exchange.ts';
+import { AgentTimes, type Handler, Notes } from '../../http/exchange.ts';
 import { RequestHead } from '../../http/head.ts';
 import type { Flushable } from '../../std/turn.ts';
 import type { Wire } from '../../std/wire.ts';
@@ -25,7 +25,7 @@ import {
 } from './frames.ts';
 import { type Farewell, type Hello, readWelcome, type Welcome, writeFarewell, writeHello } from './hello.ts';
 import { Link, type LinkOptions } from './link.ts';
-import { readOnAbort, readOpen } from './open.ts';
+import { asksForTimes, readOnAbort, readOpen } from './open.ts';
 import type { SlotLedger, SlotShare, SlotsUser } from './slots.ts';
 import type { Stream } from './stream.ts';
 import { ends } from './stream.ts';
@@ -183,6 +183,10 @@ export class AgentSession extends Link<AgentStream> implements AgentStreamOwner,
     const leftMs = readU32(bytes, start);
     if (leftMs > 0) notes.dueMs = this.loop.clock.now() + leftMs;
     notes.onAbort = readOnAbort(bytes, start);
+    if (asksForTimes(bytes, start)) {
+      notes.times = new AgentTimes();
+      notes.times.openedMs = this.loop.clock.now();
+    }
     const stream = new AgentStream(this, id, head, notes);
     this.streams.add(stream);
     const bodyAt = head.end;

@@ -20,6 +20,7 @@ import {
 } from './frames.ts';
 import { END_SENT, OPEN_ENDED } from './output.ts';
 import { Stream, type StreamOwner } from './stream.ts';
+import { TIMES_BYTES, writeTimes } from './times.ts';
 
 /** What an agent stream needs of its session. */
 export interface AgentStreamOwner extends StreamOwner {
@@ -100,12 +101,18 @@ export class AgentStream extends Stream implements ReplySink {
 
   #message(head: ResponseHead, type: number, flags: number): void {
     const { out } = this.#owner;
-    const slab = out.reserve(HEADER_BYTES + HEAD_FIXED + responseRoom(head));
+    const { times } = this.#notes;
+    const fieldBytes = times !== null && type === HEAD ? TIMES_BYTES : 0;
+    const slab = out.reserve(HEADER_BYTES + HEAD_FIXED + fieldBytes + responseRoom(head));
     const { bytes } = slab;
     const from = slab.at;
     let at = writeHeader(bytes, from, 0, type, flags, this.id);
-    at = writeU16(bytes, at, 0);
-    const textAt = at + 2;
+    at = writeU16(bytes, at, fieldBytes);
+    const textAt = at + 2 + fieldBytes;
+    if (fieldBytes > 0) {
+      const { connectMs, connectTlsMs } = this.#notes;
+      writeTimes(times!, connectMs, connectTlsMs, this.session.loop.clock.now(), bytes, at + 2);
+    }
     const end = writeResponse(head, false, 'keep', bytes, textAt);
     if (end - textAt > this.session.limits.headBytes) {
       this.#fail(new Failure('bad_response', 'the head of the answer is too large for the tunnel'));

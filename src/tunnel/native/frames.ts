@@ -51,6 +51,8 @@ export const OPEN_FIXED = 8;
 export const HEAD_FIXED = 4;
 
 // Types of typed fields (u8 type, u16 length, value).
+/** In OPEN: empty, the agent is asked for its times. In HEAD: those times. */
+export const T_TIMES = 0x03;
 export const T_TRAILERS = 0x05;
 /** In OPEN: u8, what is to become of the service's work when the client leaves. */
 export const T_ON_ABORT = 0x06;

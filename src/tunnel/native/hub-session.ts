@@ -28,7 +28,7 @@ import {
 import { type Farewell, type Hello, readHello, type Sibling, writeFarewell, writeWelcome } from './hello.ts';
 import { HubStream, type HubStreamOwner } from './hub-stream.ts';
 import { Link, type LinkOptions } from './link.ts';
-import { ON_ABORT_BYTES, openFlags, openRoom, writeOpen } from './open.ts';
+import { openFieldBytes, openFlags, openRoom, writeOpen } from './open.ts';
 import { END_SENT } from './output.ts';
 
 /** Everything HTTP/1.1 has. */
@@ -112,8 +112,9 @@ export class HubSession extends Link<HubStream> implements Session, HubStreamOwn
     const id = this.lastId + 1;
     const flags = openFlags(head);
     const leftMs = notes.dueMs === 0 ? 0 : Math.max(1, Math.ceil(notes.dueMs - this.loop.clock.now()));
-    const end = writeOpen(head, flags, id, leftMs, notes.onAbort, slab.bytes, from);
-    if (end - from - (notes.onAbort === null ? 0 : ON_ABORT_BYTES) > HEADER_BYTES + OPEN_FIXED + this.limits.headBytes)
+    const asksTimes = notes.times !== null;
+    const end = writeOpen(head, flags, id, leftMs, notes.onAbort, asksTimes, slab.bytes, from);
+    if (end - from - openFieldBytes(notes.onAbort, asksTimes) > HEADER_BYTES + OPEN_FIXED + this.limits.headBytes)
       return new Refusal(this.loop.turn, reply, new Failure('head_too_large', 'the head is too large for the tunnel'));
     this.lastId = id;
     if (this.#toldWaiting > 0) this.#reckonServed();

@@ -22,6 +22,7 @@ import {
 import { readOpen } from './open.ts';
 import { END_SENT, OPEN_ENDED } from './output.ts';
 import { ends, Stream, type StreamOwner } from './stream.ts';
+import { readTimes } from './times.ts';
 
 /** What a hub stream needs of its session. */
 export interface HubStreamOwner extends StreamOwner {
@@ -202,7 +203,9 @@ export class HubStream extends Stream implements RequestSink {
       return;
     }
     this.#headCame = true;
+    const { times } = this.#notes;
     this.#notes.firstByteMs = this.session.loop.clock.now();
+    if (times !== null && fieldsEnd > start + HEAD_FIXED) readTimes(times, bytes, start + HEAD_FIXED, fieldsEnd);
     if (status === 101) {
       if (!this.#upgrade || head.upgrade === '' || ends(flags)) {
         this.#fail(new Failure('bad_response', 'an upgrade that nobody asked for'), true);

@@ -19,6 +19,7 @@ import {
   patchLength,
   readU16,
   T_ON_ABORT,
+  T_TIMES,
   writeHeader,
   writeU16,
   writeU32,
@@ -27,14 +28,16 @@ import {
 /** By their numbers on the wire. */
 const ON_ABORT: readonly OnAbort[] = ['cancel', 'drain', 'drain_capped'];
 /** Bytes of its typed field. */
-export const ON_ABORT_BYTES = 4;
+const ON_ABORT_BYTES = 4;
+/** Bytes of the typed field that asks for times. */
+const ASK_TIMES_BYTES = 3;
 
 /** What stands for the host of an HTTP/1.0 request that named none: the agent replaces it anyway. */
 const NO_HOST = 'localhost';
 
 /** Bytes that writeOpen() needs at most. */
 export function openRoom(head: RequestHead): number {
-  return HEADER_BYTES + OPEN_FIXED + ON_ABORT_BYTES + requestRoom(head, NO_HOST);
+  return HEADER_BYTES + OPEN_FIXED + ON_ABORT_BYTES + ASK_TIMES_BYTES + requestRoom(head, NO_HOST);
 }
 
 /** The flags of the OPEN frame for this head. END stands there when it is certain that no body byte follows. */
@@ -45,6 +48,11 @@ export function openFlags(head: RequestHead): number {
   return flags;
 }
 
+/** Bytes of the typed fields of an OPEN frame. */
+export function openFieldBytes(onAbort: OnAbort | null, asksTimes: boolean): number {
+  return (onAbort === null ? 0 : ON_ABORT_BYTES) + (asksTimes ? ASK_TIMES_BYTES : 0);
+}
+
 /** Writes an OPEN frame. @returns the offset behind it; the head's text is too long for a frame when that makes it longer than `headBytes` */
 export function writeOpen(
   head: RequestHead,
@@ -52,18 +60,23 @@ export function writeOpen(
   stream: number,
   deadlineMs: number,
   onAbort: OnAbort | null,
+  asksTimes: boolean,
   out: Buffer,
   from: number,
 ): number {
   let at = writeHeader(out, from, 0, OPEN, flags, stream);
   at = writeU32(out, at, deadlineMs);
-  at = writeU16(out, at, onAbort === null ? 0 : ON_ABORT_BYTES);
+  at = writeU16(out, at, openFieldBytes(onAbort, asksTimes));
   let textAt = at + 2;
   if (onAbort !== null) {
     out[textAt] = T_ON_ABORT;
     writeU16(out, textAt + 1, 1);
     out[textAt + 3] = ON_ABORT.indexOf(onAbort);
     textAt += ON_ABORT_BYTES;
+  }
+  if (asksTimes) {
+    out[textAt] = T_TIMES;
+    textAt = writeU16(out, textAt + 1, 0);
   }
   const end = writeRequest(head, head.newAuthority === null && head.authorityEnd === head.authorityStart ? NO_HOST : '', false, out, textAt);
   writeU16(out, at, end - textAt);
@@ -77,6 +90,12 @@ export function readOnAbort(bytes: Buffer, start: number): OnAbort | null {
   if (length === 0) return null;
   const value = fieldValue(bytes, start + OPEN_FIXED, start + OPEN_FIXED + length, T_ON_ABORT);
   return value === null || value.length !== 1 ? null : (ON_ABORT[value[0]!] ?? null);
+}
+
+/** Does the hub ask for the agent's times? The payload has been read by readOpen(). */
+export function asksForTimes(bytes: Buffer, start: number): boolean {
+  const length = readU16(bytes, start + 4);
+  return length > 0 && fieldValue(bytes, start + OPEN_FIXED, start + OPEN_FIXED + length, T_TIMES) !== null;
 }
 
 /**

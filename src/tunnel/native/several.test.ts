@@ -50,7 +50,7 @@ describe('an agent with several hubs', () => {
   function opens(peer: Scripted, id: number): void {
     const head = requestHead(GET);
     const bytes = Buffer.alloc(openRoom(head));
-    const end = writeOpen(head, openFlags(head), id, 0, null, bytes, 0);
+    const end = writeOpen(head, openFlags(head), id, 0, null, false, bytes, 0);
     peer.send(bytes.subarray(0, end));
   }
 
