@@ -13,23 +13,26 @@ export interface ConsoleParts {
   readonly api: AdminApi;
   /** The pages. */
   readonly files: Files;
+  /** Off: as if there were none. */
+  isOn(): boolean;
 }
 
 /** The console at one place: the API, and pages that use it. Never answers before `open` has returned. */
 export class ConsoleDoor implements Handler {
   readonly #parts: ConsoleParts;
   readonly #base: string;
-  readonly #hosts: HostRule;
+  readonly #hosts: () => HostRule;
 
   /** `base`: under which path, such as `/ops`; '' = all of them. */
-  constructor(parts: ConsoleParts, base: string, hosts: HostRule) {
+  constructor(parts: ConsoleParts, base: string, hosts: () => HostRule) {
     this.#parts = parts;
     this.#base = base;
     this.#hosts = hosts;
   }
 
   open(head: RequestHead, reply: ReplySink): RequestSink {
-    const refused = hostProblem(head, this.#hosts);
+    if (!this.#parts.isOn()) return later(head, reply, problem(404, 'not_found', 'There is no console; console = false turns it off.'));
+    const refused = hostProblem(head, this.#hosts());
     if (refused !== null) return later(head, reply, problem(refused.status, refused.code, refused.detail));
     const whole = head.path;
     const base = this.#base;

@@ -1,4 +1,5 @@
 import type { RequestHead } from '../http/head.ts';
+import type { Standing } from './people.ts';
 import type { Asker } from './route.ts';
 
 /** Who asks, as far as it was shown. */
@@ -6,7 +7,8 @@ export interface Proof {
   readonly asker: Asker;
   /** What a page of ours sends back as `Windlass-CSRF`; '' for tokens, which no browser sends by itself. */
   readonly csrf: string;
-  /** Is it good still? Asked while an event stream is open. */
+  readonly standing: Standing;
+  /** Is it good still, and for as much? Asked while an event stream is open. */
   stands(): boolean;
 }
 

@@ -40,7 +40,7 @@ export async function run(invocation: Invocation): Promise<number> {
     async () => {
       const { startGateway } = await import('../hub/gateway.ts');
       const { Reload } = await import('../hub/reload.ts');
-      const gateway = await startGateway(settings, { log, stateDir: folder });
+      const gateway = await startGateway(settings, { log, stateDir: folder, source });
       if (problems.length === 0) keep();
       tellAddresses(gateway, settings, log);
       nextStep(stepsFor(gateway, settings, source), basic, world);

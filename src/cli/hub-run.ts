@@ -5,6 +5,7 @@ import { formatAddress, isLoopback, type Address } from '../schema/address.ts';
 import type { Log } from '../observe/log.ts';
 import type { Invocation } from './command.ts';
 import { settingsOf } from './settings.ts';
+import { defaultStateDir } from './state-dir.ts';
 import { logFor, nextStep, runUntilSignal, warnOfArguments } from './start.ts';
 
 export async function run(invocation: Invocation): Promise<number> {
@@ -17,7 +18,8 @@ export async function run(invocation: Invocation): Promise<number> {
   return runUntilSignal(
     async () => {
       const { startHub } = await import('../hub/hub.ts');
-      const hub = await startHub(settings, { log });
+      const stateDir = sources.get('stateDir')!.level === 'default' ? defaultStateDir(world.env) : values.stateDir;
+      const hub = await startHub(settings, { log, stateDir });
       log.info({ address: urlOf(hub.address, settings.tls !== null), hub: settings.hubId }, 'the hub listens for applications and agents');
       if (hub.adminAddress !== null) log.info({ address: urlOf(hub.adminAddress, false) }, 'health and metrics are at /healthz, /readyz, /metrics');
       const scheme = settings.tls === null ? 'http' : 'https';

@@ -42,6 +42,7 @@ export async function crossCheck(settings: GatewaySettings, tree: Tree, report: 
   checkOrders(settings, tree, report);
   for (const plugin of settings.plugins.values()) checkPlugin(plugin, tree, report);
   checkAgents(settings, tree, report);
+  checkConsole(settings, tree, report);
   if (settings.servers.size === 0 && !report.failed) {
     const [any] = tree.single.values();
     report.error(any?.place ?? null, 'servers', 'are missing; write [servers.web] with addr = "0.0.0.0:8080" and its locations');
@@ -309,6 +310,20 @@ function checkAdminTargets({ basic, upstreams }: GatewaySettings, tree: Tree, re
     const fix = 'which is for operators alone; name another address, or change admin_addr';
     report.error(item.entries.get('addrs')?.place ?? item.place, `${item.subject}.addrs`, `${shown} is admin_addr of this gateway, ${fix}`);
   }
+}
+
+/** What changes everything is not to be had without a password by whoever reaches it. */
+function checkConsole({ basic }: GatewaySettings, tree: Tree, report: Report): void {
+  const { adminAddr, console } = basic;
+  if (!console || adminAddr === null || isLoopback(adminAddr.host) || tree.named.get('admins')!.size > 0) return;
+  const item = tree.single.get('basic');
+  const entry = item?.entries.get('admin_addr');
+  const fix = 'write [admins.NAME] with role and password (windlass hash-password makes it), or console = false for the open pages alone';
+  report.error(
+    entry?.place ?? item?.place ?? null,
+    `basic.${entry?.key ?? 'admin_addr'}`,
+    `${quoted(formatAddress(adminAddr))} lets other machines ask for the console, and nobody has a password for it; ${fix}`,
+  );
 }
 
 function checkAgents(settings: GatewaySettings, tree: Tree, report: Report): void {

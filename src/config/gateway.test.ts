@@ -217,6 +217,35 @@ test('agents dial in where a server accepts them', async () => {
   expect(settings.servers.get('web')!.accepts).toEqual(['native']);
 });
 
+const HASH = '$scrypt$ln=15,r=8,p=1$K5GKMeUMfMV/51ZyuGLo3g$6BUOVPbzPZSQNJGKzO+bHsUnWjvPUqsA5G7GKcFY2PM';
+
+test.each([
+  ['admin_addr = "0.0.0.0:9080"', '', true],
+  ['admin_addr = "[::]:9080"', '', true],
+  ['admin_addr = "192.0.2.1:9080"', '', true],
+  ['admin_addr = "127.0.0.1:9080"', '', false],
+  ['admin_addr = "0.0.0.0:9080"\nconsole = false', '', false],
+  ['admin_addr = "off"', '', false],
+  ['admin_addr = "0.0.0.0:9080"', `[admins.alice]\nrole = "read"\npassword = "${HASH}"`, false],
+])('a console that other machines could reach and nobody has a password for is refused: %s %s: %s', async (basic, more, isRefused) => {
+  const error = await loadGateway(fileOf(`[basic]\n${basic}\n${more}`), {}).catch((reason: unknown) => reason);
+  expect(error instanceof SettingsError).toBe(isRefused);
+  if (isRefused) expect((error as SettingsError).lines).toEqual([expect.stringMatching(/:2:1 basic\.admin_addr .*console = false/)]);
+});
+
+test('who may log in stands in [admins], each with a role and the hash of a password', async () => {
+  const settings = await load(`[admins.alice]\nrole = "operate"\npassword = "${HASH}"`);
+  expect([...settings.admins.values()]).toEqual([{ name: 'alice', role: 'operate', password: expect.objectContaining({ ln: 15, r: 8, p: 1 }) }]);
+  const lines = await loadGateway(fileOf('[admins.bob]\npassword = "canary"'), {}).then(
+    () => [],
+    (reason: unknown) => (reason as SettingsError).lines,
+  );
+  expect(lines.map((line) => line.replace(/^\S+ /, ''))).toEqual([
+    'admins.bob needs role; write role = "read", "operate" or "admin"',
+    'admins.bob.password has no password hash; make one with windlass hash-password: $scrypt$ln=15,r=8,p=1$SALT$HASH',
+  ]);
+});
+
 test.each([
   ['127.0.0.1:9080', '127.0.0.1:9080', true],
   ['0.0.0.0:9080', 'localhost:9080', true],
@@ -225,9 +254,10 @@ test.each([
   ['127.0.0.1:9080', '10.0.0.1:9080', false],
   ['off', '127.0.0.1:9080', false],
 ])('[threat 31] with admin_addr = %s an upstream may be %s: refused %s', async (admin, address, isRefused) => {
-  const error = await loadGateway(fileOf(`[basic]\nadmin_addr = "${admin}"\n[upstreams.b]\naddrs = ["127.0.0.1:1", "${address}"]`), {}).catch(
-    (reason: unknown) => reason,
-  );
+  const error = await loadGateway(
+    fileOf(`[basic]\nadmin_addr = "${admin}"\nconsole = false\n[upstreams.b]\naddrs = ["127.0.0.1:1", "${address}"]`),
+    {},
+  ).catch((reason: unknown) => reason);
   expect(error instanceof SettingsError).toBe(isRefused);
   if (isRefused)
     expect((error as SettingsError).lines).toEqual([expect.stringContaining('is admin_addr of this gateway, which is for operators alone')]);

@@ -8,6 +8,7 @@ import { tomlName, type Table, type Values } from '../schema/setting.ts';
 import { Wrong } from '../schema/wrong.ts';
 import { agentUpstreamFindings, agentUpstreamTable, type AgentUpstreamSettings } from '../upstream/agents-section.ts';
 import { upstreamFindings, upstreamTable, type UpstreamSettings } from '../upstream/section.ts';
+import type { Person } from '../admin/people.ts';
 import { crossCheck } from './cross-check.ts';
 import { knownKeys } from './file.ts';
 import { takeIn } from './includes.ts';
@@ -18,6 +19,7 @@ import { readText } from './read-text.ts';
 import { Report } from './report.ts';
 import { readRevoked } from './revoked.ts';
 import { quoted } from './resolve.ts';
+import { adminTable, personOf } from './sections/admin.ts';
 import { agentsTable, type AgentsSettings } from './sections/agents.ts';
 import { basicSettings, basicTable, retiredBasicKeys, type BasicSettings } from './sections/basic.ts';
 import { certificateSettings, certificateTable, type CertificateSettings } from './sections/certificate.ts';
@@ -50,6 +52,8 @@ export interface GatewaySettings {
   readonly upstreams: ReadonlyMap<string, UpstreamItem>;
   readonly plugins: ReadonlyMap<string, PluginItem>;
   readonly certificates: ReadonlyMap<string, CertificateSettings>;
+  /** Who may log in to the console. */
+  readonly admins: ReadonlyMap<string, Person>;
   /** Null: nobody may dial in. */
   readonly agents: AgentsSettings | null;
   /** Files and folders whose change may change the settings: those of the configuration, and the files with PEM, secrets and revoked tokens that it names. */
@@ -130,6 +134,7 @@ class Reader {
     upstreams: new ItemReader(upstreamTable, ONLY_AGENTS),
     agentUpstreams: new ItemReader(agentUpstreamTable, ONLY_ADDRESSES),
     certificates: new ItemReader(certificateTable),
+    admins: new ItemReader(adminTable),
   };
 
   /** `isWanted`: it is an error when there is no server. */
@@ -157,6 +162,7 @@ class Reader {
       upstreams: await this.#each('upstreams', (item) => this.#upstream(item)),
       plugins: await this.#readPlugins(),
       certificates: await this.#each('certificates', (item) => this.#certificate(item)),
+      admins: await this.#each('admins', (item) => this.#person(item)),
       agents: agentsItem === undefined ? null : this.#agents(agentsItem),
       watched: [],
     };
@@ -276,6 +282,18 @@ class Reader {
       if (one !== null) found.set(name, one);
     }
     return found;
+  }
+
+  #person(item: Item): Person | null {
+    const values = this.#values(this.#readers.admins, item);
+    if (values === null) return null;
+    try {
+      return personOf(item.name, values);
+    } catch (error) {
+      if (!(error instanceof Wrong)) throw error;
+      this.#report.error(item.place, item.subject, `${error.message}; ${error.fix}`);
+      return null;
+    }
   }
 
   #certificate(item: Item): CertificateSettings | null {

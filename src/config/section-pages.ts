@@ -3,6 +3,7 @@ import type { Table } from '../schema/setting.ts';
 import { agentUpstreamTable } from '../upstream/agents-section.ts';
 import { upstreamTable } from '../upstream/section.ts';
 import type { RetiredKeys } from './item.ts';
+import { adminTable } from './sections/admin.ts';
 import { agentsTable } from './sections/agents.ts';
 import { basicTable, retiredBasicKeys } from './sections/basic.ts';
 import { certificateTable } from './sections/certificate.ts';
@@ -57,6 +58,13 @@ export const sectionPages: readonly SectionPage[] = [
     item: 'example',
     says: 'Certificates for servers with `global_certificates = true`, chosen by the name that a client asks for.',
     table: certificateTable,
+    retired: NONE,
+  },
+  {
+    section: 'admins',
+    item: 'alice',
+    says: 'Who may log in to the console at `admin_addr`, by name, and what they may do there.',
+    table: adminTable,
     retired: NONE,
   },
   {

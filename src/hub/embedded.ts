@@ -201,6 +201,8 @@ function settingsOf(options: HubOptions): HubSettings {
     ...(Object.fromEntries(Object.entries(same).filter(([, value]) => value !== undefined)) as SameOptions),
     ...(listen === null ? { host: '127.0.0.1', port: 0 } : { host: listen?.host ?? defaults.host, port: listen?.port ?? defaults.port }),
     adminAddr: admin,
+    // Whoever has the hub in a program of theirs has that program.
+    console: false,
     trustedProxies: readOption('trustedProxies', () => new Cidrs(trustedProxies.flatMap(parseCidr))),
     siblings: readOption('siblings', () => new Map(Object.entries(siblings).map(([id, address]) => [id, parseServerUrl(address)]))),
     limits: { ...defaults.limits, ...limits },
@@ -208,7 +210,7 @@ function settingsOf(options: HubOptions): HubSettings {
 }
 
 /** Settings that another option stands for, or that are a program's own. */
-const NOT_OPTIONS = new Set(['secrets', 'host', 'port', 'adminAddr', 'logLevel', 'logFormat']);
+const NOT_OPTIONS = new Set(['secrets', 'host', 'port', 'adminAddr', 'console', 'consoleHosts', 'admins', 'logLevel', 'logFormat']);
 
 function defaultsOf<T extends Table>(table: T): Values<T> {
   return Object.fromEntries(Object.entries(table).map(([name, { fallback }]) => [name, fallback])) as Values<T>;

@@ -139,8 +139,7 @@ export class House {
     this.#ready = (): Readiness => (this.draining ? { ok: false, detail: { state: 'draining' } } : readiness());
     const { loop, metrics, health, console } = this;
     await console?.open();
-    const next =
-      address === null ? null : await listenForOperators(loop, address, metrics, this.#ready, status, health, pages, console?.at(''));
+    const next = address === null ? null : await listenForOperators(loop, address, metrics, this.#ready, status, health, pages, console?.at(''));
     this.#admin?.close();
     this.#admin = next;
     if (next !== null) console?.opened(next.address);

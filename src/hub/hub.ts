@@ -80,7 +80,9 @@ export async function startHub(settings: HubSettings, deps: Deps, embedding?: Em
     entry: settings.concurrent > 0 ? { places: settings.concurrent, queue: settings.queueSize, waitMs: settings.blockTimeoutMs } : null,
     status: () => hubStatus(settings.hubId, house.draining ? 'draining' : 'serving', pool, outside(), loop.clock),
     readiness: () => ({ ok: true, detail: { state: 'serving', agents: pool.size, waiting: pool.waiting } }),
-    ...(overview === null ? {} : { console: consoleOf(settings, front, deps, { ...hubResources(front, desk, outside), overview, ticks: overview.ticks }) }),
+    ...(overview === null
+      ? {}
+      : { console: consoleOf(settings, front, deps, { ...hubResources(front, desk, outside), overview, ticks: overview.ticks }) }),
     ...(settings.accepts.includes('native') ? { takeOver: desk.takeOver } : {}),
     ...(settings.accepts.includes('slime') ? { slime: desk.slime } : {}),
     ...(embedding === undefined ? {} : embeddedFront(embedding, house)),

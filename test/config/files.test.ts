@@ -46,7 +46,9 @@ async function load<T extends Table>(name: string, section: string, table: T): P
 
 test('a file can set everything of a hub', async () => {
   const { values, sources } = await load('hub.toml', 'hub', hubTable);
-  const { trustedProxies, ...settings } = hubSettings(values, () => 'random');
+  const { trustedProxies, admins, ...settings } = hubSettings(values, () => 'random');
+  expect([...admins.values()]).toEqual([{ name: 'alice', role: 'operate', password: expect.objectContaining({ ln: 15 }) }]);
+  expect(values.stateDir).toBe(join(here, 'valid', 'state'));
   expect(settings).toEqual({
     secrets: ['not-very-secret-but-long-enough'],
     slimeSecrets: ['what-the-hub-of-slime-has'],
@@ -89,6 +91,8 @@ test('a file can set everything of a hub', async () => {
     hubId: 'edge-1',
     siblings: new Map([['edge-2', parseUpstreamUrl('https://edge-2.example.com')]]),
     adminAddr: null,
+    console: false,
+    consoleHosts: ['hub.example.com'],
     logLevel: 'debug',
     logFormat: 'json',
     drainTimeoutMs: 60_000,
