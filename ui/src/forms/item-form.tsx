@@ -8,6 +8,7 @@ import { deepEqual } from './deep-equal.ts';
 import { FieldInput, type Surroundings } from './field-input.tsx';
 import { editorOf, type FieldProblem, problemOf, rawValue } from './field-value.ts';
 import { otherKeys, spellingOf, type Values, withKey } from './values.ts';
+import './forms.css';
 import { formWords } from './words.ts';
 
 type Kind = FormSection['kinds'][number];
