@@ -365,7 +365,8 @@ test('destroy() cuts everything, and drain() of nothing is done at once', async 
   await held.until(() => held.requests.length === 1);
   server.destroy();
   await held.until(() => held.requests[0]!.settledCount === 1);
-  if (!client.destroyed) await once(client, 'close');
+  // With an error, since what ran is cut.
+  if (!client.destroyed) await new Promise((resolve) => client.once('close', resolve));
   await server.drain();
   expect([server.counts.connections, server.counts.http2]).toEqual([0, 0]);
 });
