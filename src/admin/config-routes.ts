@@ -3,7 +3,6 @@ import type {
   ApplyConfig,
   ConfigChange,
   ConfigInfo,
-  ConfigText,
   ConfigVerdict,
   ConfigVersion,
   ConfigVersionDetail,

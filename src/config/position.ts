@@ -1,3 +1,5 @@
+import { type KeyPart, TomlCursor } from './toml-cursor.ts';
+
 /** Where something stands in a file: line and column from 1. */
 export interface Position {
   readonly line: number;
@@ -77,158 +79,88 @@ function lineStartsOf(text: string): number[] {
 const DEPTH_MAX = 100;
 
 class Scan {
-  readonly #text: string;
+  readonly #cursor: TomlCursor;
   readonly #found: ((path: readonly string[], offset: number) => void) | null;
   readonly headers: Header[] = [];
-  #at = 0;
   #depth = 0;
-  readonly #bare = /[\w-]*/y;
-  readonly #plain = /[^,\]}#\n]*/y;
-  /** Up to what may end a string. */
-  readonly #inside = { '"': /[^"\\]*/y, "'": /[^']*/y };
 
   /** `found` is told of every key; without it only headers are looked for. */
   constructor(text: string, found: ((path: readonly string[], offset: number) => void) | null) {
-    this.#text = text;
+    const cursor = new TomlCursor(text);
+    this.#cursor = cursor;
     this.#found = found;
     let table: readonly string[] = [];
-    while (this.#skipBlank(true)) {
-      const offset = this.#at;
-      if (text[this.#at] === '[') {
-        const isArray = text[this.#at + 1] === '[';
-        this.#at += isArray ? 2 : 1;
-        this.#skipBlank(false);
-        const nameAt = this.#at;
-        table = this.#key();
+    while (cursor.skipBlank(true)) {
+      const offset = cursor.at;
+      if (cursor.char === '[') {
+        const isArray = text[offset + 1] === '[';
+        cursor.at += isArray ? 2 : 1;
+        cursor.skipBlank(false);
+        const nameAt = cursor.at;
+        table = namesOf(cursor.key());
         this.headers.push({ path: table, offset, isArray });
         this.#found?.(table, nameAt);
-        this.#skipBlank(false);
-        this.#at += isArray ? 2 : 1;
+        cursor.skipBlank(false);
+        cursor.at += isArray ? 2 : 1;
       } else {
         this.#pair(table);
       }
       // Whatever went wrong, it ends.
-      if (this.#at <= offset) this.#at = offset + 1;
+      if (cursor.at <= offset) cursor.at = offset + 1;
     }
-  }
-
-  /** Spaces and comments, and line ends too when told. False at the end of the text. */
-  #skipBlank(lines: boolean): boolean {
-    const text = this.#text;
-    for (; this.#at < text.length; this.#at++) {
-      const char = text[this.#at]!;
-      if (char === ' ' || char === '\t' || (lines && (char === '\n' || char === '\r'))) continue;
-      if (char !== '#' || !lines) return true;
-      const end = text.indexOf('\n', this.#at);
-      this.#at = (end < 0 ? text.length : end) - 1;
-    }
-    return false;
   }
 
   #pair(table: readonly string[]): void {
-    const offset = this.#at;
-    const key = this.#key();
+    const cursor = this.#cursor;
+    const offset = cursor.at;
+    const key = namesOf(cursor.key());
     const path = this.#found === null ? table : [...table, ...key];
     this.#found?.(path, offset);
-    this.#skipBlank(false);
+    cursor.skipBlank(false);
     // The equals sign.
-    this.#at++;
+    cursor.at++;
     this.#value(path);
   }
 
-  #key(): string[] {
-    const parts: string[] = [];
-    for (;;) {
-      const char = this.#text[this.#at];
-      if (char === '"' || char === "'") {
-        const begin = this.#at;
-        this.#string();
-        parts.push(unquoted(this.#text.slice(begin, this.#at)));
-      } else {
-        this.#bare.lastIndex = this.#at;
-        const bare = this.#bare.exec(this.#text)?.[0] ?? '';
-        parts.push(bare);
-        this.#at += bare.length;
-      }
-      this.#skipBlank(false);
-      if (this.#text[this.#at] !== '.') return parts;
-      this.#at++;
-      this.#skipBlank(false);
-    }
-  }
-
   #value(path: readonly string[]): void {
-    this.#skipBlank(false);
-    switch (this.#text[this.#at]) {
+    const cursor = this.#cursor;
+    cursor.skipBlank(false);
+    switch (cursor.char) {
       case '"':
       case "'":
-        return this.#string();
+        return cursor.string();
       case '[':
         return this.#items(']', () => this.#value(path));
       case '{':
         return this.#items('}', () => this.#pair(path));
-      default: {
-        this.#plain.lastIndex = this.#at;
-        this.#at += this.#plain.exec(this.#text)?.[0].length ?? 0;
-      }
+      default:
+        cursor.plain();
     }
   }
 
   #items(close: string, item: () => void): void {
     // Nothing valid is that deep, and the stack is not without end.
-    if (++this.#depth > DEPTH_MAX) this.#at = this.#text.length;
+    if (++this.#depth > DEPTH_MAX) this.#cursor.at = this.#cursor.text.length;
     this.#within(close, item);
     this.#depth--;
   }
 
   #within(close: string, item: () => void): void {
-    this.#at++;
-    while (this.#skipBlank(true)) {
-      const before = this.#at;
-      if (this.#text[this.#at] === close) {
-        this.#at++;
+    const cursor = this.#cursor;
+    cursor.at++;
+    while (cursor.skipBlank(true)) {
+      const before = cursor.at;
+      if (cursor.char === close) {
+        cursor.at++;
         return;
       }
-      if (this.#text[this.#at] === ',') this.#at++;
+      if (cursor.char === ',') cursor.at++;
       else item();
-      if (this.#at <= before) this.#at = before + 1;
-    }
-  }
-
-  #string(): void {
-    const quote = this.#text[this.#at] === '"' ? '"' : "'";
-    const isLong = this.#text.startsWith(quote.repeat(3), this.#at);
-    const close = isLong ? quote.repeat(3) : quote;
-    this.#at += close.length;
-    const inside = this.#inside[quote];
-    for (; this.#at < this.#text.length; this.#at++) {
-      inside.lastIndex = this.#at;
-      this.#at += inside.exec(this.#text)?.[0].length ?? 0;
-      if (this.#text[this.#at] === '\\') this.#at++;
-      else if (this.#text.startsWith(close, this.#at)) {
-        this.#at += close.length;
-        // Up to two quotes may stand before the three that close.
-        while (isLong && this.#text[this.#at] === quote) this.#at++;
-        return;
-      }
+      if (cursor.at <= before) cursor.at = before + 1;
     }
   }
 }
 
-function unquoted(text: string): string {
-  const inner = text.slice(1, -1);
-  if (text.startsWith("'")) return inner;
-  return inner.replace(/\\(?:u([\da-fA-F]{4})|U([\da-fA-F]{8})|x([\da-fA-F]{2})|(.))/g, (_, u4?: string, u8?: string, x2?: string, char?: string) => {
-    const code = u4 ?? u8 ?? x2;
-    return code === undefined ? (ESCAPES.get(char!) ?? char!) : String.fromCodePoint(Number.parseInt(code, 16));
-  });
+function namesOf(key: readonly KeyPart[]): string[] {
+  return key.map(({ name }) => name);
 }
-
-const ESCAPES: ReadonlyMap<string, string> = new Map([
-  ['b', '\b'],
-  ['t', '\t'],
-  ['n', '\n'],
-  ['f', '\f'],
-  ['r', '\r'],
-  ['e', '\u001b'],
-]);
