@@ -1,4 +1,3 @@
-import type { Registry } from '../observe/metrics.ts';
 import { Failure } from '../http/failure.ts';
 import type { TakeOver } from '../http/server-h1.ts';
 import { tunnelLimits, type TunnelLimits } from '../tunnel/limits.ts';
@@ -10,6 +9,7 @@ import { SlimeDesk } from '../tunnel/slime/desk.ts';
 import { AgentPool, type AgentPoolOptions } from '../upstream/agents.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
 import { AgentBook } from './agent-book.ts';
+import { AgentCounts } from './agent-counts.ts';
 import { authenticator, secretNames } from './authenticator.ts';
 import { BadTokens } from './bad-tokens.ts';
 import { Expiry } from './expiry.ts';
@@ -45,8 +45,7 @@ export class AgentDesk {
   readonly book = new AgentBook();
   readonly #house: House;
   readonly #expiry: Expiry;
-  /** Frames of sessions that are over. */
-  readonly #pastFrames = { sent: 0, received: 0 };
+  readonly #counts: AgentCounts;
   readonly #revocations: Revocations;
   readonly #badTokens: BadTokens;
   #rules: DeskRules;
@@ -102,7 +101,7 @@ export class AgentDesk {
     kept.notes.changed = (ids) => {
       for (const id of ids) this.pool.obey(id);
     };
-    this.#count(house.metrics);
+    this.#counts = new AgentCounts(house.metrics, this.pool, loop.clock);
   }
 
   /** Goes by other rules from now on; agents that are here stay, but for those whose tokens count no more. */
@@ -210,6 +209,7 @@ export class AgentDesk {
     const { agent, slots } = session;
     this.#house.console?.changed('agents');
     this.#expiry.joined(session);
+    this.#counts.joined(session);
     const { certificate } = agent;
     log.info(
       { agent: agent.id, name: agent.name, from: agent.address, slots, ...(certificate === undefined ? {} : { certificate: certificate.subject }) },
@@ -226,45 +226,7 @@ export class AgentDesk {
     const { agent } = session;
     this.#house.console?.changed('agents');
     this.#expiry.left(session);
-    this.#pastFrames.sent += session.framesSent ?? 0;
-    this.#pastFrames.received += session.framesReceived ?? 0;
+    this.#counts.left(session);
     this.#house.log.info({ agent: agent.id, name: agent.name, reason }, 'agent left');
-  }
-
-  #count(metrics: Registry): void {
-    const { pool } = this;
-    metrics.computedGauge(
-      'windlass_agents_connected',
-      'Agents that are connected.',
-      () => new Set([...pool.sessions].map((session) => session.agent.id)).size,
-    );
-    metrics.computedGauge('windlass_agent_sessions', 'Sessions of agents.', () => pool.size);
-    metrics.computed('gauge', 'windlass_agent_slots', 'Slots of all agents, by state.', ['state'], (emit) => {
-      let free = 0;
-      let busy = 0;
-      for (const session of pool.sessions) {
-        free += session.free;
-        busy += session.inFlight;
-      }
-      emit(free, 'free');
-      emit(busy, 'busy');
-    });
-    metrics.computed('counter', 'windlass_tunnel_frames_total', 'Frames exchanged with agents, by direction.', ['direction'], (emit) => {
-      let { sent, received } = this.#pastFrames;
-      for (const session of pool.sessions) {
-        sent += session.framesSent ?? 0;
-        received += session.framesReceived ?? 0;
-      }
-      emit(sent, 'sent');
-      emit(received, 'received');
-    });
-    metrics.computedGauge(
-      'windlass_queue_oldest_age_seconds',
-      'How long the request that has waited longest for a slot has been here; 0 when none waits.',
-      () => {
-        const { oldest } = pool;
-        return oldest === null ? 0 : (this.#house.loop.clock.now() - oldest.notes.startMs) / 1000;
-      },
-    );
   }
 }

@@ -33,6 +33,8 @@ export const NO_FILE: AppliedConfig = { etag: '', appliedEtag: '', appliedAtMs: 
 
 /** Endpoints that are not well, and codes of failures, that one answer lists. */
 const LISTED = 50;
+/** A topology is drawn anew after so long, ms. */
+const DRAW_MS = 1_000;
 /** Ticks between two notes of what has failed; and notes that are kept, five minutes of them. */
 const NOTE_TICKS = 10;
 const NOTES = 30;
@@ -45,6 +47,8 @@ export class ConsoleOverview implements OverviewBackend {
   /** What had failed by then, oldest first. */
   readonly #failures: ReadonlyMap<string, number>[] = [];
   #ticked = 0;
+  #drawn: Topology | null = null;
+  #drawnMs = 0;
 
   constructor(parts: OverviewParts) {
     this.#parts = parts;
@@ -74,20 +78,27 @@ export class ConsoleOverview implements OverviewBackend {
     };
   }
 
+  /** Made at most once a second, however many pages ask. */
   topology(): Promise<Topology> {
+    const now = this.#parts.house.loop.clock.now();
+    if (this.#drawn === null || now - this.#drawnMs >= DRAW_MS) {
+      this.#drawn = this.#draw(now);
+      this.#drawnMs = now;
+    }
+    return Promise.resolve(this.#drawn);
+  }
+
+  #draw(now: number): Topology {
     const { house, servers, groups, pool, agentUpstreams, upstreamsOf } = this.#parts;
-    const now = house.loop.clock.now();
-    return Promise.resolve(
-      topologyOf({
-        servers: servers(),
-        locations: house.proxyMetrics.locations,
-        groups: groups(),
-        agentUpstreams: agentUpstreams(),
-        members: pool()?.members ?? [],
-        upstreamsOf,
-        rateOf: (what, requests, errors) => this.#pace.of(what, requests, errors, now),
-      }),
-    );
+    return topologyOf({
+      servers: servers(),
+      locations: house.proxyMetrics.locations,
+      groups: groups(),
+      agentUpstreams: agentUpstreams(),
+      members: pool()?.members ?? [],
+      upstreamsOf,
+      rateOf: (what, requests, errors) => this.#pace.of(what, requests, errors, now),
+    });
   }
 
   close(): void {

@@ -5,6 +5,7 @@ import { AgentDesk } from './agent-desk.ts';
 import { CrankerDesk } from './cranker-desk.ts';
 import { Front, type Running } from './front.ts';
 import type { Deps } from './house.ts';
+import { AGENTS } from './hub-overview.ts';
 import { answersWith } from './inside.ts';
 import { hubStatus } from './status.ts';
 
@@ -81,7 +82,7 @@ export async function startCrankerRouter(settings: CrankerRouterSettings, deps: 
     }
     const running = await front.listen({
       name: 'router',
-      behind: 'connectors',
+      behind: AGENTS,
       guards: [],
       upstream,
       patienceMs: () => settings.maxWaitMs,

@@ -69,6 +69,9 @@ export async function startHub(settings: HubSettings, deps: Deps, embedding?: Em
     kept.close();
   };
   metrics.computedGauge('windlass_queue_size', 'Requests that wait for a slot.', () => pool.waiting + outside());
+  metrics.computed('gauge', 'windlass_upstream_queue_size', 'Requests that wait for a slot of an upstream.', ['upstream'], (emit) =>
+    emit(pool.waiting, AGENTS),
+  );
   const running = await front.listen({
     name: HUB,
     behind: AGENTS,

@@ -1,7 +1,7 @@
 import type { AgentMember } from '../upstream/agent-member.ts';
 import type { Group } from '../upstream/group.ts';
 import type { LocationTally } from '../proxy/tally.ts';
-import { NONE } from '../proxy/tally.ts';
+import { NONE, OTHER } from '../proxy/tally.ts';
 import type { Topology, TopologyEdge, TopologyNode } from '../admin/model.ts';
 import type { Rate } from './pace.ts';
 
@@ -56,6 +56,7 @@ export function topologyOf(parts: TopologyParts): Topology {
 
 function drawLocation(drawing: Drawing, location: LocationTally, { rateOf }: TopologyParts): void {
   const isUsed = location.inFlight > 0 || [...location.tallies].some(({ requests }) => requests > 0);
+  if (location.server === OTHER && !isUsed) return;
   const server = drawing.node('server', location.server, location.server);
   // What belongs to no location stands there only when somebody has asked for it.
   if (location.location === NONE && !isUsed) return;
@@ -84,50 +85,108 @@ function drawGroup(drawing: Drawing, group: Group, { rateOf }: TopologyParts): v
   if (usable === 0) upstream.state = 'unwell';
 }
 
-function drawAgents(drawing: Drawing, { agentUpstreams, members, upstreamsOf, rateOf }: TopologyParts): void {
-  const upstreams = new Map<string, { readonly node: Node; readonly waiting: number; slots: number; free: number; agents: number }>();
-  for (const { name, waiting } of agentUpstreams) upstreams.set(name, { node: drawing.node('upstream', name, name), waiting, slots: 0, free: 0, agents: 0 });
-  const room = new Map<Node, { slots: number; free: number }>();
-  for (const member of members) {
-    const { agent, slots, inFlight } = member.session;
-    const free = Math.max(0, member.free);
-    const node = drawing.node('agent', agent.id, agent.name === '' ? agent.id : agent.name);
-    const own = room.get(node) ?? { slots: 0, free: 0 };
-    own.slots += slots;
-    own.free += free;
-    room.set(node, own);
-    const { served, failed } = member;
-    const traffic = { ...rateOf(member, served + failed, failed), inFlight };
-    add(node, traffic);
-    const behind = upstreamsOf(member).flatMap((name) => upstreams.get(name) ?? []);
+/** An agent, all its sessions together. */
+interface Seen extends Traffic {
+  readonly id: string;
+  readonly label: string;
+  readonly upstreams: readonly Behind[];
+  slots: number;
+  free: number;
+}
+
+interface Behind {
+  readonly node: Node;
+  readonly waiting: number;
+  slots: number;
+  free: number;
+  agents: number;
+}
+
+/** Agents may be ten thousand, so only those that are shown become nodes of their own. */
+function drawAgents(drawing: Drawing, parts: TopologyParts): void {
+  const behind = new Map<string, Behind>();
+  for (const { name, waiting } of parts.agentUpstreams)
+    behind.set(name, { node: drawing.node('upstream', name, name), waiting, slots: 0, free: 0, agents: 0 });
+  const agents = agentsOf(parts, behind);
+  const shown = new Map<Seen, Node>();
+  for (const agent of first(agents, Math.max(0, COLUMN_NODES - drawing.count('endpoint')), busiest)) {
+    const node = drawing.node('agent', agent.id, agent.label);
+    node.detail = `${agent.free} of ${agent.slots} slots free`;
+    node.state = stateOfAgent(agent);
+    shown.set(agent, node);
+  }
+  for (const agent of agents) {
+    const { upstreams, slots, free, inFlight } = agent;
+    const node = shown.get(agent) ?? drawing.rest('agent', stateOfAgent(agent));
+    add(node, agent);
     // An agent counts its requests and not where they come from: of several upstreams each is taken to send its share of what all of them send.
-    const all = behind.reduce((sum, { node: { requestsPerSecond } }) => sum + requestsPerSecond, 0);
-    for (const one of behind) {
+    const all = upstreams.length < 2 ? 0 : upstreams.reduce((sum, one) => sum + one.node.requestsPerSecond, 0);
+    for (const one of upstreams) {
       one.slots += slots;
       one.free += free;
       one.agents++;
-      const share = all > 0 ? one.node.requestsPerSecond / all : 1 / behind.length;
+      const share = all > 0 ? one.node.requestsPerSecond / all : 1 / upstreams.length;
+      const { requestsPerSecond, errorsPerSecond } = agent;
       drawing.edge(one.node, node, {
-        requestsPerSecond: traffic.requestsPerSecond * share,
-        errorsPerSecond: traffic.errorsPerSecond * share,
-        inFlight: all > 0 || behind.length > 1 ? Math.round(inFlight * share) : inFlight,
+        requestsPerSecond: requestsPerSecond * share,
+        errorsPerSecond: errorsPerSecond * share,
+        inFlight: Math.round(inFlight * share),
       });
     }
   }
-  for (const [node, { slots, free }] of room) {
-    node.detail = `${free} of ${slots} slots free`;
-    if (free === 0 && node.inFlight > 0) node.state = 'busy';
-  }
-  for (const { node, waiting, slots, free, agents } of upstreams.values()) {
+  for (const { node, waiting, slots, free, agents: count } of behind.values()) {
     node.detail = waiting > 0 ? `${waiting} wait` : `${free} of ${slots} slots free`;
-    if (agents === 0) node.state = 'unwell';
+    if (count === 0) node.state = 'unwell';
     else if (waiting > 0) node.state = 'busy';
   }
+}
+
+function stateOfAgent(agent: Seen): TopologyNode['state'] {
+  return agent.free === 0 && agent.inFlight > 0 ? 'busy' : trafficState(agent);
+}
+
+/** The first of all in this order, without sorting all. */
+function first<T>(all: readonly T[], count: number, compare: (a: T, b: T) => number): T[] {
+  const found: T[] = [];
+  for (const one of all) {
+    if (found.length === count && (count === 0 || compare(one, found[count - 1]!) >= 0)) continue;
+    let at = found.length;
+    while (at > 0 && compare(one, found[at - 1]!) < 0) at--;
+    found.splice(at, 0, one);
+    if (found.length > count) found.pop();
+  }
+  return found;
+}
+
+function agentsOf({ members, upstreamsOf, rateOf }: TopologyParts, behind: ReadonlyMap<string, Behind>): Seen[] {
+  const byId = new Map<string, Seen>();
+  for (const member of members) {
+    const { agent, slots, inFlight } = member.session;
+    let seen = byId.get(agent.id);
+    if (seen === undefined) {
+      const upstreams: Behind[] = [];
+      for (const name of upstreamsOf(member)) {
+        const one = behind.get(name);
+        if (one !== undefined) upstreams.push(one);
+      }
+      const label = agent.name === '' ? agent.id : agent.name;
+      seen = { id: agent.id, label, upstreams, slots: 0, free: 0, requestsPerSecond: 0, errorsPerSecond: 0, inFlight: 0 };
+      byId.set(agent.id, seen);
+    }
+    const { requestsPerSecond, errorsPerSecond } = rateOf(member, member.served + member.failed, member.failed);
+    seen.requestsPerSecond += requestsPerSecond;
+    seen.errorsPerSecond += errorsPerSecond;
+    seen.inFlight += inFlight;
+    seen.slots += slots;
+    seen.free += Math.max(0, member.free);
+  }
+  return [...byId.values()];
 }
 
 /** Nodes and edges before it is known which of them are shown. */
 class Drawing {
   readonly #nodes = new Map<string, Node>();
+  readonly #rests = new Map<Kind, Node & { count: number }>();
   readonly #edges = new Map<Node, Map<Node, Traffic>>();
 
   node(kind: Kind, name: string, label: string): Node {
@@ -152,28 +211,40 @@ class Drawing {
     if (from.kind === 'location') add(from, traffic);
   }
 
+  count(kind: Kind): number {
+    let count = 0;
+    for (const node of this.#nodes.values()) if (node.kind === kind) count++;
+    return count;
+  }
+
+  /** The node that stands for all of a kind that are left out; one more of them is. */
+  rest(kind: Kind, state: TopologyNode['state']): Node {
+    let rest = this.#rests.get(kind);
+    if (rest === undefined) {
+      rest = { id: `more:${kind}`, kind, label: '', detail: '', state: 'idle', requestsPerSecond: 0, errorsPerSecond: 0, inFlight: 0, count: 0 };
+      this.#rests.set(kind, rest);
+    }
+    rest.count++;
+    if (WORSE.indexOf(state) > WORSE.indexOf(rest.state!)) rest.state = state;
+    return rest;
+  }
+
   finish(): Topology {
     const shown: TopologyNode[] = [];
     const standIns = new Map<Node, string>();
     for (const kinds of COLUMNS) {
       const column = [...this.#nodes.values()].filter(({ kind }) => kinds.includes(kind));
       const byTraffic = column.length <= COLUMN_NODES ? column : column.toSorted(busiest);
-      const more = new Map<Kind, Writable<TopologyNode>>();
       for (const [i, node] of byTraffic.entries()) {
-        if (i < COLUMN_NODES) {
-          shown.push(shownAs(node));
-          standIns.set(node, node.id);
-          continue;
-        }
-        const id = `more:${node.kind}`;
-        const state = stateOf(node);
-        const rest = more.get(node.kind) ?? { id, kind: 'more', label: '', detail: '', state: 'idle', count: 0 };
-        rest.count++;
-        if (WORSE.indexOf(state) > WORSE.indexOf(rest.state)) rest.state = state;
-        more.set(node.kind, rest);
-        standIns.set(node, id);
+        if (i < COLUMN_NODES) shown.push(shownAs(node));
+        standIns.set(node, i < COLUMN_NODES ? node.id : this.rest(node.kind, stateOf(node)).id);
       }
-      for (const rest of more.values()) shown.push({ ...rest, label: `${rest.count} more` });
+      for (const kind of kinds) {
+        const rest = this.#rests.get(kind);
+        if (rest === undefined) continue;
+        shown.push({ id: rest.id, kind: 'more', label: `${rest.count} more`, detail: '', state: rest.state!, count: rest.count });
+        standIns.set(rest, rest.id);
+      }
     }
     return { nodes: shown, edges: this.#edgesBetween(standIns) };
   }
@@ -209,10 +280,8 @@ function add(to: Traffic, { requestsPerSecond, errorsPerSecond, inFlight }: Traf
 }
 
 /** Those that are unwell come before those that are idle: they are what somebody looks for. */
-function busiest(a: Node, b: Node): number {
-  return (
-    b.requestsPerSecond - a.requestsPerSecond || b.inFlight - a.inFlight || Number(b.state === 'unwell') - Number(a.state === 'unwell') || 0
-  );
+function busiest(a: Traffic & Partial<Node>, b: Traffic & Partial<Node>): number {
+  return b.requestsPerSecond - a.requestsPerSecond || b.inFlight - a.inFlight || Number(b.state === 'unwell') - Number(a.state === 'unwell');
 }
 
 function shownAs(node: Node): TopologyNode {
@@ -220,8 +289,11 @@ function shownAs(node: Node): TopologyNode {
   return { id, kind, label, detail, state: stateOf(node), count: 1 };
 }
 
-function stateOf({ state, requestsPerSecond, errorsPerSecond, inFlight }: Node): TopologyNode['state'] {
-  if (state !== null) return state;
+function stateOf(node: Node): TopologyNode['state'] {
+  return node.state ?? trafficState(node);
+}
+
+function trafficState({ requestsPerSecond, errorsPerSecond, inFlight }: Traffic): TopologyNode['state'] {
   if (errorsPerSecond > 0 && errorsPerSecond * 2 >= requestsPerSecond) return 'unwell';
   return requestsPerSecond > 0 || inFlight > 0 ? 'well' : 'idle';
 }

@@ -233,7 +233,8 @@ class Histograms extends LabelSets<Histogram> {
   }
 
   protected samples(out: string[], as: Exposition): void {
-    for (const [labels, histogram] of this.members) histogramLines(out, this.name, labels, histogram, this.#bounds, as);
+    const texts = this.#bounds.map((bound) => boundText(bound, as));
+    for (const [labels, histogram] of this.members) histogramLines(out, this.name, labels, histogram, this.#bounds, texts);
   }
 }
 
@@ -273,22 +274,29 @@ class ComputedHistograms extends Metric {
   }
 
   protected samples(out: string[], as: Exposition): void {
-    this.#collect((histogram, labels) => histogramLines(out, this.name, labels, histogram, this.#bounds, as));
+    const texts = this.#bounds.map((bound) => boundText(bound, as));
+    this.#collect((histogram, labels) => histogramLines(out, this.name, labels, histogram, this.#bounds, texts));
   }
 }
 
-/** `shown`: some of its bounds. Since buckets say how much lies below them, any of them may be left out. */
-function histogramLines(out: string[], name: string, labels: string, { buckets, counts, sum }: Histogram, shown: readonly number[], as: Exposition): void {
+/** `shown`: some of its bounds. Since buckets say how much lies below them, any of them may be left out. One text, since there may be thousands. */
+function histogramLines(
+  out: string[],
+  name: string,
+  labels: string,
+  { buckets, counts, sum }: Histogram,
+  shown: readonly number[],
+  texts: readonly string[],
+): void {
   const { bounds } = buckets;
   const bucket = `${name}_bucket{${labels === '' ? '' : `${labels},`}le="`;
+  let text = '';
   let total = 0;
   let next = 0;
   for (let i = 0; i < bounds.length; i++) {
     total += counts[i]!;
-    if (bounds[i] !== shown[next]) continue;
-    out.push(`${bucket}${boundText(bounds[i]!, as)}"} ${total}\n`);
-    next++;
+    if (bounds[i] === shown[next]) text += `${bucket}${texts[next++]!}"} ${total}\n`;
   }
   total += counts[bounds.length]!;
-  out.push(`${bucket}+Inf"} ${total}\n`, sampleLine(`${name}_sum`, labels, sum), sampleLine(`${name}_count`, labels, total));
+  out.push(`${text}${bucket}+Inf"} ${total}\n${sampleLine(`${name}_sum`, labels, sum)}${sampleLine(`${name}_count`, labels, total)}`);
 }

@@ -98,9 +98,13 @@ export class AgentMember implements Candidate, Choice, SessionOwner, AttemptWatc
   answered(): void {}
 
   ended(failure: Failure | null): void {
-    if (failure === null) this.served++;
+    if (failure === null) {
+      this.served++;
+      return;
+    }
+    this.#pool.ended(this.session, failure);
     // A request that it gave back at once goes to another: neither.
-    else if (failure.code !== 'refused' && failure.code !== 'tunnel_lost_unsent') this.failed++;
+    if (failure.code !== 'refused' && failure.code !== 'tunnel_lost_unsent') this.failed++;
   }
 
   changed(): void {

@@ -16,7 +16,7 @@ import { AgentSelection, type AgentSelectionOptions } from './agent-selection.ts
 import { Lane } from './lane.ts';
 import { KNOWN_FOR_MS, LANES, RETURN_MS, SERVICE_WEIGHT } from './limits.ts';
 import { PLAIN, USUAL_CLASS } from './label.ts';
-import { goesFirst, type Waiter, type WaitingLine } from './queue.ts';
+import { goesFirst, type Waiter } from './queue.ts';
 import { ReportedLoad } from './reported-load.ts';
 import { Roster } from './roster.ts';
 import { labelFact } from './selector.ts';
@@ -81,6 +81,8 @@ export class AgentPool implements Upstream {
   #limited = 0;
   /** Sessions that operators have drained. */
   #drained = 0;
+  /** Requests that came to a bad end at an agent, by wire and failure code. */
+  readonly resets = new Map<string, Map<string, number>>();
   /** @internal Who is known. */
   readonly roster: Roster;
   readonly #affinity: Affinity;
@@ -215,13 +217,31 @@ export class AgentPool implements Upstream {
   /** The request that has waited longest; null when none waits. */
   get oldest(): Waiter | null {
     let oldest: Waiter | null = null;
-    const look = (line: WaitingLine): void => {
-      const first = line.oldest;
-      if (first !== null && (oldest === null || first.arrival < oldest.arrival)) oldest = first;
-    };
-    for (const lane of this.#lanes.values()) look(lane.line);
-    for (const { own } of this.#members.values()) if (own !== null) look(own);
+    for (const first of this.oldestByUpstream.values()) if (oldest === null || first.arrival < oldest.arrival) oldest = first;
     return oldest;
+  }
+
+  /** The one that has waited longest at each upstream at which some wait, by name. */
+  get oldestByUpstream(): Map<string, Waiter> {
+    const oldest = new Map<string, Waiter>();
+    const look = (first: Waiter | null, upstream: string): void => {
+      const known = oldest.get(upstream);
+      if (first !== null && (known === undefined || first.arrival < known.arrival)) oldest.set(upstream, first);
+    };
+    for (const { line, selection } of this.#lanes.values()) look(line.oldest, selection.name);
+    for (const { own } of this.#members.values()) {
+      const first = own?.oldest ?? null;
+      if (first !== null) look(first, this.#affinity.of(first)?.selection.name ?? '');
+    }
+    return oldest;
+  }
+
+  /** @internal A request at an agent has come to a bad end. */
+  ended(session: Session, { code }: Failure): void {
+    const wire = session.wireName ?? 'native';
+    let byCode = this.resets.get(wire);
+    if (byCode === undefined) this.resets.set(wire, (byCode = new Map()));
+    byCode.set(code, (byCode.get(code) ?? 0) + 1);
   }
 
   /** @internal Monotonic ms. */
