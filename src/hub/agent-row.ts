@@ -9,7 +9,7 @@ import type { AgentDesk } from './agent-desk.ts';
 import type { AgentRecord, IssuedRecord } from './kept-agents.ts';
 
 /** Everybody by id, or only who has the id `only`: who is here, who was, of whom something is said, and whose token was issued here and not used yet. */
-export function byIdOf(desk: AgentDesk, only: string | null, wallMs: number): Map<string, AgentRow> {
+export function byIdOf(desk: Pick<AgentDesk, 'pool' | 'book' | 'kept'>, only: string | null, wallMs: number): Map<string, AgentRow> {
   const rows = new Map<string, AgentRow>();
   const { notes, issued } = desk.kept;
   const rowOf = (id: string): AgentRow => {

@@ -12,9 +12,12 @@ import type { AgentRecord } from './kept-agents.ts';
 import { GIVEN_LABELS } from './limits.ts';
 import { written } from './written.ts';
 
+/** What of a desk is shown and changed. */
+export type ShownDesk = Pick<AgentDesk, 'pool' | 'book' | 'kept' | 'rules' | 'revokedInFile'>;
+
 export interface ConsoleAgentsOptions {
   /** Null: no agent may dial in. */
-  readonly desk: () => AgentDesk | null;
+  readonly desk: () => ShownDesk | null;
   /** Where agents dial in, as they would write it; null = nowhere. */
   readonly hubUrl: () => string | null;
   readonly clock: Clock;
@@ -87,7 +90,7 @@ export class ConsoleAgents implements AgentsBackend {
   }
 
   /** Of an agent, all that it has come with; and the one that has this id itself, so that no agent can stand in its way by taking its name. */
-  #tokensOf(id: string, desk: AgentDesk): Map<string, string> {
+  #tokensOf(id: string, desk: ShownDesk): Map<string, string> {
     const tokens = new Map<string, string>();
     let isKnown = false;
     const take = (agent: { readonly id: string; readonly tokenId: string; readonly name: string }): void => {
@@ -158,7 +161,7 @@ export class ConsoleAgents implements AgentsBackend {
   }
 
   /** @throws Problem */
-  #desk(): AgentDesk {
+  #desk(): ShownDesk {
     const desk = this.#options.desk();
     if (desk === null) throw new Problem(409, 'no_agents', 'No agent may dial in here: the configuration has no section [agents].');
     return desk;
