@@ -62,7 +62,7 @@ export class ConsoleQueue implements QueueBackend {
 
   async cancel(id: string, by: string): Promise<boolean> {
     const arrival = id.startsWith(this.#prefix) ? id.slice(this.#prefix.length) : '';
-    if (!/^\d{1,16}$/.test(arrival)) return false;
+    if (!/^(?:0|[1-9]\d{0,15})$/.test(arrival)) return false;
     const waiter = this.#options.pool()?.waiterOf(Number(arrival)) ?? null;
     if (waiter === null) return false;
     waiter.giveUp(new Failure('cancelled', 'an operator has cancelled this request while it waited for a slot'));
