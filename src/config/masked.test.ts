@@ -1,0 +1,117 @@
+import { expect, test } from 'vitest';
+import { hiddenItem, hideSecrets, shownText, shownValue } from './masked.ts';
+import { SecretKeys } from './secret-keys.ts';
+import { editToml, tomlData } from './toml-edit.ts';
+
+const keys = new SecretKeys();
+
+const TEXT = `# canary stays in comments: those are for people
+[basic]
+name = "edge"
+sentry = "https://canary@sentry.example.com/1"
+
+[agents]
+secret = ["canary-1", 'canary-2'] # two
+
+[admins.alice]
+password = "$scrypt$canary"
+role = "admin"
+
+[servers.web]
+tls_key = """-----BEGIN PRIVATE KEY-----
+canary
+-----END PRIVATE KEY-----"""
+
+[servers.other]
+tls_key = "web.key"
+
+[upstreams.gpu]
+agents = "*"
+on_empty = "https://canary.example.com/hook"
+
+[plugins.door]
+category = "basic_auth"
+users = ["alice:canary"]
+[plugins.key]
+category = "key_auth"
+header = "X-Key"
+keys = ["\${API_KEY}", "canary"]
+[plugins.csrf]
+category = "csrf"
+key = "canary"
+[plugins.limit]
+category = "limit"
+key = "X-User"
+[plugins.apps]
+category = "combined_auth"
+authorizations = [
+  { app_id = "one", secret = "canary-a" }, # first
+  { app_id = "two", secret = "canary-b" },
+]
+[plugins.mine]
+module = "./mine.js"
+api_token = "canary"
+threshold = 5
+[storages.piece]
+value = '''
+keys = ["canary"]
+timeout = "3s"
+'''
+[proxy_plugins.old]
+category = 3
+value = "X-Key canary"
+[hub]
+secret = "canary"
+app_password_file = "app.password"
+`;
+
+test('[threat 63] of a file everything is shown but its secrets', () => {
+  const hidden = hideSecrets(TEXT, keys);
+  expect(hidden.split('\n').slice(1).join('\n')).not.toContain('canary');
+  for (const line of [
+    'name = "edge"',
+    'tls_key = "web.key"',
+    'key = "X-User"',
+    'threshold = 5',
+    'secret = ["******** (1)", "******** (2)"] # two',
+    'app_password_file = "app.password"',
+    'keys = ["${API_KEY}", "******** (2)"]',
+    '{ app_id = "two", secret = "******** (2)" },',
+    'timeout = "3s"',
+  ])
+    expect(hidden).toContain(line);
+});
+
+test('what was hidden is what it was, wherever it is put; what is changed is what is given', () => {
+  expect(tomlData(shownText(hideSecrets(TEXT, keys), TEXT))).toEqual(tomlData(TEXT));
+  const data = tomlData(TEXT) as Record<string, Record<string, Record<string, unknown>>>;
+  const apps = hiddenItem(['plugins', 'apps'], data['plugins']!['apps']!, data, keys);
+  expect(apps['authorizations']).toEqual([
+    { app_id: 'one', secret: '******** (1)' },
+    { app_id: 'two', secret: '******** (2)' },
+  ]);
+  const [, two] = apps['authorizations'] as unknown[];
+  expect(shownValue({ ...apps, authorizations: [two, { app_id: 'new', secret: 'fresh' }] }, data['plugins']!['apps'], [])).toEqual({
+    category: 'combined_auth',
+    authorizations: [
+      { app_id: 'two', secret: 'canary-b' },
+      { app_id: 'new', secret: 'fresh' },
+    ],
+  });
+});
+
+test('a secret that is hidden and was not there is refused, with its key', () => {
+  expect(() => shownValue({ password: '********' }, {}, ['admins', 'bob'])).toThrow(/admins\.bob\.password is hidden/);
+  expect(() => shownValue({ keys: ['********', '********'] }, { keys: ['a'] }, ['plugins', 'k'])).toThrow(/hidden/);
+});
+
+test('that a secret is another one is shown, and not which', () => {
+  const next = editToml(TEXT, { ...tomlData(TEXT), agents: { secret: ['canary-1', 'canary-9'] } });
+  const hidden = hideSecrets(next, keys, TEXT);
+  expect(hidden).toContain('secret = ["******** (1)", "******** (2) (changed)"]');
+  expect(hidden.match(/changed/g)).toHaveLength(1);
+});
+
+test('what is no TOML is not shown at all', () => {
+  expect(hideSecrets('[agents]\nsecret = "canary', keys)).not.toContain('canary');
+});

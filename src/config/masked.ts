@@ -1,0 +1,154 @@
+import { isTable } from './expand.ts';
+import { editToml, type TomlData, TomlEditError, tomlData } from './toml-edit.ts';
+import { valueText } from './toml-format.ts';
+import { type PairSpan, spansOf, type ValueSpan } from './toml-spans.ts';
+import { looksSecret, MASK, type SecretKeys } from './secret-keys.ts';
+
+/** What is shown instead of a text that cannot be read. */
+const UNREADABLE = '# This is no valid TOML, so it cannot be told what in it is secret: only admins see it.\n';
+
+/** A text of a configuration with its secrets hidden. `before`: another text; secrets that are not the same there say so. */
+export function hideSecrets(text: string, keys: SecretKeys, before: string | null = null): string {
+  const data = dataOf(text);
+  if (data === null) return UNREADABLE;
+  const was = before === null ? null : (dataOf(before) ?? {});
+  const splices: { readonly from: number; readonly to: number; readonly text: string }[] = [];
+  const pairIn = (above: readonly string[], { key, value }: PairSpan, within: unknown, old: unknown): void => {
+    const names = key.map(({ name }) => name);
+    const path = [...above, ...names];
+    const [here, there] = [at(within, names), at(old, names)];
+    const hidden = hiddenValue(path, here, data, keys);
+    if (hidden !== here) put(value, here, hidden, was === null ? null : { old: there });
+    else for (const pair of value.pairs) pairIn(path, pair, here, there);
+  };
+  const put = (value: ValueSpan, here: unknown, hidden: unknown, old: { readonly old: unknown } | null): void => {
+    if (value.of === 'list' && Array.isArray(here) && Array.isArray(hidden)) {
+      const olds = old === null ? null : Array.isArray(old.old) ? (old.old as unknown[]) : [];
+      for (const [i, item] of value.items.entries()) put(item, here[i], hidden[i], olds === null ? null : { old: olds[i] });
+    } else if (value.of === 'table' && isTable(here) && isTable(hidden)) {
+      for (const pair of value.pairs) {
+        const names = pair.key.map(({ name }) => name);
+        put(pair.value, at(here, names), at(hidden, names), old === null ? null : { old: at(old.old, names) });
+      }
+    } else if (hidden !== here) {
+      const isOther = old !== null && JSON.stringify(old.old) !== JSON.stringify(here);
+      splices.push({
+        from: value.from,
+        to: value.to,
+        text: valueText(isOther && typeof hidden === 'string' && isMask(hidden) ? `${hidden} (changed)` : hidden),
+      });
+    }
+  };
+  // Of tables in lists each has its own data; how many there were tells which it is.
+  const counts = new Map<string, number>();
+  for (const { header, pairs } of spansOf(text)) {
+    const path = header?.path.map(({ name }) => name) ?? [];
+    if (header?.isArray === true) counts.set(path.join('\0'), (counts.get(path.join('\0')) ?? -1) + 1);
+    const [here, there] = [descend(data, path, counts), descend(was, path, counts)];
+    for (const pair of pairs) pairIn(path, pair, here, there);
+  }
+  let out = text;
+  for (const { from, to, text: put } of splices.toSorted((a, b) => b.from - a.from)) out = out.slice(0, from) + put + out.slice(to);
+  return out;
+}
+
+/** The values of one item with its secrets hidden, as JSON can say them. */
+export function hiddenItem(path: readonly string[], values: TomlData, data: TomlData, keys: SecretKeys): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(values).map(([key, value]) => [key, jsonOf(hiddenValue([...path, key], value, data, keys))]));
+}
+
+/**
+ * Values that somebody has seen with their secrets hidden, made whole again: what is still hidden is what it was.
+ * @throws TomlEditError when something is hidden that was not there
+ */
+export function shownValue(given: unknown, was: unknown, path: readonly string[], olds: readonly unknown[] | null = null): unknown {
+  if (typeof given === 'string') {
+    if (isMask(given)) return unmasked(given, was, path, olds);
+    if (given.includes(MASK) && typeof was === 'string') return shownText(given, was);
+    return was instanceof Date || typeof was === 'bigint' ? (jsonOf(was) === given ? was : given) : given;
+  }
+  if (Array.isArray(given)) {
+    const list: readonly unknown[] = Array.isArray(was) ? was : was === undefined ? [] : [was];
+    return given.map((item, i) => shownValue(item, given.length === list.length || !isMask(item) ? list[i] : undefined, path, list));
+  }
+  if (!isTable(given)) return given;
+  return Object.fromEntries(
+    Object.entries(given).map(([key, value]) => [
+      key,
+      shownValue(value, isTable(was) ? was[key] : undefined, [...path, key], olds?.map((one) => (isTable(one) ? one[key] : undefined)) ?? null),
+    ]),
+  );
+}
+
+/** A text that somebody has seen with its secrets hidden, made whole again. @throws TomlEditError */
+export function shownText(given: string, was: string): string {
+  if (!given.includes(MASK)) return given;
+  const data = dataOf(given);
+  // What is no TOML is told of by who checks it.
+  return data === null ? given : editToml(given, shownValue(data, dataOf(was) ?? {}, []) as TomlData);
+}
+
+function unmasked(mask: string, was: unknown, path: readonly string[], olds: readonly unknown[] | null): unknown {
+  const number = /\((\d+)\)$/.exec(mask)?.[1];
+  const found = number !== undefined && olds !== null ? olds[Number(number) - 1] : was;
+  if (found === undefined || (typeof found === 'object' && number === undefined))
+    throw new TomlEditError(`${path.join('.')} is hidden (${MASK}) and was not there before; write out what it is to be`);
+  return found;
+}
+
+function isMask(value: unknown): boolean {
+  return typeof value === 'string' && /^\*{8}(?: \(\d+\))?$/.test(value);
+}
+
+/** The value itself when nothing of it is secret. */
+function hiddenValue(path: readonly string[], value: unknown, data: TomlData, keys: SecretKeys): unknown {
+  if (path[0] === 'storages' && path[2] === 'value' && typeof value === 'string') return hiddenPiece(value, keys);
+  return keys.isSecret(path, value, data) ? masked(value, '') : value;
+}
+
+function hiddenPiece(text: string, keys: SecretKeys): string {
+  const data = dataOf(text);
+  if (data === null) return MASK;
+  const hidden = Object.fromEntries(Object.entries(data).map(([key, value]) => [key, keys.isSecretAnywhere(key, value) ? masked(value, '') : value]));
+  return editToml(text, hidden);
+}
+
+function masked(value: unknown, suffix: string): unknown {
+  if (Array.isArray(value)) return value.map((item, i) => masked(item, value.length > 1 ? ` (${i + 1})` : suffix));
+  if (isTable(value)) {
+    const some = Object.keys(value).some(looksSecret);
+    return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, some && !looksSecret(key) ? one : masked(one, suffix)]));
+  }
+  return typeof value === 'string' && (value === '' || /^\$\{[A-Z_][A-Z\d_]*\}$/.test(value)) ? value : `${MASK}${suffix}`;
+}
+
+/** What JSON has no word for is text. */
+function jsonOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(jsonOf);
+  if (value instanceof Date) return value.toISOString();
+  if (typeof value === 'bigint') return String(value);
+  return isTable(value) ? Object.fromEntries(Object.entries(value).map(([key, one]) => [key, jsonOf(one)])) : value;
+}
+
+function dataOf(text: string): TomlData | null {
+  try {
+    return tomlData(text);
+  } catch {
+    return null;
+  }
+}
+
+function at(value: unknown, names: readonly string[]): unknown {
+  let here = value;
+  for (const name of names) here = isTable(here) && Object.hasOwn(here, name) ? here[name] : undefined;
+  return here;
+}
+
+function descend(data: unknown, path: readonly string[], counts: ReadonlyMap<string, number>): unknown {
+  let here = data;
+  for (const [i, name] of path.entries()) {
+    here = at(here, [name]);
+    if (Array.isArray(here)) here = here[counts.get(path.slice(0, i + 1).join('\0')) ?? 0];
+  }
+  return here;
+}
