@@ -56,6 +56,15 @@ export async function run(invocation: Invocation): Promise<number> {
             tellAddresses(gateway, next, log);
             log.level = next.basic.logLevel;
             if (next.basic.logFormat !== basic.logFormat) log.warn({}, 'log_format of [basic] is another one now: it takes effect at the next start');
+            gateway.tell({ event: 'reload_succeeded', subject: 'configuration', message: 'a new configuration serves' });
+          },
+          failed: ([first = '', ...others]) => {
+            const more = others.length === 0 ? '' : ` (and ${others.length} more)`;
+            gateway.tell({
+              event: 'reload_failed',
+              subject: 'configuration',
+              message: `the new configuration cannot be used, the old one serves on: ${first}${more}`,
+            });
           },
           explain: (error) => startProblem(error, basic.adminAddr),
         },

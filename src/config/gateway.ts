@@ -23,6 +23,7 @@ import { adminTable, personOf } from './sections/admin.ts';
 import { agentsTable, type AgentsSettings } from './sections/agents.ts';
 import { basicSettings, basicTable, retiredBasicKeys, type BasicSettings } from './sections/basic.ts';
 import { certificateSettings, certificateTable, type CertificateSettings } from './sections/certificate.ts';
+import { type NotificationSettings, notificationSettings, notificationTable } from './sections/notification.ts';
 import { retiredServerKeys, serverSettings, serverTable, type ServerSettings } from './sections/server.ts';
 import { storageTable } from './sections/storage.ts';
 import { gatewaySections } from './section-names.ts';
@@ -54,6 +55,8 @@ export interface GatewaySettings {
   readonly certificates: ReadonlyMap<string, CertificateSettings>;
   /** Who may log in to the console. */
   readonly admins: ReadonlyMap<string, Person>;
+  /** Who is told of what happens, by name; that of `webhook` in [basic] is `basic.webhook`. */
+  readonly notifications: ReadonlyMap<string, NotificationSettings>;
   /** Null: nobody may dial in. */
   readonly agents: AgentsSettings | null;
   /** Files and folders whose change may change the settings: those of the configuration, and the files with PEM, secrets and revoked tokens that it names. */
@@ -135,6 +138,7 @@ class Reader {
     agentUpstreams: new ItemReader(agentUpstreamTable, ONLY_ADDRESSES),
     certificates: new ItemReader(certificateTable),
     admins: new ItemReader(adminTable),
+    notifications: new ItemReader(notificationTable),
   };
 
   /** `isWanted`: it is an error when there is no server. */
@@ -163,6 +167,7 @@ class Reader {
       plugins: await this.#readPlugins(),
       certificates: await this.#each('certificates', (item) => this.#certificate(item)),
       admins: await this.#each('admins', (item) => this.#person(item)),
+      notifications: await this.#notifications(basic),
       agents: agentsItem === undefined ? null : this.#agents(agentsItem),
       watched: [],
     };
@@ -282,6 +287,24 @@ class Reader {
       if (one !== null) found.set(name, one);
     }
     return found;
+  }
+
+  async #notifications({ webhook }: BasicSettings): Promise<ReadonlyMap<string, NotificationSettings>> {
+    const items = await this.#each('notifications', (item) => this.#notification(item));
+    return webhook === null ? items : new Map([...items, [webhook.name, webhook]]);
+  }
+
+  #notification(item: Item): NotificationSettings | null {
+    const values = this.#values(this.#readers.notifications, item);
+    if (values === null) return null;
+    try {
+      return notificationSettings(item.name, values);
+    } catch (error) {
+      if (!(error instanceof Wrong)) throw error;
+      const entry = item.entries.get(error.part ?? '') ?? item.entries.get(`${error.part ?? ''}_file`);
+      this.#report.error(entry?.place ?? item.place, `${item.subject}.${entry?.key ?? error.part ?? ''}`, `${error.message}; ${error.fix}`);
+      return null;
+    }
   }
 
   #person(item: Item): Person | null {

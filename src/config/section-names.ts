@@ -14,7 +14,7 @@ export interface Sections {
 export const gatewaySections: Sections = {
   single: ['basic', 'agents'],
   // proxy_plugins is what plugins were called in April 2024.
-  named: ['servers', 'locations', 'upstreams', 'plugins', 'proxy_plugins', 'certificates', 'admins', 'storages'],
+  named: ['servers', 'locations', 'upstreams', 'plugins', 'proxy_plugins', 'certificates', 'admins', 'notifications', 'storages'],
   foreign: ['hub', 'agent', 'proxy'],
   topLevel: 'basic',
 };

@@ -7,6 +7,7 @@ import { adminTable } from './sections/admin.ts';
 import { agentsTable } from './sections/agents.ts';
 import { basicTable, retiredBasicKeys } from './sections/basic.ts';
 import { certificateTable } from './sections/certificate.ts';
+import { notificationTable } from './sections/notification.ts';
 import { pluginTable } from './sections/plugin.ts';
 import { retiredServerKeys, serverTable } from './sections/server.ts';
 import { storageTable } from './sections/storage.ts';
@@ -65,6 +66,13 @@ export const sectionPages: readonly SectionPage[] = [
     item: 'alice',
     says: 'Who may log in to the console at `admin_addr`, by name, and what they may do there.',
     table: adminTable,
+    retired: NONE,
+  },
+  {
+    section: 'notifications',
+    item: 'ops',
+    says: 'Who is told of endpoints that fail, agents that are lost, certificates that expire and configurations that cannot be used.',
+    table: notificationTable,
     retired: NONE,
   },
   {

@@ -12,6 +12,7 @@ import { SettingsError } from '../config/settings-error.ts';
 import { Slices } from '../config/slices.ts';
 import { GatewayAgents } from './gateway-agents.ts';
 import { GatewayCertificates, type PreparedCertificates } from './gateway-certificates.ts';
+import { gatewayNotices } from './gateway-notices.ts';
 import { type GatewayStatus, gatewayStatus } from './gateway-status.ts';
 import { Journals } from './gateway-journals.ts';
 import { gatewayResources } from './gateway-resources.ts';
@@ -24,6 +25,8 @@ import { KeptAgents } from './kept-agents.ts';
 import { NO_FILE } from './console-overview.ts';
 import { gatewayOverview } from './gateway-overview.ts';
 import type { Listener, ListenerSpec } from './listener.ts';
+import type { Notice } from './notices/notice.ts';
+import type { Notices } from './notices/notices.ts';
 import { Load } from '../proxy/location.ts';
 import type { LocationTally } from '../proxy/tally.ts';
 
@@ -42,6 +45,8 @@ export interface RunningGateway {
   readonly status: GatewayStatus;
   /** Path of the certificate of our own authority, from which servers with `self_signed` have theirs; null: none has. */
   readonly developmentCa: string | null;
+  /** Tells those whom [notifications] names, soon. */
+  tell(notice: Pick<Notice, 'event' | 'subject' | 'message'>): void;
   /** Opens the access logs anew, after a rotation. */
   reopenLogs(): void;
   close(): Promise<void>;
@@ -86,6 +91,7 @@ class Gateway implements RunningGateway {
   readonly #journals: Journals;
   readonly #made: MadeCertificates;
   readonly #certificates: GatewayCertificates;
+  readonly #notices: Notices;
   readonly #ticketKeys: TicketKeys;
   readonly #loads = new Map<string, Load>();
   /** By address as configured, or by server and index where that is port 0. */
@@ -109,7 +115,16 @@ class Gateway implements RunningGateway {
     this.#ticketKeys = new TicketKeys(() => loop.clock.now());
     this.#certificates = new GatewayCertificates(this.#house);
     this.#made = new MadeCertificates(this.#house, { ...deps, stateDir: deps.stateDir ?? null });
+    this.#notices = gatewayNotices({
+      house: this.#house,
+      upstreams: this.#upstreams,
+      health: this.#health,
+      agents: this.#agents,
+      certificates: this.#certificates,
+      made: this.#made,
+    });
     this.#certificates.changed = this.#made.changed = () => {
+      this.#notices.certificatesChanged();
       for (const listener of this.#listeners.values()) listener.server.renewTls();
       this.#house.console?.changed('certificates');
     };
@@ -142,6 +157,7 @@ class Gateway implements RunningGateway {
     this.#house.serves = (name) => this.#serves(name);
     this.#house.leave = () => this.#agents.leave();
     this.#house.cut = () => {
+      this.#notices.close();
       overview.close();
       this.#agents.cut();
       this.#upstreams.close();
@@ -295,6 +311,7 @@ class Gateway implements RunningGateway {
       settings.basic.drainTimeoutMs,
     );
     house.drainTimes(settings.basic);
+    this.#notices.renew(settings.basic.name, settings.notifications);
     // 4. What nobody needs any more goes when its requests have ended.
     for (const listener of before.values()) void house.drop(listener);
     house.proxyMetrics.keepOnly(tallies, (upstream) => settings.upstreams.has(upstream));
@@ -356,6 +373,10 @@ class Gateway implements RunningGateway {
       this.#loads.set(name, load);
     }
     return load;
+  }
+
+  tell(notice: Pick<Notice, 'event' | 'subject' | 'message'>): void {
+    this.#notices.tell(notice);
   }
 
   reopenLogs(): void {

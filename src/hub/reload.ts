@@ -16,6 +16,8 @@ export interface ReloadOptions {
   readonly apply: (settings: GatewaySettings) => Promise<void>;
   /** It serves now. */
   readonly applied: (settings: GatewaySettings) => void;
+  /** It cannot be used: what is wrong with it, one line each. */
+  readonly failed?: (lines: readonly string[]) => void;
   /** What is wrong with it, for the operator; null for a defect of ours. */
   readonly explain: (error: unknown) => string | null;
 }
@@ -97,6 +99,7 @@ export class Reload {
         if (line === null) log.error({ error: (error as Error).stack ?? String(error) }, 'a defect of ours: please report it');
         else log.error({}, line);
       }
+      this.#options.failed?.(lines.map((line) => line ?? 'a defect of ours: see the log'));
       log.error({ errors: lines.length }, 'the new configuration cannot be used: the old one serves on');
     }
   }

@@ -63,6 +63,7 @@ export async function startGatewayOf({ folder, later }: Kit, text: string, deps:
     },
     metrics: gateway.metrics,
     apply: (next) => gateway.apply(next),
+    tell: (notice) => gateway.tell(notice),
     reopenLogs: () => gateway.reopenLogs(),
     close: () => gateway.close(),
     destroy: () => gateway.destroy(),

@@ -11,6 +11,8 @@ import { adminAddr, commonTable } from '../common.ts';
 import { errorTemplates, errorTemplatesByStatus } from '../error-templates.ts';
 import type { Retired, RetiredKeys } from '../item.ts';
 import { consoleTable } from './admin.ts';
+import type { NotificationSettings } from './notification.ts';
+import { webhookSettings, webhookTable } from './webhook.ts';
 import type { CommonSettings, LogFormat } from '../settings.ts';
 
 const START = 'To start';
@@ -143,6 +145,7 @@ export const basicTable = {
     help: 'how often to look whether the files have changed, beside being told by the system; 0 = only SIGHUP reloads',
     fallback: 90_000,
   }),
+  ...webhookTable,
 } as const;
 
 /** What the whole gateway has. */
@@ -164,6 +167,8 @@ export interface BasicSettings extends CommonSettings {
   readonly traces: { readonly endpoint: OtlpEndpoint | null; readonly service: string | null; readonly sample: number | null };
   /** Between two looks at the files, ms; 0 = they are not watched. */
   readonly watchIntervalMs: number;
+  /** Whom `webhook` names; null = nobody. */
+  readonly webhook: NotificationSettings | null;
 }
 
 export function basicSettings(values: Values<typeof basicTable>): BasicSettings {
@@ -184,6 +189,7 @@ export function basicSettings(values: Values<typeof basicTable>): BasicSettings 
     inspector: values.inspector,
     traces: { endpoint: values.otlpEndpoint, service: values.otlpService, sample: values.traceSample },
     watchIntervalMs: values.autoRestartCheckInterval,
+    webhook: webhookSettings(values),
   };
 }
 
@@ -200,9 +206,6 @@ export const retiredBasicKeys: RetiredKeys = new Map<string, Retired>([
   ['threads', { level: 'warning', says: 'is not used: one process serves on one core; start several that share the port for more' }],
   ['work_stealing', { level: 'warning', says: 'is not used: there are no threads that could steal work' }],
   ['listener_tasks_per_fd', { level: 'warning', says: 'is not used: one loop accepts for all listeners' }],
-  ['webhook', { level: 'warning', says: 'is not used: watch the metrics at admin_addr instead' }],
-  ['webhook_type', { level: 'warning', says: 'is not used: watch the metrics at admin_addr instead' }],
-  ['webhook_notifications', { level: 'warning', says: 'is not used: watch the metrics at admin_addr instead' }],
   ['log_buffered_size', { level: 'warning', says: 'is not used: log lines are written as they come' }],
   ['log_compress_algorithm', { level: 'warning', says: ROTATION }],
   ['log_compress_level', { level: 'warning', says: ROTATION }],

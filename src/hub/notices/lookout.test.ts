@@ -96,7 +96,7 @@ test('an agent is lost when it does not come back soon, and not when it restarts
 
 test('a certificate is told of 30, 7 and 1 days before its end, once each, at its end, and when it is a new one', () => {
   const endsMs = WALL_MS + now + 40.5 * DAY_MS;
-  certificates = [{ name: 'site', notAfterMs: endsMs, orderError: '' }];
+  certificates = [{ name: 'site', notAfterMs: endsMs, problem: '' }];
   expect(after(0)).toEqual([]);
   const lines: string[] = [];
   for (let hour = 0; hour < 42 * 24; hour++) lines.push(...after(3_600_000));
@@ -106,24 +106,24 @@ test('a certificate is told of 30, 7 and 1 days before its end, once each, at it
     'certificate_expiring: certificate site expires on DAY, in 24 hours',
     'certificate_expiring: certificate site has expired on DAY',
   ]);
-  certificates = [{ name: 'site', notAfterMs: endsMs + 90 * DAY_MS, orderError: '' }];
+  certificates = [{ name: 'site', notAfterMs: endsMs + 90 * DAY_MS, problem: '' }];
   lookout.certificatesChanged();
   expect(after(1000)[0]).toMatch(/^certificate_renewed: certificate site is a new one, good until/);
 });
 
-test('an order that fails is told of once, until one has not', () => {
+test('a renewal that fails is told of once, until one has not', () => {
   const certificate = { name: 'site', notAfterMs: WALL_MS + now + 400 * DAY_MS };
-  const order = (orderError: string): string[] => {
-    certificates = [{ ...certificate, orderError }];
+  const order = (problem: string): string[] => {
+    certificates = [{ ...certificate, problem }];
     lookout.certificatesChanged();
     return after(1000);
   };
   expect([order(''), order('no such name'), order('still none'), order(''), order('again')]).toEqual([
     [],
-    ['certificate_failed: certificate site could not be ordered: no such name'],
+    ['certificate_failed: certificate site could not be renewed: no such name'],
     [],
     [],
-    ['certificate_failed: certificate site could not be ordered: again'],
+    ['certificate_failed: certificate site could not be renewed: again'],
   ]);
 });
 

@@ -30,8 +30,8 @@ export interface SeenUpstream {
 export interface SeenCertificate {
   readonly name: string;
   readonly notAfterMs: number;
-  /** Of one that is ordered: why the last try failed; '' = it did not. */
-  readonly orderError: string;
+  /** Why there is no newer one: an order failed, or what lies in its files cannot be used; '' = nothing is wrong. */
+  readonly problem: string;
 }
 
 interface Flag {
@@ -159,7 +159,7 @@ export class Lookout {
 
   #lookAtCertificates(atMs: number): void {
     const seen = new Set<string>();
-    for (const { name, notAfterMs, orderError } of this.#sources.certificates()) {
+    for (const { name, notAfterMs, problem } of this.#sources.certificates()) {
       seen.add(name);
       let known = this.#certificates.get(name);
       if (known === undefined) this.#certificates.set(name, (known = { notAfterMs, toldDays: Infinity, isFailing: false }));
@@ -173,9 +173,9 @@ export class Lookout {
         known.toldDays = Infinity;
       }
       known.notAfterMs = notAfterMs;
-      const isFailing = orderError !== '';
+      const isFailing = problem !== '';
       if (isFailing && !known.isFailing)
-        this.#tell({ event: 'certificate_failed', atMs, subject: name, message: `certificate ${name} could not be ordered: ${orderError}` });
+        this.#tell({ event: 'certificate_failed', atMs, subject: name, message: `certificate ${name} could not be renewed: ${problem}` });
       known.isFailing = isFailing;
       const leftDays = (notAfterMs - atMs) / DAY_MS;
       const days = noticeLimits.expiryDays.find((one) => leftDays <= one) ?? Infinity;
