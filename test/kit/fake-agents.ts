@@ -14,7 +14,6 @@ export class FakeSession implements Session {
   readonly agent: AgentIdentity;
   readonly id: string;
   readonly abilities = { upgrade: true, trailers: true, informational: true, cancel: true };
-  readonly roundTripMs = 0;
   readonly sinceMs = 0;
   readonly bufferedBytes = 0;
   owner: SessionOwner | null = null;
@@ -39,6 +38,10 @@ export class FakeSession implements Session {
       address: '',
       ...claims,
     };
+  }
+
+  get roundTripMs(): number {
+    return 0;
   }
 
   get free(): number {
