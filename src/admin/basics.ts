@@ -16,6 +16,12 @@ export interface Readiness {
 /** Further pages. Null: it is none of theirs. */
 export type Pages = (request: RequestHead) => Answer | null;
 
+/** The console behind the open pages. */
+export interface ConsoleHere extends Handler {
+  /** Settings may turn it off and on. */
+  isOn(): boolean;
+}
+
 export interface BasicsOptions {
   ready: () => Readiness;
   metrics: Registry;
@@ -25,8 +31,8 @@ export interface BasicsOptions {
   health: Handler;
   /** What else is here, of whatever method; absent: nothing. */
   pages?: Pages;
-  /** The console, for all that is none of this; absent: 404. */
-  console?: Handler;
+  /** For all that is none of this; absent: 404. */
+  console?: ConsoleHere;
 }
 
 /**
@@ -51,7 +57,7 @@ export function basics({ ready, metrics, status, health, pages: further, console
       const page = pages.get(path);
       if (path.startsWith(GRPC_HEALTH)) return health.open(request, reply, notes);
       const other = page === undefined ? (further?.(request) ?? null) : null;
-      if (other === null && page === undefined && console !== undefined) return console.open(request, reply, notes);
+      if (other === null && page === undefined && console?.isOn() === true) return console.open(request, reply, notes);
       if (other !== null) answer(reply, other, method === 'HEAD');
       else if (page === undefined) answer(reply, problem(404, 'not_found', list), method === 'HEAD');
       else if (method !== 'GET' && method !== 'HEAD') {

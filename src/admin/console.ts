@@ -13,8 +13,6 @@ export interface ConsoleParts {
   readonly api: AdminApi;
   /** The pages. */
   readonly files: Files;
-  /** Off: as if there were none. */
-  isOn(): boolean;
 }
 
 /** The console at one place: the API, and pages that use it. Never answers before `open` has returned. */
@@ -31,7 +29,6 @@ export class ConsoleDoor implements Handler {
   }
 
   open(head: RequestHead, reply: ReplySink): RequestSink {
-    if (!this.#parts.isOn()) return later(head, reply, problem(404, 'not_found', 'There is no console; console = false turns it off.'));
     const refused = hostProblem(head, this.#hosts());
     if (refused !== null) return later(head, reply, problem(refused.status, refused.code, refused.detail));
     const whole = head.path;

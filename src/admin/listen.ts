@@ -4,7 +4,7 @@ import type { Handler } from '../http/exchange.ts';
 import { httpLimits } from '../http/limits.ts';
 import { ServerH1 } from '../http/server-h1.ts';
 import { answer, discard, problem } from './answer.ts';
-import { basics, type Pages, type Readiness } from './basics.ts';
+import { basics, type ConsoleHere, type Pages, type Readiness } from './basics.ts';
 import { GrpcHealth } from './grpc-health.ts';
 import { adminLimits } from './limits.ts';
 
@@ -23,7 +23,7 @@ export async function listenForOperators(
   status?: () => object,
   health: Handler = new GrpcHealth(loop, (service) => (service === '' ? ready().ok : null)),
   pages?: Pages,
-  console?: Handler,
+  console?: ConsoleHere,
 ): Promise<AdminListener> {
   const server = new ServerH1({
     loop,

@@ -18,6 +18,20 @@ export const operatorCommands: readonly Command[] = [
     load: () => import('./status.ts'),
   },
   {
+    words: ['console'],
+    summary: 'print a link that opens the console in a browser',
+    section: null,
+    switches: { open: 'open it, too', json: 'print one JSON object' },
+    examples: [
+      ['windlass console', 'of the hub or gateway of this machine: a link that lets one browser in, once, within five minutes'],
+      ['windlass console --open', 'and open it'],
+      ['windlass console --admin-url https://gw.example.com/ops --admin-token-file ops.token', 'of another one'],
+    ],
+    notes: ['Over SSH: ssh -L 9080:127.0.0.1:9080 HOST, and open the link here. People with a password ([admins.NAME] of the file) need no link.'],
+    table: async () => (await import('../config/admin-commands.ts')).consoleTable,
+    load: () => import('./console.ts'),
+  },
+  {
     words: ['top'],
     summary: 'watch a running hub or gateway: figures each second, and what its agents, endpoints and waiting requests do',
     section: null,

@@ -16,6 +16,9 @@ const agent = setting<string>({
   inFile: false,
 });
 
+/** Settings of `console`. */
+export const consoleTable = adminClientTable;
+
 /** Settings of `agents`. */
 export const agentsListTable = {
   query: setting<string>({

@@ -8,6 +8,7 @@ import type { Address } from '../schema/address.ts';
 import { FileRecords } from '../store/file-records.ts';
 import { type AgentsBackend, agentsRoutes } from '../admin/agents-routes.ts';
 import { AdminApi } from '../admin/api.ts';
+import type { ConsoleHere } from '../admin/basics.ts';
 import { AuditLog } from '../admin/audit.ts';
 import { auditRoutes } from '../admin/audit-routes.ts';
 import { Broadcast, type Changed, type TickSource } from '../admin/broadcast.ts';
@@ -20,6 +21,7 @@ import type { HostRule } from '../admin/host-rule.ts';
 import { infoRoutes } from '../admin/info-routes.ts';
 import { LocalToken } from '../admin/local-token.ts';
 import { Login } from '../admin/login.ts';
+import { type LogsBackend, logsRoutes } from '../admin/logs-routes.ts';
 import type { Info } from '../admin/model.ts';
 import { type OverviewBackend, overviewRoutes } from '../admin/overview-routes.ts';
 import { People, type Person } from '../admin/people.ts';
@@ -31,6 +33,7 @@ import { Sessions } from '../admin/sessions.ts';
 import { Tickets } from '../admin/tickets.ts';
 import { tokenRoutes } from '../admin/token-routes.ts';
 import { tokenForm, Tokens } from '../admin/tokens.ts';
+import { type TrafficBackend, trafficRoutes } from '../admin/traffic-routes.ts';
 import { type UpstreamsBackend, upstreamsRoutes } from '../admin/upstreams-routes.ts';
 import type { House } from './house.ts';
 
@@ -43,12 +46,14 @@ export interface Backends {
   readonly config?: ConfigBackend;
   readonly routing?: RoutingBackend;
   readonly overview?: OverviewBackend;
+  readonly traffic?: TrafficBackend;
+  readonly logs?: LogsBackend;
   /** Numbers of each second, for pages that are open. */
   readonly ticks?: TickSource;
 }
 
 /** The routes of those that are there. Each resource has one line. */
-function routesOf({ agents, queue, upstreams, certificates, config, routing, overview }: Backends): readonly AdminRoute[] {
+function routesOf({ agents, queue, upstreams, certificates, config, routing, overview, traffic, logs }: Backends): readonly AdminRoute[] {
   return [
     ...(overview === undefined ? [] : overviewRoutes(overview)),
     ...(agents === undefined ? [] : agentsRoutes(agents)),
@@ -57,6 +62,8 @@ function routesOf({ agents, queue, upstreams, certificates, config, routing, ove
     ...(certificates === undefined ? [] : certificatesRoutes(certificates)),
     ...(config === undefined ? [] : configRoutes(config)),
     ...(routing === undefined ? [] : routingRoutes(routing)),
+    ...(traffic === undefined ? [] : trafficRoutes(traffic)),
+    ...(logs === undefined ? [] : logsRoutes(logs)),
   ];
 }
 
@@ -121,11 +128,17 @@ export class Console {
     return this.#local.token;
   }
 
+  /** The console at the listener for operators. */
+  get here(): ConsoleHere {
+    const door = this.at('');
+    return { isOn: () => this.#rules.isOn, open: (head, reply, notes) => door.open(head, reply, notes) };
+  }
+
   /** The console at a place: under `base`, '' = all paths. */
   at(base: string, more: Partial<HostRule> = {}): Handler {
     const { names = null, onlyLoopback = false } = more;
     const rule = (): HostRule => ({ names: names ?? this.#rules.hosts, onlyLoopback });
-    return new ConsoleDoor({ api: this.#api, files: this.#files, isOn: () => this.#rules.isOn }, base, rule);
+    return new ConsoleDoor({ api: this.#api, files: this.#files }, base, rule);
   }
 
   /** Goes by other settings from now on. */

@@ -2,6 +2,7 @@ import type { Clock } from '../std/clock.ts';
 import { createLoop, type Loop } from '../std/loop.ts';
 import type { LineSink } from '../observe/lines.ts';
 import type { Log } from '../observe/log.ts';
+import type { LogRing } from '../observe/log-ring.ts';
 import { Registry } from '../observe/metrics.ts';
 import { addProcessMetrics } from '../observe/process.ts';
 import { VERSION } from '../observe/version.ts';
@@ -10,6 +11,7 @@ import type { TunnelLimits } from '../tunnel/limits.ts';
 import type { HealthReport } from '../upstream/health/checks.ts';
 import type { QueueRoom } from '../upstream/upstream.ts';
 import { Proxy } from '../proxy/handle.ts';
+import { Inspector } from '../proxy/inspector.ts';
 import { ProxyMetrics } from '../proxy/metrics.ts';
 import { type AdminListener, listenForOperators } from '../admin/listen.ts';
 import type { Pages, Readiness } from '../admin/basics.ts';
@@ -27,6 +29,8 @@ export interface Deps {
   readonly tunnelLimits?: Partial<TunnelLimits>;
   /** The time, when it is not the system's. */
   readonly clock?: Clock;
+  /** Keeps the last lines of `log`; absent: nobody can look at them. */
+  readonly lines?: LogRing;
   /** Told of every result of a health check. */
   readonly checked?: (report: HealthReport) => void;
   /** Where what outlives the process is kept; null or absent = there is no such folder. */
@@ -77,6 +81,7 @@ export class House {
   /** What has something left to send when the process ends. */
   readonly senders = new Set<{ close(): Promise<void> }>();
   readonly traces: Traces = new Traces(this, process.env);
+  readonly inspector: Inspector = new Inspector(() => this.loop.clock.wall());
   /** Logs whose last lines are to be written. */
   readonly accessLogs = new Set<Pick<LineSink, 'dropped' | 'close'>>();
 
@@ -139,7 +144,7 @@ export class House {
     this.#ready = (): Readiness => (this.draining ? { ok: false, detail: { state: 'draining' } } : readiness());
     const { loop, metrics, health, console } = this;
     await console?.open();
-    const next = address === null ? null : await listenForOperators(loop, address, metrics, this.#ready, status, health, pages, console?.at(''));
+    const next = address === null ? null : await listenForOperators(loop, address, metrics, this.#ready, status, health, pages, console?.here);
     this.#admin?.close();
     this.#admin = next;
     if (next !== null) console?.opened(next.address);
