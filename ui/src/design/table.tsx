@@ -36,6 +36,7 @@ export function Table<T>({
   sort,
   onSort,
   onRange,
+  onTop,
   rowPx = ROW_PX,
   fill = false,
   empty,
@@ -54,6 +55,8 @@ export function Table<T>({
   onSort?: (sort: string) => void;
   /** Which rows are in sight, for those that load them as needed. */
   onRange?: (first: number, last: number) => void;
+  /** Whether its first row is in sight: who adds rows above may want to wait. */
+  onTop?: (atTop: boolean) => void;
   rowPx?: number;
   /** Takes the height that is left of the page, and scrolls inside. */
   fill?: boolean;
@@ -85,6 +88,8 @@ export function Table<T>({
   const first = fill ? Math.max(0, Math.floor(view.top / rowPx) - OVERSCAN) : 0;
   const last = fill ? Math.min(total, Math.ceil((view.top + view.height) / rowPx) + OVERSCAN) : total;
   useEffect(() => onRange?.(first, last), [first, last]);
+  const atTop = view.top < rowPx / 2;
+  useEffect(() => onTop?.(atTop), [atTop]);
 
   const widths = columns.map(({ width }) => width).join(' ');
   const focusRow = (index: number): void => {

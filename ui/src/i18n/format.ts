@@ -2,7 +2,7 @@ import { language, tagOf } from './language.ts';
 
 // Figures as people read them, in the language of the page. All give a short text and never throw.
 
-const SPACE = '\u202f';
+const SPACE = '\u00a0';
 
 /** 1234567 -> `1,234,567`; with digits after the point as asked. */
 export function number(value: number, digits = 0): string {
