@@ -99,10 +99,7 @@ const SECTIONS = [
       field('log_level', 'choice', { help: 'least important lines to log', choices: ['debug', 'info', 'warn', 'error', 'silent'], fallback: 'info' }),
     ),
     group('Errors', field('error_templates', 'map', { help: 'what an error answer says, by status', fallback: 'none', example: '404 = "…"' })),
-    group(
-      'Stopping',
-      field('drain_timeout', 'duration', { help: 'after SIGTERM, how long running requests may take to finish', fallback: '30s' }),
-    ),
+    group('Stopping', field('drain_timeout', 'duration', { help: 'after SIGTERM, how long running requests may take to finish', fallback: '30s' })),
   ]),
   section('servers', true, [
     '',
@@ -187,7 +184,11 @@ const SECTIONS = [
           help: 'applications',
           many: true,
           required: true,
-          columns: [field('app_id', 'text', { required: true }), field('secret', 'secret', { required: true }), field('ip_list', 'list', { many: true })],
+          columns: [
+            field('app_id', 'text', { required: true }),
+            field('secret', 'secret', { required: true }),
+            field('ip_list', 'list', { many: true }),
+          ],
         }),
       ),
       remark,
@@ -473,7 +474,12 @@ export const configRoutes = {
       plugins: body.path.startsWith('/api') ? ['limit', 'users', 'small'] : [],
       considered: [
         { location: 'chat', weight: 520, matches: false, reason: 'host is not chat.example.com' },
-        { location: 'api', weight: 516, matches: body.path.startsWith('/api'), reason: body.path.startsWith('/api') ? '' : 'path does not begin with /api' },
+        {
+          location: 'api',
+          weight: 516,
+          matches: body.path.startsWith('/api'),
+          reason: body.path.startsWith('/api') ? '' : 'path does not begin with /api',
+        },
         { location: 'files', weight: 262, matches: true, reason: '' },
       ],
     })),

@@ -36,7 +36,15 @@ export function FilesPage({ config, name, query }: { config: Config; name: strin
           <h2 class="config-title">{t.files}</h2>
           <p class="soft">{may('admin') ? t.secretsSeen : t.secretsHidden}</p>
         </div>
-        {files.length > 1 && <Select label={t.file} hideLabel value={file} choices={files.map((one) => [one.name, one.name] as const)} onChange={(next) => go('configuration', ['files', next])} />}
+        {files.length > 1 && (
+          <Select
+            label={t.file}
+            hideLabel
+            value={file}
+            choices={files.map((one) => [one.name, one.name] as const)}
+            onChange={(next) => go('configuration', ['files', next])}
+          />
+        )}
       </header>
       <FileEditor key={file} config={config} file={file} line={line} column={column} />
     </div>
@@ -144,7 +152,8 @@ function FileEditor({ config, file, line, column }: { config: Config; file: stri
         />
         <div class="toml-status">
           <span class={errors > 0 ? 'field-error' : 'soft'} role="status">
-            <Icon name={errors > 0 ? 'error' : ours.length > 0 ? 'warning' : 'check'} size={15} /> {ours.length === 0 ? t.noProblems : problemCounts(ours)}
+            <Icon name={errors > 0 ? 'error' : ours.length > 0 ? 'warning' : 'check'} size={15} />{' '}
+            {ours.length === 0 ? t.noProblems : problemCounts(ours)}
           </span>
           <span class="faint small toml-keys">{t.editorKeys}</span>
         </div>
@@ -152,7 +161,13 @@ function FileEditor({ config, file, line, column }: { config: Config; file: stri
       <ProblemList problems={ours} onShow={show} />
       {mayChange && (
         <div class="save-bar" role="region" aria-label={t.review}>
-          <span class="grow">{isDirty ? <strong>{verdict === null || verdict.diff === '' ? file : countsOf(verdict.diff)}</strong> : <span class="soft">{t.lastSaved}</span>}</span>
+          <span class="grow">
+            {isDirty ? (
+              <strong>{verdict === null || verdict.diff === '' ? file : countsOf(verdict.diff)}</strong>
+            ) : (
+              <span class="soft">{t.lastSaved}</span>
+            )}
+          </span>
           <Button kind="quiet" disabled={!isDirty} onClick={() => setText(base.text)}>
             {t.discard}
           </Button>

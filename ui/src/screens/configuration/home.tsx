@@ -63,7 +63,8 @@ export function Applied({ config }: { config: Config }) {
       <div class="grow">
         <p class="strong">{serves ? t.status.serving : info.ok ? t.status.notApplied : t.status.broken}</p>
         <p class="soft small">
-          {t.status.servingSince(ago(info.appliedAtMs, nowMs.value))} {t.status.version} <code title={info.appliedEtag}>{info.appliedEtag.slice(0, 10)}</code>
+          {t.status.servingSince(ago(info.appliedAtMs, nowMs.value))} {t.status.version}{' '}
+          <code title={info.appliedEtag}>{info.appliedEtag.slice(0, 10)}</code>
           {info.fixed !== '' && ` · ${t.status.fixed} ${info.fixed}`}
         </p>
       </div>
@@ -83,7 +84,13 @@ export function Applied({ config }: { config: Config }) {
           </Button>
         )}
         {may('operate') && (
-          <Button small kind="quiet" icon="refresh" busy={busy} onClick={() => void run(() => api.post('config/reload'), t.status.reloaded).then(() => config.reload())}>
+          <Button
+            small
+            kind="quiet"
+            icon="refresh"
+            busy={busy}
+            onClick={() => void run(() => api.post('config/reload'), t.status.reloaded).then(() => config.reload())}
+          >
             {t.status.reload}
           </Button>
         )}

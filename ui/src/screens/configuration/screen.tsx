@@ -73,7 +73,11 @@ function Part({ config, rest, query }: { config: Config } & ScreenProps) {
   if (section === undefined) return <Home config={config} />;
   if (!section.named) return <ItemPage config={config} section={section} name="" />;
   if (query.has('new')) return <NewItem key={`${query.get('kind')}-${query.get('clone')}`} config={config} section={section} query={query} />;
-  return name === undefined ? <SectionTable key={part} config={config} section={section} query={query} /> : <ItemPage config={config} section={section} name={name} />;
+  return name === undefined ? (
+    <SectionTable key={part} config={config} section={section} query={query} />
+  ) : (
+    <ItemPage config={config} section={section} name={name} />
+  );
 }
 
 /** The place that is shown: another one only when nothing is lost by it, or somebody has said that it may be. */

@@ -36,7 +36,10 @@ export function SectionTable({ config, section, query }: { config: Config; secti
   const mayChange = may('admin') && config.info.fixed === '';
   const find = query.get('find') ?? '';
   const sort = query.get('sort') ?? (name === 'locations' && live.weights.size > 0 ? '-weight' : 'name');
-  const words = find.toLowerCase().split(/\s+/).filter((word) => word !== '');
+  const words = find
+    .toLowerCase()
+    .split(/\s+/)
+    .filter((word) => word !== '');
   const texts = useMemo(() => new Map(all.map((item) => [item.name, `${item.name} ${JSON.stringify(item.values)}`.toLowerCase()])), [all]);
   const shown = all.filter((item) => words.every((word) => texts.get(item.name)!.includes(word))).toSorted(order(sort, live));
   const picked = all.filter((item) => chosen.has(item.name));
@@ -94,7 +97,12 @@ export function SectionTable({ config, section, query }: { config: Config; secti
       },
     },
     ...columnsOf(name, config, live),
-    { id: 'menu', title: <span class="unseen">{t.column.actions}</span>, width: '40px', cell: (item) => <ItemMenu config={config} section={name} name={item.name} /> },
+    {
+      id: 'menu',
+      title: <span class="unseen">{t.column.actions}</span>,
+      width: '40px',
+      cell: (item) => <ItemMenu config={config} section={name} name={item.name} />,
+    },
   ];
 
   return (
@@ -124,7 +132,9 @@ export function SectionTable({ config, section, query }: { config: Config; secti
                     const servers = (config.info.sections['servers'] ?? []).flatMap((server): ConfigChange[] => {
                       const listed = namesIn(server.values['locations']);
                       const left = listed.filter((one) => !chosen.has(one));
-                      return left.length === listed.length ? [] : [{ section: 'servers', name: server.name, values: { ...server.values, locations: left } }];
+                      return left.length === listed.length
+                        ? []
+                        : [{ section: 'servers', name: server.name, values: { ...server.values, locations: left } }];
                     });
                     setReview(servers);
                   }}
@@ -160,7 +170,11 @@ export function SectionTable({ config, section, query }: { config: Config; secti
                   {t.says[name]}
                 </Empty>
               ) : (
-                <Empty icon="search" title={common().nothingFound} action={<Button onClick={() => setQuery({ find: undefined })}>{common().clear}</Button>} />
+                <Empty
+                  icon="search"
+                  title={common().nothingFound}
+                  action={<Button onClick={() => setQuery({ find: undefined })}>{common().clear}</Button>}
+                />
               )
             }
           />
@@ -261,7 +275,9 @@ function columnsOf(section: string, config: Config, live: Live): Column<ConfigIt
     width: 'minmax(110px, 1fr)',
     sort: 'used',
     spare: 2,
-    cell: ({ usedBy: users }) => <Few items={users.map((subject) => ({ text: subject, to: itemHref(subject.split('.')[0]!, subject.split('.').slice(1).join('.')) }))} />,
+    cell: ({ usedBy: users }) => (
+      <Few items={users.map((subject) => ({ text: subject, to: itemHref(subject.split('.')[0]!, subject.split('.').slice(1).join('.')) }))} />
+    ),
   };
   const remark: Column<ConfigItem> = {
     id: 'remark',
@@ -273,7 +289,12 @@ function columnsOf(section: string, config: Config, live: Live): Column<ConfigIt
   switch (section) {
     case 'servers':
       return [
-        { id: 'addr', title: c.addresses, width: 'minmax(130px, 1.2fr)', cell: ({ values }) => <Few mono items={namesIn(values['addr']).map((one) => ({ text: one }))} /> },
+        {
+          id: 'addr',
+          title: c.addresses,
+          width: 'minmax(130px, 1.2fr)',
+          cell: ({ values }) => <Few mono items={namesIn(values['addr']).map((one) => ({ text: one }))} />,
+        },
         {
           id: 'tls',
           title: c.tls,
@@ -305,7 +326,15 @@ function columnsOf(section: string, config: Config, live: Live): Column<ConfigIt
           width: 'minmax(90px, 0.8fr)',
           cell: ({ values }) => {
             const upstream = text(values['upstream']);
-            return upstream === '' ? <span class="faint">–</span> : upstream.startsWith('$') ? <code>{upstream}</code> : <a class="clip" href={itemHref('upstreams', upstream)}>{upstream}</a>;
+            return upstream === '' ? (
+              <span class="faint">–</span>
+            ) : upstream.startsWith('$') ? (
+              <code>{upstream}</code>
+            ) : (
+              <a class="clip" href={itemHref('upstreams', upstream)}>
+                {upstream}
+              </a>
+            );
           },
         },
         {
@@ -313,7 +342,9 @@ function columnsOf(section: string, config: Config, live: Live): Column<ConfigIt
           title: c.plugins,
           width: 'minmax(100px, 1fr)',
           spare: 2,
-          cell: ({ values }) => <Few items={namesIn(values['plugins']).map((one) => ({ text: one, ...(one.includes(':') ? {} : { to: itemHref('plugins', one) }) }))} />,
+          cell: ({ values }) => (
+            <Few items={namesIn(values['plugins']).map((one) => ({ text: one, ...(one.includes(':') ? {} : { to: itemHref('plugins', one) }) }))} />
+          ),
         },
         {
           id: 'at',
@@ -322,7 +353,11 @@ function columnsOf(section: string, config: Config, live: Live): Column<ConfigIt
           spare: 1,
           cell: ({ name }) => {
             const servers = [...serversOf(config.info, name)];
-            return servers.length === 0 ? <Badge tone="warn">{t.nobody}</Badge> : <Few items={servers.map((one) => ({ text: one, to: itemHref('servers', one) }))} />;
+            return servers.length === 0 ? (
+              <Badge tone="warn">{t.nobody}</Badge>
+            ) : (
+              <Few items={servers.map((one) => ({ text: one, to: itemHref('servers', one) }))} />
+            );
           },
         },
         {
@@ -341,14 +376,20 @@ function columnsOf(section: string, config: Config, live: Live): Column<ConfigIt
           title: c.kind,
           width: '100px',
           spare: 1,
-          cell: ({ values }) => <Badge tone={values['agents'] === undefined ? 'idle' : 'info'}>{values['agents'] === undefined ? t.kinds['addresses'] : 'agents'}</Badge>,
+          cell: ({ values }) => (
+            <Badge tone={values['agents'] === undefined ? 'idle' : 'info'}>{values['agents'] === undefined ? t.kinds['addresses'] : 'agents'}</Badge>
+          ),
         },
         {
           id: 'addrs',
           title: c.addresses,
           width: 'minmax(140px, 1.6fr)',
           cell: ({ values }) =>
-            values['agents'] === undefined ? <Few mono items={addressTexts(values['addrs']).map((one) => ({ text: one }))} /> : <code class="clip">{text(values['agents'])}</code>,
+            values['agents'] === undefined ? (
+              <Few mono items={addressTexts(values['addrs']).map((one) => ({ text: one }))} />
+            ) : (
+              <code class="clip">{text(values['agents'])}</code>
+            ),
         },
         { id: 'algo', title: c.algo, width: 'minmax(90px, 0.7fr)', spare: 2, cell: ({ values }) => <code class="clip">{text(values['algo'])}</code> },
         { id: 'health', title: c.health, width: '130px', cell: ({ name }) => <Health upstream={live.upstreams.get(name)} /> },
@@ -356,14 +397,33 @@ function columnsOf(section: string, config: Config, live: Live): Column<ConfigIt
       ];
     case 'plugins':
       return [
-        { id: 'kind', title: c.category, width: 'minmax(130px, 0.8fr)', sort: 'kind', cell: ({ values }) => <Badge>{text(values['category'] ?? values['module'])}</Badge> },
+        {
+          id: 'kind',
+          title: c.category,
+          width: 'minmax(130px, 0.8fr)',
+          sort: 'kind',
+          cell: ({ values }) => <Badge>{text(values['category'] ?? values['module'])}</Badge>,
+        },
         usedBy,
         remark,
       ];
     case 'certificates':
       return [
-        { id: 'domains', title: c.domains, width: 'minmax(140px, 1.5fr)', cell: ({ name, values }) => <Few items={(live.certificates.get(name)?.names ?? namesIn(values['domains'])).map((one) => ({ text: one }))} /> },
-        { id: 'source', title: c.source, width: 'minmax(100px, 0.7fr)', spare: 1, cell: ({ values }) => <Badge>{values['acme'] === undefined && values['acme_directory'] === undefined ? t.file : 'ACME'}</Badge> },
+        {
+          id: 'domains',
+          title: c.domains,
+          width: 'minmax(140px, 1.5fr)',
+          cell: ({ name, values }) => (
+            <Few items={(live.certificates.get(name)?.names ?? namesIn(values['domains'])).map((one) => ({ text: one }))} />
+          ),
+        },
+        {
+          id: 'source',
+          title: c.source,
+          width: 'minmax(100px, 0.7fr)',
+          spare: 1,
+          cell: ({ values }) => <Badge>{values['acme'] === undefined && values['acme_directory'] === undefined ? t.file : 'ACME'}</Badge>,
+        },
         {
           id: 'valid',
           title: c.validity,
@@ -376,7 +436,10 @@ function columnsOf(section: string, config: Config, live: Live): Column<ConfigIt
         },
       ];
     case 'admins':
-      return [{ id: 'role', title: c.role, width: 'minmax(120px, 1fr)', cell: ({ values }) => <Badge tone="info">{text(values['role'])}</Badge> }, remark];
+      return [
+        { id: 'role', title: c.role, width: 'minmax(120px, 1fr)', cell: ({ values }) => <Badge tone="info">{text(values['role'])}</Badge> },
+        remark,
+      ];
     default:
       return [
         { id: 'kind', title: c.category, width: 'minmax(120px, 1fr)', cell: ({ values }) => <Badge>{text(values['category'])}</Badge> },

@@ -121,7 +121,13 @@ function Import({ config }: { config: Config }) {
               setVerdict(null);
             }}
           />
-          <input id={id} class="unseen" type="file" accept=".toml,.conf,.yaml,.yml,.json,text/*" onChange={(event) => void read(event.currentTarget.files?.[0])} />
+          <input
+            id={id}
+            class="unseen"
+            type="file"
+            accept=".toml,.conf,.yaml,.yml,.json,text/*"
+            onChange={(event) => void read(event.currentTarget.files?.[0])}
+          />
           <label for={id} class="button button-plain">
             <Icon name="upload" size={16} />
             {t.chooseFile}
@@ -148,7 +154,11 @@ function Import({ config }: { config: Config }) {
               kind="primary"
               icon="upload"
               busy={busy}
-              onClick={() => void confirm({ title: t.importAsk, text: t.importAskText, yes: t.importNow, danger: true }).then((yes) => (yes === null ? undefined : send(false)))}
+              onClick={() =>
+                void confirm({ title: t.importAsk, text: t.importAskText, yes: t.importNow, danger: true }).then((yes) =>
+                  yes === null ? undefined : send(false),
+                )
+              }
             >
               {t.importNow}
             </Button>

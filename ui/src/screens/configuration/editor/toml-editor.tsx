@@ -72,7 +72,14 @@ export function TomlEditor({
 
   if (state === 'failed')
     return (
-      <textarea class="input textarea mono toml-plain" aria-label={label} spellcheck={false} readOnly={readOnly} value={text} onInput={(event) => change(event.currentTarget.value)} />
+      <textarea
+        class="input textarea mono toml-plain"
+        aria-label={label}
+        spellcheck={false}
+        readOnly={readOnly}
+        value={text}
+        onInput={(event) => change(event.currentTarget.value)}
+      />
     );
   return (
     <>
