@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
+import type { ConfigProblem } from '../admin/model.ts';
 import { locationTable, type LocationSettings } from '../proxy/location-section.ts';
 import { compileReplyEdits } from '../proxy/reply-edits.ts';
 import { compileRule, type Rule } from '../proxy/rule.ts';
@@ -29,7 +30,7 @@ import { storageTable } from './sections/storage.ts';
 import { gatewaySections } from './section-names.ts';
 import { SettingsError } from './settings-error.ts';
 import { Slices } from './slices.ts';
-import { readSource, watchedPaths } from './source.ts';
+import { etagOf, readSource, watchedPaths } from './source.ts';
 import { TextFile } from './text-file.ts';
 import { type Item, readTree, type Tree } from './tree.ts';
 
@@ -67,6 +68,10 @@ export interface LoadedGateway {
   readonly settings: GatewaySettings;
   /** One line each. */
   readonly warnings: readonly string[];
+  /** The same with their places. */
+  readonly problems: readonly ConfigProblem[];
+  /** Of the texts that it was read from. */
+  readonly etag: string;
 }
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -76,9 +81,9 @@ type Env = Readonly<Record<string, string | undefined>>;
  * @throws SettingsError with everything that is wrong, one line each
  */
 export async function loadGateway(source: string, env: Env, home: string = source): Promise<LoadedGateway> {
-  const { settings, report } = await readGateway(source, env, home);
-  if (report.failed) throw new SettingsError(report.errors(), report.warnings(), settings.watched);
-  return { settings, warnings: report.warnings() };
+  const { settings, report, etag } = await readGateway(source, env, home);
+  if (report.failed) throw new SettingsError(report.errors(), report.warnings(), settings.watched, report.problems());
+  return { settings, warnings: report.warnings(), problems: report.problems(), etag };
 }
 
 /**
@@ -90,18 +95,37 @@ export async function readGateway(
   env: Env | null,
   home: string = source,
   withOthers = false,
-): Promise<{ readonly settings: GatewaySettings; readonly report: Report }> {
+): Promise<{ readonly settings: GatewaySettings; readonly report: Report; readonly etag: string }> {
   const report = new Report();
   const files = readSource(source, report, home);
-  return { settings: await readFiles(files, env, report, watchedPaths(home), withOthers), report };
+  const others = withOthers ? { mayStandAlone: true, needsTrial: () => true } : null;
+  return { settings: await readFiles(files, env, report, watchedPaths(home), others), report, etag: etagOf(files, source) };
+}
+
+/** Checks texts that are not saved, with all that a start would find. `needsTrial`: not those plugins that run already. */
+export async function readDraft(
+  files: readonly TextFile[],
+  env: Env,
+  report: Report,
+  needsTrial: (plugin: PluginItem) => boolean,
+): Promise<GatewaySettings> {
+  return readFiles(files, env, report, [], { mayStandAlone: false, needsTrial });
 }
 
 /** The same of a text that we have made ourselves. `path`: what it was made of, and is to be watched. @throws SettingsError */
 export async function gatewayOfText(text: string, path: string): Promise<LoadedGateway> {
   const report = new Report();
-  const settings = await readFiles([new TextFile(path, dirname(resolve(path)), text)], null, report, [resolve(path)], false);
+  const file = new TextFile(path, dirname(resolve(path)), text);
+  const settings = await readFiles([file], null, report, [resolve(path)], null);
   report.throwErrors();
-  return { settings, warnings: report.warnings() };
+  return { settings, warnings: report.warnings(), problems: report.problems(), etag: etagOf([file], path) };
+}
+
+/** What is looked at beside the gateway's own sections: those of other commands, and whether plugins can be made. */
+interface Thorough {
+  /** The sections of other commands may be all there is. */
+  readonly mayStandAlone: boolean;
+  readonly needsTrial: (plugin: PluginItem) => boolean;
 }
 
 async function readFiles(
@@ -109,18 +133,20 @@ async function readFiles(
   env: Env | null,
   report: Report,
   watched: readonly string[],
-  withOthers: boolean,
+  thorough: Thorough | null,
 ): Promise<GatewaySettings> {
   const slices = new Slices();
   const tree = await readTree(files, gatewaySections, env, report, slices);
   renameOldKeys(tree, report);
   await takeIn(tree, env, report);
   addBuiltInPlugins(tree);
-  if (withOthers) (await import('./others.ts')).checkOthers(tree, report);
-  const isAlone = withOthers && tree.others.size > 0 && tree.single.size === 0 && [...tree.named.values()].every(({ size }) => size === 0);
+  if (thorough !== null) (await import('./others.ts')).checkOthers(tree, report);
+  const isAlone =
+    thorough?.mayStandAlone === true && tree.others.size > 0 && tree.single.size === 0 && [...tree.named.values()].every(({ size }) => size === 0);
   const reader = new Reader(tree, report, slices, !isAlone);
   const settings = await reader.read(watched);
-  if (withOthers) await (await import('./plugin-trial.ts')).tryPlugins(settings.plugins, tree, report);
+  if (thorough !== null)
+    await (await import('./plugin-trial.ts')).tryPlugins([...settings.plugins.values()].filter(thorough.needsTrial), tree, report);
   return settings;
 }
 

@@ -12,6 +12,7 @@ export interface PiGateway extends LoadedGateway {
 /** Reads the file and makes a gateway of it, the same that `import pi` prints. `common`: what its process goes by. @throws SettingsError */
 export async function loadPiGateway(wishes: PiWishes, readText: ReadText, common: CommonSettings): Promise<PiGateway> {
   const file = readPiFile(wishes.source, readText);
-  const { settings, warnings } = await gatewayOfText(piToml(file, wishes), wishes.source);
-  return { file, warnings, settings: { ...settings, basic: { ...settings.basic, ...common } } };
+  const loaded = await gatewayOfText(piToml(file, wishes), wishes.source);
+  const { settings } = loaded;
+  return { ...loaded, file, settings: { ...settings, basic: { ...settings.basic, ...common } } };
 }

@@ -8,9 +8,9 @@ import type { Report } from './report.ts';
 import type { Tree } from './tree.ts';
 
 /** Makes every plugin as a start would, and gives it up again: some options only show together, or when a folder is looked for, that they cannot be used. */
-export async function tryPlugins(plugins: ReadonlyMap<string, PluginItem>, tree: Tree, report: Report): Promise<void> {
+export async function tryPlugins(plugins: readonly PluginItem[], tree: Tree, report: Report): Promise<void> {
   const metrics = new Registry();
-  for (const { name, definition, step, values } of plugins.values()) {
+  for (const { name, definition, step, values } of plugins) {
     const { place, subject } = tree.named.get('plugins')!.get(name)!;
     const log = listening((message) => report.warn(place, subject, message));
     try {

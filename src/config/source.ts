@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { type Dirent, type Stats, lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { configLimits } from './limits.ts';
@@ -31,6 +32,13 @@ export function readSource(source: string, report: Report, home: string = source
     }
   }
   return files;
+}
+
+/** Equal for equal texts under equal names. `source`: what the files were read from. */
+export function etagOf(files: readonly TextFile[], source: string): string {
+  const hash = createHash('sha256');
+  for (const { path, text } of files) hash.update(JSON.stringify([relative(source, path), text]));
+  return hash.digest('base64url').slice(0, 22);
 }
 
 /** Every file and folder that a change of the configuration touches, for who watches it. What cannot be read yet is among them. */
