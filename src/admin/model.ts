@@ -482,6 +482,8 @@ export interface TrafficItem {
   readonly failure: string;
   readonly traceId: string;
   readonly requestId: string;
+  /** Id of the exchange that it repeats for an operator; '' = a client sent it. */
+  readonly replayOf: string;
 }
 
 export interface TrafficStory extends TrafficItem {

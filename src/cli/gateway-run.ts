@@ -4,6 +4,7 @@ import { LastGood } from '../config/last-good.ts';
 import { SettingsError } from '../config/settings-error.ts';
 import { formatAddress, isLoopback, type Address } from '../schema/address.ts';
 import type { Log } from '../observe/log.ts';
+import { LogRing } from '../observe/log-ring.ts';
 import type { RunningGateway } from '../hub/gateway.ts';
 import { defaultStateDir } from './state-dir.ts';
 import type { Invocation } from './command.ts';
@@ -23,7 +24,8 @@ export async function run(invocation: Invocation): Promise<number> {
   const { loaded, problems } = await loadFirst(load, values.useLastGood ? (lastGood?.path ?? null) : null, source, world.env);
   const { settings, warnings } = loaded;
   const { basic } = settings;
-  const log = logFor(basic, world);
+  const lines = new LogRing();
+  const log = lines.beside(logFor(basic, world));
   for (const line of warnings) log.warn({}, line);
   for (const line of problems) log.error({}, line);
   if (problems.length > 0) log.error({ errors: problems.length }, `${source} cannot be used: this is the configuration that served last`);
@@ -40,7 +42,7 @@ export async function run(invocation: Invocation): Promise<number> {
     async () => {
       const { startGateway } = await import('../hub/gateway.ts');
       const { Reload } = await import('../hub/reload.ts');
-      const gateway = await startGateway(settings, { log, stateDir: folder, source });
+      const gateway = await startGateway(settings, { log, lines, stateDir: folder, source });
       if (problems.length === 0) keep();
       tellAddresses(gateway, settings, log);
       nextStep(stepsFor(gateway, settings, source), basic, world);

@@ -3,6 +3,7 @@ import { hubSettings, hubTable } from '../config/hub.ts';
 import type { HubSettings } from '../config/settings.ts';
 import { formatAddress, isLoopback, type Address } from '../schema/address.ts';
 import type { Log } from '../observe/log.ts';
+import { LogRing } from '../observe/log-ring.ts';
 import type { Invocation } from './command.ts';
 import { settingsOf } from './settings.ts';
 import { defaultStateDir } from './state-dir.ts';
@@ -12,14 +13,15 @@ export async function run(invocation: Invocation): Promise<number> {
   const { world } = invocation;
   const { values, sources } = await settingsOf(hubTable, invocation);
   const settings = hubSettings(values, () => randomBytes(4).toString('hex'));
-  const log = logFor(settings, world);
+  const lines = new LogRing();
+  const log = lines.beside(logFor(settings, world));
   warnOfArguments(hubTable, sources, log);
   warnOfRisks(settings, log);
   return runUntilSignal(
     async () => {
       const { startHub } = await import('../hub/hub.ts');
       const stateDir = sources.get('stateDir')!.level === 'default' ? defaultStateDir(world.env) : values.stateDir;
-      const hub = await startHub(settings, { log, stateDir });
+      const hub = await startHub(settings, { log, lines, stateDir });
       log.info({ address: urlOf(hub.address, settings.tls !== null), hub: settings.hubId }, 'the hub listens for applications and agents');
       if (hub.adminAddress !== null) log.info({ address: urlOf(hub.adminAddress, false) }, 'health and metrics are at /healthz, /readyz, /metrics');
       const scheme = settings.tls === null ? 'http' : 'https';

@@ -134,10 +134,9 @@ export class Console {
     return { isOn: () => this.#rules.isOn, open: (head, reply, notes) => door.open(head, reply, notes) };
   }
 
-  /** The console at a place: under `base`, '' = all paths. */
-  at(base: string, more: Partial<HostRule> = {}): Handler {
-    const { names = null, onlyLoopback = false } = more;
-    const rule = (): HostRule => ({ names: names ?? this.#rules.hosts, onlyLoopback });
+  /** The console at a place: under `base`, '' = all paths. `names`: more than the usual ones. */
+  at(base: string, holds: HostRule['holds'] = 'everybody', names: readonly string[] = []): Handler {
+    const rule = (): HostRule => ({ names: names.length === 0 ? this.#rules.hosts : new Set([...names, ...this.#rules.hosts]), holds });
     return new ConsoleDoor({ api: this.#api, files: this.#files }, base, rule);
   }
 

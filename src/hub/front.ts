@@ -8,6 +8,7 @@ import type { SlimeDesk } from '../tunnel/slime/desk.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { Anteroom } from '../proxy/anteroom.ts';
 import { ErrorPages } from '../proxy/error-pages.ts';
+import { InspectedServer } from '../proxy/inspector.ts';
 import { AccessJournal, type Journal } from '../proxy/journal.ts';
 import { ATTEMPTS } from '../proxy/limits.ts';
 import { type Location, plainLocation } from '../proxy/location.ts';
@@ -189,6 +190,7 @@ export class Front {
       ...(parts.plugins === undefined ? {} : { plugins: parts.plugins }),
     });
     const usual = accessLog === null ? null : new AccessJournal(accessLog, () => loop.clock.wall());
+    const inspected = new InspectedServer(house.inspector, parts.journal === undefined ? usual : parts.journal(usual), parts.name);
     const everything = { value: location, captures: null };
     return {
       loop,
@@ -208,7 +210,9 @@ export class Front {
       metrics: house.proxyMetrics,
       tally: house.proxyMetrics.tally(parts.name, '', '', parts.behind),
       defect: house.defect,
-      journal: parts.journal === undefined ? usual : parts.journal(usual),
+      get journal() {
+        return inspected.journal;
+      },
       tracer: house.traces.tracer(parts.traces ?? null, ''),
     };
   }

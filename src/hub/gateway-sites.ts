@@ -8,9 +8,11 @@ import type { ProxyProtocolIn } from '../http/proxy-protocol.ts';
 import type { ServerTls } from '../http/tls-listener.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { ErrorPages } from '../proxy/error-pages.ts';
+import { InspectedServer } from '../proxy/inspector.ts';
 import type { Journal } from '../proxy/journal.ts';
 import { type Load, type Location, type Match, plainLocation } from '../proxy/location.ts';
 import type { PluginChain } from '../proxy/plugin-chain.ts';
+import type { LocationSettings } from '../proxy/location-section.ts';
 import { Router } from '../proxy/router.ts';
 import type { Rule } from '../proxy/rule.ts';
 import type { Site } from '../proxy/site.ts';
@@ -31,6 +33,7 @@ import type { House } from './house.ts';
 import { httpsLocation, isWithoutTls } from './https-location.ts';
 import type { ListenerSpec } from './listener.ts';
 import { healthLocation, operatorsLocation } from './operators-location.ts';
+import { consoleAt } from './console-location.ts';
 import { takeOutOurs } from './our-fields.ts';
 
 export interface SiteSurroundings {
@@ -64,7 +67,7 @@ export async function makeSites(settings: GatewaySettings, around: SiteSurroundi
   const journals = new Set<Journal>();
   for (const server of settings.servers.values()) {
     const site = await makeSite(server, settings, around, slices);
-    if (site.journal !== null) journals.add(site.journal);
+    if (server.accessLog !== null) journals.add(around.journals.open(server.accessLog));
     made.set(server.name, { server, site, tls: gatewayTls(server, around.certificates, around.ticketKeys, around.house) });
   }
   return {
@@ -109,6 +112,7 @@ async function makeSite(server: ServerSettings, settings: GatewaySettings, aroun
     tellsTiming: server.serverTiming,
     env: around.env,
     upstream: around.upstream,
+    inside: (of: LocationSettings) => consoleAt(of, settings, house),
     load: around.load,
     plugins: around.plugins,
     isPressed: () => pressure.level > 0,
@@ -125,6 +129,7 @@ async function makeSite(server: ServerSettings, settings: GatewaySettings, aroun
   const ours = oursOf(server, house, around.answers);
   const pages = new ErrorPages(server.viaName, server.errorTemplates);
   const { noMatchStatus } = server;
+  const inspected = new InspectedServer(house.inspector, server.accessLog === null ? null : around.journals.open(server.accessLog), server.name);
   return {
     loop,
     viaName: server.viaName,
@@ -144,7 +149,9 @@ async function makeSite(server: ServerSettings, settings: GatewaySettings, aroun
     metrics: house.proxyMetrics,
     tally: around.tally(server.name, '', ''),
     defect: house.defect,
-    journal: server.accessLog === null ? null : around.journals.open(server.accessLog),
+    get journal() {
+      return inspected.journal;
+    },
     tracer: house.traces.tracer(house.traces.of(settings.basic.traces, server.otlpEndpoint), server.name),
   };
 }

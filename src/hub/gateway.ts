@@ -25,6 +25,7 @@ import { KeptAgents } from './kept-agents.ts';
 import { NO_FILE } from './console-overview.ts';
 import { gatewayOverview } from './gateway-overview.ts';
 import type { Listener, ListenerSpec } from './listener.ts';
+import { watching } from './watching.ts';
 import type { Notice } from './notices/notice.ts';
 import type { Notices } from './notices/notices.ts';
 import { Load } from '../proxy/location.ts';
@@ -98,6 +99,8 @@ class Gateway implements RunningGateway {
   #listeners = new Map<string, Listener>();
   #settings: GatewaySettings;
   #applying: Promise<void> = Promise.resolve();
+  /** What the file says of the live view. */
+  #inspected = 0;
   #isEnding = false;
   adminAddress: Address | null = null;
 
@@ -152,6 +155,7 @@ class Gateway implements RunningGateway {
       }),
       overview,
       ticks: overview.ticks,
+      ...watching(deps, this.#house, (server) => this.#listenerOf(server)),
     });
     this.#house.endpointBytes = () => bufferedBytes(this.#upstreams) + this.#agents.bufferedBytes;
     this.#house.serves = (name) => this.#serves(name);
@@ -211,6 +215,12 @@ class Gateway implements RunningGateway {
     const { report } = this.#certificates;
     const certificates = report.map((one) => ({ ...one, ...this.#made.statusOf(one.certificate) }));
     return { ...gatewayStatus(state, this.#upstreams, this.#health), ...this.#agents.status(state), certificates };
+  }
+
+  #listenerOf(name: string): Listener | null {
+    const server = this.#settings.servers.get(name);
+    const bound = server === undefined ? undefined : boundOf(server)[0];
+    return bound === undefined ? null : (this.#listeners.get(keyOf(bound)) ?? null);
   }
 
   get developmentCa(): string | null {
@@ -303,6 +313,9 @@ class Gateway implements RunningGateway {
     for (const listener of opened.values()) listener.server.release();
     // Who is asked for a certificate comes to see the proof here.
     made.commit();
+    // What an operator has switched stays, until the file says something else.
+    if (settings.basic.inspector !== this.#inspected) house.inspector.resize(settings.basic.inspector);
+    this.#inspected = settings.basic.inspector;
     this.#settings = settings;
     this.#renewConsole();
     this.#journals.keepOnly(sites.journals, settings.basic.drainTimeoutMs);

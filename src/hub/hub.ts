@@ -22,6 +22,7 @@ import type { Listener } from './listener.ts';
 import { takeOutOurs } from './our-fields.ts';
 import { hubStatus } from './status.ts';
 import { WakeCall } from './wake-call.ts';
+import { watching } from './watching.ts';
 
 /** What a hub in another program has beside its settings. */
 export interface Embedding extends Pick<FrontParts, 'journal' | 'isMounted'>, Pick<AgentPoolOptions, 'watch'> {
@@ -59,6 +60,7 @@ export async function startHub(settings: HubSettings, deps: Deps, embedding?: Em
     kept,
   );
   const { pool } = desk;
+  house.inspector.resize(settings.inspector);
   house.endpointBytes = () => desk.bufferedBytes;
   house.leave = () => desk.leave();
   const outside = (): number => front.anteroom?.waiting ?? 0;
@@ -85,7 +87,14 @@ export async function startHub(settings: HubSettings, deps: Deps, embedding?: Em
     readiness: () => ({ ok: true, detail: { state: 'serving', agents: pool.size, waiting: pool.waiting } }),
     ...(overview === null
       ? {}
-      : { console: consoleOf(settings, front, deps, { ...hubResources(front, desk, outside), overview, ticks: overview.ticks }) }),
+      : {
+          console: consoleOf(settings, front, deps, {
+            ...hubResources(front, desk, outside),
+            overview,
+            ticks: overview.ticks,
+            ...watching(deps, house, () => front.listener),
+          }),
+        }),
     ...(settings.accepts.includes('native') ? { takeOver: desk.takeOver } : {}),
     ...(settings.accepts.includes('slime') ? { slime: desk.slime } : {}),
     ...(embedding === undefined ? {} : embeddedFront(embedding, house)),

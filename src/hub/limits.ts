@@ -25,3 +25,8 @@ export const KEPT_RECORDS = 20_000;
 export const AWAY_SHOWN = 10_000;
 /** Labels that operators give one agent. */
 export const GIVEN_LABELS = 64;
+/** Requests of the live view: sent to one page within a second, and looked at in one turn when the list is searched. */
+export const TRAFFIC_PER_SECOND = 200;
+export const TRAFFIC_SLICE = 1_000;
+/** Requests that are kept when the live view is switched on without a number. */
+export const TRAFFIC_USUAL = 1_000;

@@ -17,3 +17,13 @@ export const PLUGIN_MS = 30_000;
 export const GRPC_TIMEOUT_MAX_MS = 0x7fff_ffff;
 /** Locations with their upstreams that are counted one by one, some 2 KiB each; the others are counted together. Twice what a gateway of a thousand locations has. */
 export const TALLIES = 2_000;
+/** Text of one exchange that the inspector keeps: what its memory is at first, and at most, bytes. Heads that do not fit are not kept. */
+export const INSPECTED_FIRST_BYTES = 2 * 1024;
+export const INSPECTED_HEADS_BYTES = 64 * 1024;
+/** Text of all of them, bytes: over it the oldest go. */
+export const INSPECTED_BYTES = 64 * 1024 * 1024;
+/** Places without an exchange that are kept for those that come. */
+export const INSPECTED_SPARE = 256;
+/** How long an exchange that is made once more may take, ms, and how much of its answer is read, bytes. */
+export const REPLAY_MS = 60_000;
+export const REPLAY_BYTES = 64 * 1024 * 1024;
