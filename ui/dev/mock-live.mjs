@@ -427,8 +427,8 @@ function story(world, id) {
           { name: 'tls', startMs: waitedMs + 2.1, ms: 2.4, detail: 'TLSv1.3' },
         ]
       : [
-          { name: 'tunnel', startMs: waitedMs + 1, ms: left - 2, detail: 'native, session 203.0.113.7' },
-          { name: 'agent', startMs: waitedMs + 9, ms: left - 18, detail: item.agent },
+          { name: 'tunnel', startMs: waitedMs + 1, ms: left * 0.97, detail: 'native, session 203.0.113.7' },
+          { name: 'agent', startMs: waitedMs + left * 0.04, ms: left * 0.9, detail: item.agent },
         ]),
     { name: 'upstream', startMs: waitedMs + left * 0.08, ms: left * 0.84, detail: item.agent === '' ? item.endpoint : 'http://127.0.0.1:8000' },
     { name: 'answer', startMs: firstByteMs, ms: totalMs - firstByteMs, detail: 'from its first byte to its last' },

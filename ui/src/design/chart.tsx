@@ -62,7 +62,7 @@ export function Chart({
       {
         width: element.clientWidth,
         height,
-        padding: [8, 4, 0, 0],
+        padding: [8, 12, 0, 0],
         legend: { show: false },
         cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false }, sync: { key: 'time' } },
         scales: {
@@ -75,13 +75,12 @@ export function Chart({
             font: FONT,
             size: 26,
             gap: 4,
-            space: 70,
+            space: 44,
+            incrs: [60, 120, 300],
             grid: { show: false },
             ticks: { show: false },
             values: (_plot, splits) =>
-              splits.map((seconds) =>
-                new Date(seconds * 1_000).toLocaleTimeString([], { hour12: false, hour: '2-digit', minute: '2-digit', second: '2-digit' }),
-              ),
+              splits.map((seconds) => new Date(seconds * 1_000).toLocaleTimeString([], { hour12: false, hour: '2-digit', minute: '2-digit' })),
           },
           {
             stroke: faint,
@@ -98,10 +97,12 @@ export function Chart({
           {},
           ...order.map((one) => {
             const stroke = colour(`series-${one.colour}`);
-            const fill = one.filled === true || stacked ? stroke.replace(/^rgb\((.+)\)$/, stacked ? 'rgba($1, 0.32)' : 'rgba($1, 0.12)') : undefined;
-            return { stroke, width: 1.6, ...(fill === undefined ? {} : { fill }), points: { show: false }, spanGaps: false };
+            const fill = one.filled === true || stacked ? stroke.replace(/^rgb\((.+)\)$/, stacked ? 'rgba($1, 0.5)' : 'rgba($1, 0.12)') : undefined;
+            return { stroke, width: stacked ? 1.2 : 1.6, ...(fill === undefined ? {} : { fill }), points: { show: false }, spanGaps: false };
           }),
         ],
+        // Each area reaches down to the next one only, so that their colours stay what the legend says.
+        ...(stacked ? { bands: order.slice(1).map((_, i) => ({ series: [i + 1, i + 2] as [number, number] })) } : {}),
         hooks: { setCursor: [(self) => say(self.cursor.idx ?? null)] },
       },
       data(),

@@ -13,15 +13,17 @@ export interface Column<T> {
   readonly right?: boolean;
   /** Its name in `sort`; absent: it cannot be sorted by. */
   readonly sort?: string;
-  /** Left out on narrow pages: 1 goes first. */
-  readonly spare?: 1 | 2 | 3;
+  /** On pages as narrow as a phone's. */
+  readonly narrow?: string;
+  /** Left out on narrow pages: 0 goes first. */
+  readonly spare?: 0 | 1 | 2 | 3;
 }
 
 /** Rows that are drawn above and below what is seen. */
 const OVERSCAN = 8;
 const ROW_PX = 40;
 /** Pages narrower than this do without a spare column, px. */
-const SPARE_BELOW_PX = { 1: 1240, 2: 900, 3: 620 };
+const SPARE_BELOW_PX = { 0: 1500, 1: 1240, 2: 900, 3: 620 };
 
 /** A table of any length: only rows in sight are in the document. Arrow keys walk, Enter opens. `sort` is `name` or `-name`. */
 export function Table<T>({
@@ -91,7 +93,8 @@ export function Table<T>({
   const atTop = view.top < rowPx / 2;
   useEffect(() => onTop?.(atTop), [atTop]);
 
-  const widths = columns.map(({ width }) => width).join(' ');
+  const phone = pageWidth.value < SPARE_BELOW_PX[3];
+  const widths = columns.map(({ width, narrow }) => (phone && narrow !== undefined ? narrow : width)).join(' ');
   const focusRow = (index: number): void => {
     const to = Math.max(0, Math.min(total - 1, index));
     setActive(to);

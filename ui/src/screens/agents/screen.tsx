@@ -136,6 +136,7 @@ function columnsOf(): Column<AgentInfo>[] {
       id: 'name',
       title: t.columns.name,
       width: 'minmax(130px, 1.5fr)',
+      narrow: 'minmax(80px, 1fr)',
       sort: 'name',
       cell: ({ name, id, remark }) => (
         <span class="two-lines" title={`${name}\n${id}${remark === '' ? '' : `\n${remark}`}`}>
@@ -144,11 +145,12 @@ function columnsOf(): Column<AgentInfo>[] {
         </span>
       ),
     },
-    { id: 'state', title: t.columns.state, width: '116px', sort: 'state', cell: (agent) => <StateBadge state={agent.state} /> },
+    { id: 'state', title: t.columns.state, width: '116px', narrow: '106px', sort: 'state', cell: (agent) => <StateBadge state={agent.state} /> },
     {
       id: 'slots',
       title: t.columns.slots,
       width: 'minmax(110px, 150px)',
+      narrow: '58px',
       sort: 'free',
       cell: ({ slots, free, state }) =>
         state === 'away' ? (
@@ -163,7 +165,7 @@ function columnsOf(): Column<AgentInfo>[] {
           </span>
         ),
     },
-    { id: 'inFlight', title: t.columns.inFlight, width: '86px', right: true, sort: 'inFlight', spare: 2, cell: ({ inFlight }) => number(inFlight) },
+    { id: 'inFlight', title: t.columns.inFlight, width: '86px', right: true, sort: 'inFlight', spare: 0, cell: ({ inFlight }) => number(inFlight) },
     { id: 'served', title: t.columns.served, width: '86px', right: true, sort: 'served', spare: 2, cell: ({ served }) => compact(served) },
     {
       id: 'failed',
@@ -171,13 +173,13 @@ function columnsOf(): Column<AgentInfo>[] {
       width: '76px',
       right: true,
       sort: 'failed',
-      spare: 1,
+      spare: 0,
       cell: ({ failed }) => (failed === 0 ? <span class="faint">0</span> : number(failed)),
     },
     {
       id: 'labels',
       title: t.columns.labels,
-      width: 'minmax(160px, 2fr)',
+      width: 'minmax(200px, 3fr)',
       spare: 2,
       cell: ({ labels }) => {
         const all = Object.entries(labels);
@@ -196,7 +198,7 @@ function columnsOf(): Column<AgentInfo>[] {
       title: t.columns.rtt,
       width: '76px',
       right: true,
-      spare: 1,
+      spare: 2,
       cell: ({ sessions }) => {
         const trips = sessions.map(({ rttMs }) => rttMs).filter((ms) => ms !== null);
         return trips.length === 0 ? <span class="faint">–</span> : duration(Math.min(...trips));
@@ -206,7 +208,7 @@ function columnsOf(): Column<AgentInfo>[] {
       id: 'version',
       title: t.columns.version,
       width: '84px',
-      spare: 1,
+      spare: 2,
       sort: 'version',
       cell: ({ version, wire }) => (wire === 'native' ? version : <Badge>{wire}</Badge>),
     },

@@ -122,11 +122,19 @@ function columnsOf(cancel: ((one: Waiting) => void) | null, busy: boolean): Colu
   const t = texts();
   const c = t.columns;
   return [
-    { id: 'position', title: c.position, width: '56px', right: true, cell: ({ position }) => <span class="strong">{number(position)}</span> },
+    {
+      id: 'position',
+      title: c.position,
+      width: '56px',
+      narrow: '38px',
+      right: true,
+      cell: ({ position }) => <span class="strong">{number(position)}</span>,
+    },
     {
       id: 'path',
       title: c.path,
       width: 'minmax(140px, 3fr)',
+      narrow: 'minmax(90px, 1fr)',
       cell: ({ path }) => (
         <code class="clip" title={path}>
           {path}
@@ -155,7 +163,7 @@ function columnsOf(cancel: ((one: Waiting) => void) | null, busy: boolean): Colu
       spare: 1,
       cell: ({ scope }) => (scope === '' ? <span class="faint">–</span> : <Badge>{scope}</Badge>),
     },
-    { id: 'age', title: c.age, width: '96px', right: true, cell: ({ ageMs }) => duration(Math.floor(ageMs / 100) * 100) },
+    { id: 'age', title: c.age, width: '96px', narrow: '66px', right: true, cell: ({ ageMs }) => duration(Math.floor(ageMs / 100) * 100) },
     {
       id: 'estimate',
       title: c.estimate,
@@ -172,6 +180,7 @@ function columnsOf(cancel: ((one: Waiting) => void) | null, busy: boolean): Colu
             id: 'cancel',
             title: <span class="unseen">{t.cancel}</span>,
             width: '92px',
+            narrow: '84px',
             right: true,
             cell: (one: Waiting) => (
               <Button small disabled={busy} onClick={() => cancel(one)}>

@@ -246,6 +246,7 @@ function columnsOf(): Column<TrafficItem>[] {
       id: 'status',
       title: c.status,
       width: '74px',
+      narrow: '66px',
       cell: ({ status, failure }) => (
         <Badge tone={toneOfStatus(status)} title={failure}>
           {status === 0 ? t.running : status}
@@ -257,22 +258,16 @@ function columnsOf(): Column<TrafficItem>[] {
       id: 'target',
       title: c.target,
       width: 'minmax(150px, 3fr)',
+      narrow: 'minmax(100px, 1fr)',
       cell: ({ host, target }) => <code title={`${host}${target}`}>{target}</code>,
     },
     {
       id: 'total',
       title: c.total,
-      width: '116px',
+      width: '148px',
+      narrow: '82px',
       right: true,
-      cell: ({ totalMs, waitedMs, status }) =>
-        status === 0 ? (
-          <span class="faint">…</span>
-        ) : (
-          <span class="took" title={waitedMs > 0 ? t.waited(duration(waitedMs)) : undefined}>
-            {waitedMs > 0 && <span class="took-waited" />}
-            {duration(totalMs)}
-          </span>
-        ),
+      cell: ({ totalMs, waitedMs, status }) => (status === 0 ? <span class="faint">…</span> : <Took totalMs={totalMs} waitedMs={waitedMs} />),
     },
     { id: 'location', title: c.location, width: 'minmax(80px, 1fr)', spare: 2, cell: ({ location }) => location || <span class="faint">–</span> },
     {
@@ -290,4 +285,19 @@ function columnsOf(): Column<TrafficItem>[] {
     { id: 'size', title: c.size, width: '84px', right: true, spare: 1, cell: ({ replyBytes }) => bytes(replyBytes) },
     { id: 'client', title: c.client, width: '128px', spare: 1, cell: ({ client }) => <span class="soft tabular">{client}</span> },
   ];
+}
+
+/** How long it took, and as a bar: its length grows with the logarithm, from 1 ms to a minute; the part of waiting in the queue stands out. */
+function Took({ totalMs, waitedMs }: { totalMs: number; waitedMs: number }) {
+  const length = Math.max(0.04, Math.min(1, Math.log10(Math.max(1, totalMs)) / Math.log10(60_000)));
+  const waited = totalMs > 0 ? Math.min(1, waitedMs / totalMs) : 0;
+  return (
+    <span class="took" title={waitedMs > 0 ? texts().waited(duration(waitedMs)) : undefined}>
+      <span class="took-bar" aria-hidden="true">
+        <span class="took-own" style={{ width: `${length * (1 - waited) * 100}%` }} />
+        <span class="took-waited" style={{ width: `${length * waited * 100}%` }} />
+      </span>
+      {duration(totalMs)}
+    </span>
+  );
 }

@@ -234,6 +234,7 @@ function columnsOf(
       id: 'host',
       title: of === 'agents' ? c.agent : c.endpoint,
       width: 'minmax(140px, 2fr)',
+      narrow: 'minmax(90px, 1fr)',
       cell: ({ host, id }) => (
         <span class="strong" title={id}>
           {host || id}
@@ -244,6 +245,7 @@ function columnsOf(
       id: 'condition',
       title: c.state,
       width: 'minmax(112px, 140px)',
+      narrow: '112px',
       cell: ({ condition }) => (
         <Badge tone={TONES[condition]} dot title={t.conditionHelp[condition]}>
           {t.conditions[condition]}
@@ -288,6 +290,7 @@ function columnsOf(
             id: 'act',
             title: <span class="unseen">{t.takeOut}</span>,
             width: '108px',
+            narrow: '92px',
             right: true,
             cell: (one: Endpoint) =>
               one.condition === 'out' ? (
