@@ -13,19 +13,19 @@ import { type AgentUpstream, topologyOf } from './topology.ts';
 export interface OverviewParts {
   readonly house: House;
   /** Where each server listens. */
-  servers(): ReadonlyMap<string, string>;
+  readonly servers: () => ReadonlyMap<string, string>;
   /** Upstreams of addresses, and what their health checks say. */
-  groups(): Iterable<Group>;
-  checks(): readonly HealthReport[];
+  readonly groups: () => Iterable<Group>;
+  readonly checks: () => readonly HealthReport[];
   /** All agents; null: none may come in. */
-  pool(): AgentPool | null;
-  agentUpstreams(): Iterable<AgentUpstream>;
+  readonly pool: () => AgentPool | null;
+  readonly agentUpstreams: () => Iterable<AgentUpstream>;
   /** Those that an agent belongs to. */
-  upstreamsOf(member: AgentMember): readonly string[];
+  readonly upstreamsOf: (member: AgentMember) => readonly string[];
   /** Requests that wait to come inside. */
-  outside(): number;
-  certificates(): readonly { readonly name: string; readonly notAfterMs: number }[];
-  config(): Promise<AppliedConfig>;
+  readonly outside: () => number;
+  readonly certificates: () => readonly { readonly name: string; readonly notAfterMs: number }[];
+  readonly config: () => Promise<AppliedConfig>;
 }
 
 /** What is said of the configuration of a program that has none in files. */

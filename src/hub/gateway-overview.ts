@@ -14,8 +14,8 @@ export interface GatewayOverviewParts {
   readonly health: HealthChecks;
   readonly agents: GatewayAgents;
   readonly certificates: GatewayCertificates;
-  addresses(): ReadonlyMap<string, readonly Address[]>;
-  config(): Promise<AppliedConfig>;
+  readonly addresses: () => ReadonlyMap<string, readonly Address[]>;
+  readonly config: () => Promise<AppliedConfig>;
 }
 
 /** How a gateway fares. */

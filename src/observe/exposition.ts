@@ -17,7 +17,10 @@ export function expositionFor(accept: string): Exposition {
     const [type = '', ...parameters] = range.split(';').map((part) => part.trim());
     const quality = Number(parameters.find((one) => one.startsWith('q='))?.slice(2) ?? '1');
     const q = Number.isNaN(quality) ? 0 : quality;
-    const version = parameters.find((one) => one.startsWith('version='))?.slice('version='.length).replaceAll('"', '');
+    const version = parameters
+      .find((one) => one.startsWith('version='))
+      ?.slice('version='.length)
+      .replaceAll('"', '');
     // A version that we do not write is not asked for in vain: the other format is.
     if (type === 'application/openmetrics-text' && (version === undefined || version === '1.0.0')) open = Math.max(open, q);
     else if (type === 'text/plain' && (version === undefined || version === '0.0.4')) plain = Math.max(plain, q);
@@ -25,14 +28,15 @@ export function expositionFor(accept: string): Exposition {
   return open > 0 && open >= plain ? 'openmetrics' : 'prometheus';
 }
 
-/** Lines about a metric before its samples. */
-export function preamble(name: string, help: string, type: MetricType, as: Exposition): string {
+/** Lines about a metric before its samples. `isTaken`: is there another metric of this name? */
+export function preamble(name: string, help: string, type: MetricType, as: Exposition, isTaken: (name: string) => boolean): string {
   const text = help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n');
   if (as === 'prometheus') return `# HELP ${name} ${text}\n# TYPE ${name} ${type}\n`;
-  // There a counter is called by its name without `_total`, which its sample must have.
-  const isCounter = type === 'counter' && name.endsWith('_total');
-  const family = isCounter ? name.slice(0, -'_total'.length) : name;
-  return `# HELP ${family} ${text.replaceAll('"', '\\"')}\n# TYPE ${family} ${type === 'counter' && !isCounter ? 'unknown' : type}\n`;
+  // There a counter is called by its name without `_total`, which its sample must have. A gauge that has that name already keeps it.
+  const family = type === 'counter' && name.endsWith('_total') ? name.slice(0, -'_total'.length) : name;
+  const isCounter = family !== name && !isTaken(family);
+  const told = isCounter ? family : name;
+  return `# HELP ${told} ${text.replaceAll('"', '\\"')}\n# TYPE ${told} ${type === 'counter' && !isCounter ? 'unknown' : type}\n`;
 }
 
 /** One line. `labels`: as labelText() says, '' for none. */

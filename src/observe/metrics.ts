@@ -109,7 +109,8 @@ export class Registry {
   /** All of it as text. */
   render(as: Exposition = 'prometheus'): string {
     const out: string[] = [];
-    for (const metric of this.#metrics.values()) metric.render(out, as);
+    const isTaken = (name: string): boolean => this.#metrics.has(name);
+    for (const metric of this.#metrics.values()) metric.render(out, as, isTaken);
     if (as === 'openmetrics') out.push('# EOF\n');
     return out.join('');
   }
@@ -153,8 +154,8 @@ abstract class Metric {
     this.kind = `${type}(${labels.join()})${more}`;
   }
 
-  render(out: string[], as: Exposition): void {
-    out.push(preamble(this.name, this.help, this.type, as));
+  render(out: string[], as: Exposition, isTaken: (name: string) => boolean): void {
+    out.push(preamble(this.name, this.help, this.type, as, isTaken));
     this.samples(out, as);
   }
 

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { constants, monitorEventLoopDelay, type PerformanceEntry, PerformanceObserver } from 'node:perf_hooks';
+import { getHeapStatistics } from 'node:v8';
 import type { Registry } from './metrics.ts';
 
 /** Whoever started the watching of a process ends it. */
@@ -28,6 +29,8 @@ export function addProcessMetrics(metrics: Registry, version: string): ProcessMe
     emit(memory.heapUsed, 'heap_used');
     emit(memory.heapTotal, 'heap_total');
     emit(memory.external, 'external');
+    emit(memory.arrayBuffers, 'array_buffers');
+    emit(getHeapStatistics().heap_size_limit, 'heap_limit');
   });
   const openMax = maxDescriptors();
   metrics.computed('gauge', 'windlass_process_open_fds', 'Open file descriptors.', [], (emit) => {
@@ -53,7 +56,39 @@ export function addProcessMetrics(metrics: Registry, version: string): ProcessMe
     since = now;
     return utilization;
   });
-  return { close: () => void delay.disable() };
+  const collections = countCollections(metrics);
+  return {
+    close: () => {
+      delay.disable();
+      collections.disconnect();
+    },
+  };
+}
+
+/** Collections of garbage, by what V8 calls them, and how long they held everything up. */
+function countCollections(metrics: Registry): PerformanceObserver {
+  const kinds = new Map([
+    [constants.NODE_PERFORMANCE_GC_MINOR, { name: 'minor', count: 0, ms: 0 }],
+    [constants.NODE_PERFORMANCE_GC_MAJOR, { name: 'major', count: 0, ms: 0 }],
+    [constants.NODE_PERFORMANCE_GC_INCREMENTAL, { name: 'incremental', count: 0, ms: 0 }],
+    [constants.NODE_PERFORMANCE_GC_WEAKCB, { name: 'weak_callbacks', count: 0, ms: 0 }],
+  ]);
+  const observer = new PerformanceObserver((list) => {
+    for (const { detail, duration } of list.getEntries() as (PerformanceEntry & { readonly detail?: { readonly kind: number } })[]) {
+      const kind = kinds.get(detail?.kind ?? 0);
+      if (kind === undefined) continue;
+      kind.count++;
+      kind.ms += duration;
+    }
+  });
+  observer.observe({ entryTypes: ['gc'] });
+  metrics.computed('counter', 'windlass_process_gc_total', 'Collections of garbage, by kind.', ['kind'], (emit) => {
+    for (const { name, count } of kinds.values()) emit(count, name);
+  });
+  metrics.computed('counter', 'windlass_process_gc_seconds_total', 'Time that collections of garbage took, by kind.', ['kind'], (emit) => {
+    for (const { name, ms } of kinds.values()) emit(ms / 1000, name);
+  });
+  return observer;
 }
 
 /** The sampling timer's own period is part of what the histogram records. */

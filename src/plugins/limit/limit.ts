@@ -2,6 +2,7 @@
 import { formatDuration } from '../../schema/duration.ts';
 import { choice, duration, integer, scalar, text } from '../../schema/kind.ts';
 import { setting } from '../../schema/setting.ts';
+import type { Counter } from '../../observe/metrics.ts';
 import { Wrong } from '../../schema/wrong.ts';
 import { definePlugin, type Plugin, type PluginExchange, type Reply, slot, type Verdict } from '../../proxy/plugin.ts';
 import { KeyTable, ownCopy, shortKey } from './key-table.ts';
@@ -62,12 +63,16 @@ export const limitPlugin = definePlugin({
     }),
     message: setting({ kind: text(), group: 'Answer', help: 'what those are told who ask too much', fallback: 'Too Many Requests' }),
   },
-  create({ type, max, interval: intervalMs, algorithm, weight, tag, key, headers, message }, { name, step, clock, log }) {
+  create({ type, max, interval: intervalMs, algorithm, weight, tag, key, headers, message }, { name, step, clock, log, metrics }) {
     if (weight !== null) log.warn({}, 'weight is not used: rates are counted, not estimated; leave it out');
     const find = keyOf(tag, key);
     // A string of structured fields (RFC 9651) is ASCII; a name need not be.
     const policy = /^[\x20-\x7e]{1,64}$/.test(name) ? `"${name.replaceAll(/["\\]/g, '\\$&')}"` : '"limit"';
-    const answer = new Answer(policy, headers, message);
+    const requests = metrics.counters('windlass_limit_requests_total', 'Requests that a limit counted, by whether it let them pass.', [
+      'plugin',
+      'result',
+    ]);
+    const answer = new Answer(policy, headers, message, requests.with(name, 'passed'), requests.with(name, 'refused'));
     if (type === 'inflight') return new Inflight(name, max, find, answer).plugin(step === 'proxy_upstream');
     const make = algorithm === 'window' ? () => new SlidingWindow(max, intervalMs) : () => new TokenBucket(max, intervalMs);
     const limiter = new RateLimiter(name, new KeyTable<Rate>(KEYS, make), max, intervalMs, find, answer, () => clock.now());
@@ -94,11 +99,15 @@ class Answer {
   readonly policy: string;
   readonly #headers: 'refused' | 'all' | 'none';
   readonly #message: string;
+  readonly passed: Counter;
+  readonly #refused: Counter;
 
-  constructor(policy: string, headers: 'refused' | 'all' | 'none', message: string) {
+  constructor(policy: string, headers: 'refused' | 'all' | 'none', message: string, passed: Counter, refused: Counter) {
     this.policy = policy;
     this.#headers = headers;
     this.#message = message;
+    this.passed = passed;
+    this.#refused = refused;
   }
 
   get tellsAll(): boolean {
@@ -106,6 +115,7 @@ class Answer {
   }
 
   refusal(quota: string, waitMs: number): Reply {
+    this.#refused.value++;
     const seconds = String(Math.max(1, Math.ceil(waitMs / 1000)));
     const told = this.#headers === 'none' ? [] : ['RateLimit-Policy', `${this.policy}${quota}`, 'RateLimit', `${this.policy};r=0;t=${seconds}`];
     return {
@@ -147,6 +157,7 @@ class RateLimiter {
       const rate = this.#table.find(key);
       const waitMs = rate.take(this.#now());
       if (waitMs > 0) return this.#answer.refusal(this.#quota, waitMs);
+      this.#answer.passed.value++;
       if (tellsAll) exchange.set(this.#rateOf, rate);
       return undefined;
     };
@@ -196,6 +207,7 @@ class Inflight {
       // Nobody knows when one of them will end: a second is what a client should wait at least.
       if (running.count >= this.#max) return this.#answer.refusal(this.#quota, 1000);
       running.count++;
+      this.#answer.passed.value++;
       exchange.set(this.#held, running);
       return undefined;
     };
