@@ -37,17 +37,17 @@ export class ConsoleAgents implements AgentsBackend {
   async list(asked: AgentsAsked): Promise<Page<AgentInfo>> {
     const { query, state, by, descending, offset, limit } = asked;
     const wanted = query.toLowerCase();
-    const rows = [...this.#rows().values()].filter((row) => (state === null || row.state === state) && (wanted === '' || row.contains(wanted)));
+    const found: { readonly row: AgentRow; readonly key: string | number }[] = [];
+    for (const row of this.#rows().values())
+      if ((state === null || row.state === state) && (wanted === '' || row.contains(wanted))) found.push({ row, key: row.keyOf(by) });
     // Numbers as numbers, texts by their letters; those that are alike by id, so that pages fit together.
-    const keys = new Map(rows.map((row) => [row, row.keyOf(by)]));
     const sign = descending ? -1 : 1;
-    rows.sort((a, b) => {
-      const [x, y] = [keys.get(a)!, keys.get(b)!];
-      if (x !== y) return x < y ? -sign : sign;
-      return a.id < b.id ? -1 : 1;
+    found.sort((a, b) => {
+      if (a.key !== b.key) return a.key < b.key ? -sign : sign;
+      return a.row.id < b.row.id ? -1 : 1;
     });
     const { clock } = this.#options;
-    return { total: rows.length, items: rows.slice(offset, offset + limit).map((row) => row.info(clock)) };
+    return { total: found.length, items: found.slice(offset, offset + limit).map(({ row }) => row.info(clock)) };
   }
 
   async agent(id: string): Promise<AgentInfo | null> {
