@@ -1,8 +1,7 @@
 import { secretCheck } from '../std/secret.ts';
 import type { RequestHead } from '../http/head.ts';
 import type { Standing } from './people.ts';
-import type { Proof } from './proof.ts';
-import { bearerOf } from './proof.ts';
+import { bearerOf, type Proof } from './proof.ts';
 import type { Session, Sessions } from './sessions.ts';
 import type { Tokens } from './tokens.ts';
 
@@ -21,10 +20,11 @@ export class Gate {
     this.#isLocal = secretCheck(localToken);
   }
 
-  /** Null: nobody known. A token that is wrong is not made good by a cookie. */
+  /** Null: nobody known. A token that is wrong is not made good by a cookie; a password for something in front of us (Basic) is nothing to us. */
   readonly prove = (head: RequestHead): Proof | null => {
-    if (head.get('authorization') === undefined) return this.#bySession(head);
-    const standing = this.#byToken(head);
+    const token = bearerOf(head);
+    if (token === null) return this.#bySession(head);
+    const standing = this.#isLocal(token) ? LOCAL : this.#tokens.use(token);
     const role = standing?.role() ?? null;
     if (standing === null || role === null) return null;
     return { asker: { name: standing.name, role, by: 'token' }, csrf: '', standing, stands: () => standing.role() === role };
@@ -37,12 +37,6 @@ export class Gate {
       if (found !== null) return found.session;
     }
     return null;
-  }
-
-  #byToken(head: RequestHead): Standing | null {
-    const token = bearerOf(head);
-    if (token === null) return null;
-    return this.#isLocal(token) ? LOCAL : this.#tokens.use(token);
   }
 
   #bySession(head: RequestHead): Proof | null {

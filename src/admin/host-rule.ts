@@ -8,8 +8,8 @@ import { Problem } from './route.ts';
 export interface HostRule {
   /** Besides addresses, localhost and the name of this machine; in lower case. */
   readonly names: ReadonlySet<string>;
-  /** Only what comes in at a loopback address is held to it: elsewhere a server and a location have said which names are theirs. */
-  readonly onlyLoopback: boolean;
+  /** Who is held to it. `loopback`: what comes in at a loopback address, since elsewhere nothing is gained; `nobody`: a location has said which names are its. */
+  readonly holds: 'everybody' | 'loopback' | 'nobody';
 }
 
 /**
@@ -19,11 +19,11 @@ export interface HostRule {
 export function hostProblem(head: RequestHead, rule: HostRule): Problem | null {
   const authority = head.authority.toLowerCase();
   const host = hostOf(authority);
-  if (!isKnown(host, rule) && !(rule.onlyLoopback && !isLoopback(head.peer.localAddress))) {
+  if (!isKnown(host, rule) && isHeld(head, rule)) {
     return new Problem(
       421,
       'unknown_host',
-      `The console does not answer under the name "${host.slice(0, 100)}"; ask it by its address, or list the name (console_hosts).`,
+      `The console does not answer under the name "${host.slice(0, 100)}"; ask by its address, or list the name in console_hosts (--console-hosts).`,
     );
   }
   const origin = head.get('origin');
@@ -33,6 +33,10 @@ export function hostProblem(head: RequestHead, rule: HostRule): Problem | null {
   if (origin === undefined && head.method !== 'GET' && head.method !== 'HEAD' && head.get('sec-fetch-site') === 'cross-site')
     return new Problem(403, 'foreign_origin', 'Pages of other sites may not ask the console.');
   return null;
+}
+
+function isHeld({ peer }: RequestHead, { holds }: HostRule): boolean {
+  return holds === 'everybody' || (holds === 'loopback' && (peer.localAddress === '' || isLoopback(peer.localAddress)));
 }
 
 function isKnown(host: string, { names }: HostRule): boolean {

@@ -21,6 +21,8 @@ export interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Of that name, as the new configuration has it. */
   upstream(name: string): Upstream | null;
+  /** What answers in place of an upstream: ourselves. Null: nothing does. */
+  inside(settings: LocationSettings): Upstream | null;
   /** Kept across reloads, by the location's name. */
   load(name: string): Load;
   /** Where the requests of a location are counted, kept across reloads. */
@@ -35,11 +37,12 @@ export interface Surroundings {
 export function makeLocation({ name, settings, rule }: LocationItem, around: Surroundings): Location {
   const { upstream } = settings;
   const captures = new Set([...rule.captures, ...(settings.rewrite?.names ?? [])]);
+  const inside = around.inside(settings);
   const isFixed = upstream !== null && !upstream.startsWith('$');
   return {
     name,
-    upstream: isFixed ? around.upstream(upstream) : null,
-    ...(isFixed || upstream === null ? {} : { choose: (captures) => chosen(upstream, captures, around) }),
+    upstream: inside ?? (isFixed ? around.upstream(upstream) : null),
+    ...(inside !== null || isFixed || upstream === null ? {} : { choose: (captures) => chosen(upstream, captures, around) }),
     patienceMs: (head, of) => (around.isPressed() ? 0 : (of.patienceMs?.(head) ?? 0)),
     timeoutMs: settings.timeout ?? 0,
     upgrades: new Set(settings.upgrades),

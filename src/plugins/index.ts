@@ -1,5 +1,6 @@
 import type { PluginDefinition } from '../proxy/plugin.ts';
 import { acceptEncodingPlugin } from './accept-encoding.ts';
+import { adminPlugin } from './admin.ts';
 import { appPasswordPlugin } from './app-password.ts';
 import { basicAuthPlugin } from './basic-auth/basic-auth.ts';
 import { cachePlugin } from './cache/cache.ts';
@@ -33,6 +34,7 @@ import { uaRestrictionPlugin } from './ua-restriction.ts';
 /** All plugins that come with Windlass. */
 export const plugins: readonly PluginDefinition[] = [
   acceptEncodingPlugin,
+  adminPlugin,
   appPasswordPlugin,
   basicAuthPlugin,
   cachePlugin,
