@@ -46,7 +46,7 @@ export function readAnswer(stream: Buffer, method: string, ending: Ending): Answ
       return { ...head, framing: 'none', body: EMPTY, trailers: [], complete: true, bytes: from };
     if (codings.length > 0) {
       if (codings[0] !== 'chunked') fail(`transfer coding ${codings[0]}`);
-      return { ...head, framing: 'chunked', ...readChunks(stream, from) };
+      return { ...head, framing: 'chunked', ...readChunks(stream, from, ending) };
     }
     if (lengths.length > 0) {
       if (!/^\d+$/.test(lengths[0]!)) fail(`length ${lengths[0]}`);
@@ -70,10 +70,16 @@ function fieldOf(line: string): [string, string] {
   return [name!, value!];
 }
 
-function readChunks(stream: Buffer, from: number): Pick<Answer, 'body' | 'trailers' | 'complete' | 'bytes'> {
+/** While more may come nobody wants a body that is not complete: to make one at each read would take a long one's length squared. */
+function readChunks(stream: Buffer, from: number, ending: Ending): Pick<Answer, 'body' | 'trailers' | 'complete' | 'bytes'> {
   const parts: Buffer[] = [];
   let at = from;
-  const soFar = (complete: boolean, trailers: Answer['trailers'] = []) => ({ body: Buffer.concat(parts), trailers, complete, bytes: at });
+  const soFar = (complete: boolean, trailers: Answer['trailers'] = []) => ({
+    body: complete || ending !== 'open' ? Buffer.concat(parts) : EMPTY,
+    trailers,
+    complete,
+    bytes: at,
+  });
   for (;;) {
     const line = stream.indexOf('\r\n', at, 'latin1');
     if (line < 0) return soFar(false);

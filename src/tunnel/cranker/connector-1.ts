@@ -124,13 +124,13 @@ class Socket1 implements MessageUser {
     return (this.exchange = new Exchange1(this, this.connector.options.core, head, reply, notes));
   }
 
-  text(bytes: Buffer): void {
-    if (this.exchange !== null) this.exchange.text(bytes);
+  text(bytes: Buffer, start: number, end: number): void {
+    if (this.exchange !== null) this.exchange.text(bytes, start, end);
     else this.#strange();
   }
 
-  binary(bytes: Buffer): void {
-    if (this.exchange !== null) this.exchange.binary(bytes);
+  binary(bytes: Buffer, start: number, end: number): void {
+    if (this.exchange !== null) this.exchange.binary(bytes, start, end);
     else this.#strange();
   }
 
@@ -235,13 +235,13 @@ class Exchange1 extends RouterExchange {
     this.#socket.messages.resume();
   }
 
-  text(bytes: Buffer): void {
-    this.answerHead(bytes, 0, bytes.length);
+  text(bytes: Buffer, start: number, end: number): void {
+    this.answerHead(bytes, start, end);
   }
 
-  binary(bytes: Buffer): void {
-    if (!this.answerBody(bytes) && !this.over) this.#socket.messages.pause();
-    if (bytes.length < SMALL) this.#socket.messages.waste(1);
+  binary(bytes: Buffer, start: number, end: number): void {
+    if (!this.answerBody(bytes.subarray(start, end)) && !this.over) this.#socket.messages.pause();
+    if (end - start < SMALL) this.#socket.messages.waste(1);
   }
 
   /** A connector that forgets to close must not keep the client. */

@@ -139,6 +139,8 @@ export class Socket3 implements MessageUser, Flushable {
   #retiredMs = 0;
   /** Streams with bytes to acknowledge. */
   readonly #acks: Stream3[] = [];
+  /** Short messages are copied by whoever sends them. */
+  readonly #ackFrame: Buffer = Buffer.allocUnsafeSlow(WINDOW_UPDATE_BYTES);
   /** Streams that were told to pause. */
   readonly #waiting = new Set<Stream3>();
 
@@ -169,7 +171,7 @@ export class Socket3 implements MessageUser, Flushable {
     return stream;
   }
 
-  /** A whole frame, whose memory is the socket's now. */
+  /** A whole frame, whose memory is the socket's now, but for short ones: those are copied. */
   send(frame: Buffer): void {
     this.messages.sendBinary(frame);
     if (this.messages.isFull) this.#full = true;
@@ -201,9 +203,9 @@ export class Socket3 implements MessageUser, Flushable {
     this.#strange('text, which has no place in protocol 3.0');
   }
 
-  binary(bytes: Buffer): void {
+  binary(bytes: Buffer, start: number, end: number): void {
     const frame = this.#frame;
-    if (!readFrame(frame, bytes, 0, bytes.length)) {
+    if (!readFrame(frame, bytes, start, end)) {
       this.#strange('a message that is too short to be a frame');
       return;
     }
@@ -256,9 +258,8 @@ export class Socket3 implements MessageUser, Flushable {
       const stream = this.#acks[i]!;
       const n = stream.takeAck();
       if (n === 0) continue;
-      const out = Buffer.allocUnsafe(WINDOW_UPDATE_BYTES);
-      writeWindowUpdate(out, 0, stream.id, n);
-      this.send(out);
+      writeWindowUpdate(this.#ackFrame, 0, stream.id, n);
+      this.send(this.#ackFrame);
     }
     this.#acks.length = 0;
   }

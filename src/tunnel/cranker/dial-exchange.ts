@@ -148,7 +148,7 @@ export abstract class ConnectorExchange implements ReplySink, Writer, Waiter {
     if (this.#bodyEnded && !this.#isStopped) request.end();
   }
 
-  /** A piece of the request's body, whose memory is its own. @returns whether it has been consumed; else drained() follows */
+  /** A borrowed piece of the request's body. @returns whether it has been consumed; else drained() follows */
   protected body(chunk: Buffer): boolean {
     const n = chunk.length;
     if (n === 0 || this.#isDeaf) return true;
@@ -158,7 +158,7 @@ export abstract class ConnectorExchange implements ReplySink, Writer, Waiter {
     }
     if (this.#receiveLeft > 0) this.#receiveLeft -= n;
     if (this.#request !== null) return this.#request.write(chunk);
-    this.#waiting.push(chunk);
+    this.#waiting.push(Buffer.from(chunk));
     return false;
   }
 

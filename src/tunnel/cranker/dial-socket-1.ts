@@ -43,10 +43,10 @@ export class DialSocket1 implements DialSocket {
     return this.messages.unsentBytes + (this.#exchange?.heldBytes ?? 0);
   }
 
-  text(bytes: Buffer): void {
-    const marker = readMarker(bytes, 0, bytes.length);
+  text(bytes: Buffer, start: number, end: number): void {
+    const marker = readMarker(bytes, start, end);
     if (this.#isUsed) {
-      if (marker === BODY_ENDED && bytes.length === MARKER_BYTES) this.#exchange?.ended();
+      if (marker === BODY_ENDED && end - start === MARKER_BYTES) this.#exchange?.ended();
       else this.messages.fault(PROTOCOL_ERROR, 'a second request on one socket');
       return;
     }
@@ -61,12 +61,12 @@ export class DialSocket1 implements DialSocket {
     this.#owner.used(this);
     const { reader, scratch, headLimits } = this.#core;
     const hasBody = marker === BODY_FOLLOWS;
-    if (reader.request(scratch, bytes, 0, bytes.length - MARKER_BYTES, hasBody, headLimits)) exchange.begin(scratch, hasBody);
+    if (reader.request(scratch, bytes, start, end - MARKER_BYTES, hasBody, headLimits)) exchange.begin(scratch, hasBody);
     else exchange.refuse(new Failure(scratch.problem ?? 'bad_request', scratch.problemDetail));
   }
 
-  binary(bytes: Buffer): void {
-    if (this.#isUsed) this.#exchange?.received(bytes);
+  binary(bytes: Buffer, start: number, end: number): void {
+    if (this.#isUsed) this.#exchange?.received(bytes.subarray(start, end));
     else this.messages.fault(PROTOCOL_ERROR, 'a body before any request');
   }
 

@@ -128,9 +128,9 @@ export class DialSocket3 implements DialSocket, FrameSocket, Flushable {
     this.#strange('text, which has no place in protocol 3.0');
   }
 
-  binary(bytes: Buffer): void {
+  binary(bytes: Buffer, from: number, to: number): void {
     const frame = this.#frame;
-    if (!readFrame(frame, bytes, 0, bytes.length)) {
+    if (!readFrame(frame, bytes, from, to)) {
       this.#strange('a message that is too short to be a frame');
       return;
     }

@@ -20,9 +20,9 @@ export function loadFraming(): Framing {
 
 /** Who reads the messages of a WebSocket. After close() or closed() nothing is called any more. */
 export interface MessageUser {
-  /** Bytes of a message are its own memory: they may be held. */
-  text(bytes: Buffer): void;
-  binary(bytes: Buffer): void;
+  /** The message is bytes[start..end), borrowed like any chunk that was read (decisions/007). */
+  text(bytes: Buffer, start: number, end: number): void;
+  binary(bytes: Buffer, start: number, end: number): void;
   /** The socket takes more; follows a full. */
   drained(): void;
   /** Once a second. */
@@ -32,6 +32,7 @@ export interface MessageUser {
 }
 
 const NOTHING = Buffer.alloc(0);
+const NO_WORDS = new DataView(new ArrayBuffer(0));
 /** Pieces of one message: more are an attack on memory. */
 const FRAGMENTS = 1_024;
 const CHUNKS = 16_384;
@@ -63,10 +64,13 @@ export class Messages implements WireUser, Timed, Flushable {
   #user: MessageUser | null = null;
   #corked = false;
   /** Frames of this turn, from #poured to #gathered not yet written. */
-  #gather = NOTHING;
+  #gather: Buffer = NOTHING;
   #poured = 0;
   #gathered = 0;
   #gatherBytes = GATHER_START_BYTES;
+  /** What was read last, and the same for reading four bytes at a time. */
+  #viewed: Buffer = NOTHING;
+  #words: DataView = NO_WORDS;
   /** Where the library stands within what it was given. */
   readonly #tracker = new FrameTracker();
   #fragmented = false;
@@ -108,8 +112,8 @@ export class Messages implements WireUser, Timed, Flushable {
     });
     this.#receiver.on('message', (data: Buffer, isBinary: boolean) => {
       if (this.#state !== 'open' || this.#user === null) return;
-      if (isBinary) this.#user.binary(data);
-      else this.#user.text(data);
+      if (isBinary) this.#user.binary(data, 0, data.length);
+      else this.#user.text(data, 0, data.length);
     });
     this.#receiver.on('ping', (data: Buffer) => {
       if (this.#state !== 'open' || !this.waste(1)) return;
@@ -218,11 +222,13 @@ export class Messages implements WireUser, Timed, Flushable {
 
   flush(): void {
     this.#pour();
-    this.#gather = NOTHING;
+    if (this.#corked) {
+      this.#corked = false;
+      this.wire.uncork();
+    }
+    // What the kernel has taken all of is filled again.
+    if (this.wire.buffered > 0) this.#gather = NOTHING;
     this.#poured = this.#gathered = 0;
-    if (!this.#corked) return;
-    this.#corked = false;
-    this.wire.uncork();
   }
 
   /** Stops reading: the peer is held up, and nothing can be known of its life meanwhile. */
@@ -313,27 +319,35 @@ export class Messages implements WireUser, Timed, Flushable {
     const maskAt = from;
     if (!this.#masks) from += 4;
     if (end - from < n || n > this.#limits.messageBytes) return at;
-    const message = Buffer.allocUnsafe(n);
-    if (this.#masks) message.set(bytes.subarray(from, from + n));
-    else {
-      const a = bytes[maskAt]!;
-      const b = bytes[maskAt + 1]!;
-      const c = bytes[maskAt + 2]!;
-      const d = bytes[maskAt + 3]!;
-      let i = 0;
-      for (const quads = n - 3; i < quads; i += 4) {
-        message[i] = bytes[from + i]! ^ a;
-        message[i + 1] = bytes[from + i + 1]! ^ b;
-        message[i + 2] = bytes[from + i + 2]! ^ c;
-        message[i + 3] = bytes[from + i + 3]! ^ d;
-      }
-      for (; i < n; i++) message[i] = bytes[from + i]! ^ bytes[maskAt + (i & 3)]!;
+    const to = from + n;
+    if (!this.#masks) this.#unmask(bytes, maskAt, from, to);
+    if (first === WHOLE_TEXT && !isUtf8(bytes.subarray(from, to))) {
+      // As it came, for the library to refuse.
+      if (!this.#masks) this.#unmask(bytes, maskAt, from, to);
+      return at;
     }
-    if (first === WHOLE_TEXT && !isUtf8(message)) return at;
     const user = this.#state === 'open' ? this.#user : null;
-    if (first === WHOLE_BINARY) user?.binary(message);
-    else user?.text(message);
-    return from + n;
+    if (first === WHOLE_BINARY) user?.binary(bytes, from, to);
+    else user?.text(bytes, from, to);
+    return to;
+  }
+
+  #wordsOf(bytes: Buffer): DataView {
+    // Nearly always the same buffer: all small reads share one.
+    if (bytes !== this.#viewed) {
+      this.#viewed = bytes;
+      this.#words = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    }
+    return this.#words;
+  }
+
+  /** In place, four bytes at a time. Once more masks again. */
+  #unmask(bytes: Buffer, maskAt: number, from: number, to: number): void {
+    const words = this.#wordsOf(bytes);
+    const mask = words.getInt32(maskAt, true);
+    let i = from;
+    for (const quads = to - 3; i < quads; i += 4) words.setInt32(i, words.getInt32(i, true) ^ mask, true);
+    for (let at = 0; i < to; i++, at++) bytes[i] = bytes[i]! ^ bytes[maskAt + at]!;
   }
 
   finished(): void {
@@ -384,6 +398,7 @@ export class Messages implements WireUser, Timed, Flushable {
       user?.closed(SILENT, `nothing was heard for ${Math.round((now - this.heardMs) / 1000)} s`);
       return;
     }
+    if (now - this.#saidMs >= this.#limits.tickMs) this.#gather = NOTHING;
     if (now - this.#saidMs >= this.#limits.pingAfterMs) this.ping();
     this.#user?.ticked(now);
   }
