@@ -122,7 +122,12 @@ export const OTHER = 'other';
 /** Seconds, from a tenth of a millisecond on, near enough to each other that a median between them is worth showing. */
 export const FINE_SECONDS: readonly number[] = [
   ...[-4, -3, -2, -1, 0, 1].flatMap((exponent) => [1, 1.5, 2, 2.5, 3, 4, 5, 6, 7.5].map((mantissa) => Number(`${mantissa}e${exponent}`))),
-  ...[100, 120, 150, 200, 250, 300],
+  100,
+  120,
+  150,
+  200,
+  250,
+  300,
 ];
 
 /** Those of them that metrics of single locations and upstreams have: there may be a thousand. */
