@@ -45,6 +45,22 @@ export const operatorCommands: readonly Command[] = [
     load: () => import('./top.ts'),
   },
   {
+    words: ['tail'],
+    summary: 'watch the requests of a running hub or gateway as they end, one line each',
+    section: null,
+    switches: { json: 'one JSON object per request', on: 'keep requests from now on, when none are kept yet' },
+    examples: [
+      ['windlass tail', 'all of them, the last ten first; Ctrl-C leaves'],
+      ["windlass tail --status '>=500' --location api", 'what fails at one location'],
+      ["windlass tail --slow 1s --path '/v1/*' --json", 'what takes long, for scripts'],
+    ],
+    notes: [
+      'It needs the live view: inspector = 1000 in [basic] of a gateway, --inspector 1000 of hub run, Traffic in the console, or --on. It costs little, and is off unless somebody wants it.',
+    ],
+    table: async () => (await import('../config/tail.ts')).tailTable,
+    load: () => import('./tail.ts'),
+  },
+  {
     words: ['agents'],
     summary: 'which agents there are, and how busy they are',
     section: null,
@@ -197,5 +213,24 @@ export const operatorCommands: readonly Command[] = [
     notes: [],
     table: async () => (await import('../config/admin-commands.ts')).endpointTable,
     load: async () => ({ run: (await import('./upstreams.ts')).putIn }),
+  },
+  {
+    words: ['doctor'],
+    summary:
+      'look at what could be wrong: Node, limits, files, ports, and the way of an agent to its hub and its upstream; exit code 1 when something is',
+    section: 'agent',
+    wholeFile: true,
+    switches: { json: 'print one JSON object with ok and findings' },
+    examples: [
+      [
+        'windlass doctor --token-file agent.token --hub https://hub.example.com --upstream localhost:3000',
+        'the flags of agent run: name, connection, proxy, TLS, token, clock, service',
+      ],
+      ['windlass doctor -c windlass.toml', 'a file: is it right, are its ports free, does its agent reach its hub'],
+      ['windlass doctor --hub https://hub.example.com --json', 'for scripts, and for whom you ask for help: it holds no secrets'],
+    ],
+    notes: ['It sends no request to the service, and no agent comes or goes at the hub: the handshake ends before its last step.'],
+    table: async () => (await import('../config/doctor.ts')).doctorTable,
+    load: () => import('./doctor.ts'),
   },
 ];

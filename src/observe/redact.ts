@@ -4,7 +4,8 @@ export type Fields = Record<string, unknown>;
 const HIDDEN = '***';
 /** Key names whose values are never written: compared in lower case without separators, as endings, so that `hubSecret` counts and `secretFile` does not. */
 const SECRET_KEY = /(?:authorization|cookies?|tokens?|secrets?|passwords?|passwd|apikeys?|privatekey|accesskey)$/;
-const URL_USER_INFO = /([a-z][a-z0-9+.-]*:\/\/)[^/?#\s@]+@/gi;
+// A bound for the scheme: without one a long word is searched again from each of its letters.
+const URL_USER_INFO = /([a-z][a-z0-9+.-]{0,31}:\/\/)[^/?#\s@]+@/gi;
 const QUERY_SECRET = /([?&](?:token|key|api_?key|access_token|password|secret)=)[^&#\s"]*/gi;
 /** Fields are ours, so deep or long ones are accidents: cut them rather than fill the disk. */
 const MAX_DEPTH = 4;
