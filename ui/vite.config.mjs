@@ -14,6 +14,8 @@ export default defineConfig({
     assetsInlineLimit: 0,
     emptyOutDir: true,
     reportCompressedSize: false,
+    // How long plugins take depends on what else the machine does.
+    rolldownOptions: { checks: { pluginTimings: false, bundlerTimings: false } },
     chunkSizeWarningLimit: 700,
   },
 });

@@ -160,7 +160,7 @@ export function makeWorld({ agents: count = 40, unwell = true, inspector = true,
       location: route.location,
       upstream: route.upstream,
       endpoint: taken === null ? upstreams.find(({ name }) => name === route.upstream).endpoints[0].host : '',
-      agent: taken?.name ?? '',
+      agent: taken?.id ?? '',
       totalMs: waitedMs + own,
       waitedMs,
       firstByteMs: waitedMs + own * 0.3,
@@ -428,7 +428,12 @@ function story(world, id) {
         ]
       : [
           { name: 'tunnel', startMs: waitedMs + 1, ms: left * 0.97, detail: 'native, session 203.0.113.7' },
-          { name: 'agent', startMs: waitedMs + left * 0.04, ms: left * 0.9, detail: item.agent },
+          {
+            name: 'agent',
+            startMs: waitedMs + left * 0.04,
+            ms: left * 0.9,
+            detail: world.agents.find(({ id: known }) => known === item.agent)?.name ?? item.agent,
+          },
         ]),
     { name: 'upstream', startMs: waitedMs + left * 0.08, ms: left * 0.84, detail: item.agent === '' ? item.endpoint : 'http://127.0.0.1:8000' },
     { name: 'answer', startMs: firstByteMs, ms: totalMs - firstByteMs, detail: 'from its first byte to its last' },

@@ -174,16 +174,23 @@ function About({ agent }: { agent: AgentInfo }) {
         {agent.hardware === null ? (
           <p class="soft small">{t.noHardware}</p>
         ) : (
-          <Facts items={Object.entries(agent.hardware).map(([name, value]) => [name, <Hardware key={name} name={name} value={value} />])} />
+          <Facts items={Object.entries(agent.hardware).map(([name, value]) => [named(name), <Hardware key={name} name={name} value={value} />])} />
         )}
       </section>
     </div>
   );
 }
 
+/** `cpuCores` as people write it; the unit stands with the value. */
+function named(key: string): string {
+  const words = key.replace(/Bytes$/, '').replaceAll(/([a-z\d])([A-Z])/g, '$1 $2');
+  return words.charAt(0).toUpperCase() + words.slice(1).toLowerCase();
+}
+
 function Hardware({ name, value }: { name: string; value: unknown }) {
   if (typeof value === 'number' && /bytes$/i.test(name)) return <>{bytes(value)}</>;
   if (typeof value === 'number') return <>{number(value, Number.isInteger(value) ? 0 : 2)}</>;
   if (typeof value === 'boolean') return <Badge>{String(value)}</Badge>;
+  if (value === null || (Array.isArray(value) && value.length === 0)) return <span class="faint">–</span>;
   return <span class="wrap-anywhere">{typeof value === 'string' ? value : JSON.stringify(value)}</span>;
 }

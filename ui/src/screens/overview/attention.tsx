@@ -58,7 +58,13 @@ function troublesOf({ endpoints, certificates, config }: Overview): Trouble[] {
     found.push({ tone: 'bad', icon: 'configuration', text: t.configBroken, more: config.problems[0]?.message, to: href('configuration') });
   else if (config.etag !== config.appliedEtag) found.push({ tone: 'warn', icon: 'configuration', text: t.configPending, to: href('configuration') });
   for (const { upstream, endpoint, reason } of endpoints.unwell.slice(0, SHOWN_MAX))
-    found.push({ tone: 'bad', icon: 'upstreams', text: t.unwellEndpoint(endpoint, upstream), more: reason, to: href('upstreams', upstream) });
+    found.push({
+      tone: 'bad',
+      icon: 'upstreams',
+      text: endpoint === '' ? t.unwellUpstream(upstream) : t.unwellEndpoint(endpoint, upstream),
+      more: reason,
+      to: href('upstreams', upstream),
+    });
   const { soonest } = certificates;
   if (soonest !== null && soonest.notAfterMs - nowMs.value < CERTIFICATE_SOON_MS) {
     const left = soonest.notAfterMs - nowMs.value;

@@ -5,6 +5,8 @@ export const en = {
   wellText: 'Nothing needs you.',
   attention: 'Needs attention',
   unwellEndpoint: (endpoint: string, upstream: string) => `${endpoint} of ${upstream}`,
+  unwellUpstream: (upstream: string) => `Upstream ${upstream}`,
+  noLocation: 'no location',
   configBroken: 'The configuration on disk cannot be used; the one before still serves',
   configPending: 'The configuration on disk is not the one that serves',
   certificateSoon: (name: string, inTime: string) => `The certificate ${name} ends in ${inTime}`,

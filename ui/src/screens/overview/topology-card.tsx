@@ -111,13 +111,15 @@ function Node({
 }) {
   const t = texts();
   const traffic = t.nodeTraffic(rate(requestsPerSecond), rate(errorsPerSecond));
-  const says = `${node.label}, ${t.nodeState[node.state]}, ${traffic}`;
+  // Requests that no location takes are traffic, too.
+  const label = node.kind === 'location' && node.label === '-' ? t.noLocation : node.label;
+  const says = `${label}, ${t.nodeState[node.state]}, ${traffic}`;
   return (
     <a
       class={`node node-${node.state} node-of-${node.kind} ${lit ? 'node-lit' : ''} ${height < 40 ? 'node-small' : ''}`}
       href={placeOfNode(node)}
       aria-label={says}
-      title={[node.label, node.detail, traffic].filter((part) => part !== '').join('\n')}
+      title={[label, node.detail, traffic].filter((part) => part !== '').join('\n')}
       style={{ left: `${x}px`, top: `${y}px`, width: `${width}px`, height: `${height}px` }}
       onMouseEnter={() => onOver(node.id)}
       onMouseLeave={() => onOver(null)}
@@ -126,7 +128,7 @@ function Node({
     >
       <span class="node-dot" />
       <span class="node-text">
-        <span class="node-label clip">{node.label}</span>
+        <span class="node-label clip">{label}</span>
         <span class="node-detail clip">{node.detail === '' ? t.nodeState[node.state] : node.detail}</span>
       </span>
       <span class="node-rate">

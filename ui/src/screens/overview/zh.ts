@@ -8,6 +8,8 @@ export const zh: SameKeys<typeof en> = {
   wellText: '无需处理。',
   attention: '需要关注',
   unwellEndpoint: (endpoint: string, upstream: string) => `${upstream} 的 ${endpoint}`,
+  unwellUpstream: (upstream: string) => `上游 ${upstream}`,
+  noLocation: '无匹配位置',
   configBroken: '磁盘上的配置无法使用，之前的配置仍在服务',
   configPending: '磁盘上的配置尚未生效',
   certificateSoon: (name: string, inTime: string) => `证书 ${name} 将在 ${inTime} 后到期`,

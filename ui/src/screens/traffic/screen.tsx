@@ -23,6 +23,7 @@ import { replace, setQuery } from '../../router.ts';
 import type { ScreenProps } from '../screen.ts';
 import { StoryDrawer } from './story-drawer.tsx';
 import { texts } from './texts.ts';
+import { useAgentNames } from './use-agent-names.ts';
 import { useTraffic } from './use-traffic.ts';
 
 const STATUSES = ['', '2xx', '3xx', '4xx', '5xx'] as const;
@@ -86,6 +87,7 @@ function Traffic({ rest, query, settings, reload }: ScreenProps & { settings: Tr
   const [busy, run] = useAction();
   const filters = Object.fromEntries(FILTERS.map((name) => [name, query.get(name) ?? undefined]));
   const { items, held, error, loading, forget } = useTraffic(filters, paused || !atTop);
+  const names = useAgentNames();
   const filtered = FILTERS.some((name) => query.get(name) !== null);
 
   useEffect(() => {
@@ -176,7 +178,7 @@ function Traffic({ rest, query, settings, reload }: ScreenProps & { settings: Tr
                   title={t.without(name)}
                   onClick={() => setQuery({ [name]: undefined })}
                 >
-                  <span class="soft">{t.filters[name]}</span> <span class="clip">{value}</span>
+                  <span class="soft">{t.filters[name]}</span> <span class="clip">{name === 'agent' ? names.get(value) || value : value}</span>
                   <Icon name="close" size={13} />
                 </button>
               )
@@ -204,7 +206,7 @@ function Traffic({ rest, query, settings, reload }: ScreenProps & { settings: Tr
         ) : (
           <Table<TrafficItem>
             label={t.title}
-            columns={columnsOf()}
+            columns={columnsOf(names)}
             items={items}
             total={loading && items.length === 0 ? 12 : items.length}
             keyOf={({ id }) => id}
@@ -237,7 +239,7 @@ function Traffic({ rest, query, settings, reload }: ScreenProps & { settings: Tr
   );
 }
 
-function columnsOf(): Column<TrafficItem>[] {
+function columnsOf(names: ReadonlyMap<string, string>): Column<TrafficItem>[] {
   const t = texts();
   const c = t.columns;
   return [
@@ -279,7 +281,7 @@ function columnsOf(): Column<TrafficItem>[] {
         failure !== '' ? (
           <span class="check-failed">{failure}</span>
         ) : (
-          <span title={`${upstream} → ${agent || endpoint}`}>{agent || endpoint || <span class="faint">–</span>}</span>
+          <span title={`${upstream} → ${agent || endpoint}`}>{names.get(agent) || agent || endpoint || <span class="faint">–</span>}</span>
         ),
     },
     { id: 'size', title: c.size, width: '84px', right: true, spare: 1, cell: ({ replyBytes }) => bytes(replyBytes) },

@@ -16,6 +16,7 @@ import { bytes, dateTime, duration, number } from '../../i18n/format.ts';
 import { useLoad } from '../../live/load.ts';
 import { href, replace } from '../../router.ts';
 import { texts } from './texts.ts';
+import { useAgentNames } from './use-agent-names.ts';
 import { Waterfall } from './waterfall.tsx';
 
 /** A request that still runs is looked at again this often, ms. */
@@ -97,6 +98,7 @@ function Actions({ story, query }: { story: TrafficStory; query: URLSearchParams
 
 function Story({ story }: { story: TrafficStory }) {
   const t = texts().story;
+  const names = useAgentNames();
   const way = [
     [story.server, href('traffic')],
     [story.location, href('traffic', [], { location: story.location })],

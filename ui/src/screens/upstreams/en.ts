@@ -44,6 +44,7 @@ export const en = {
   emptyText: 'An upstream is a named group of endpoints, or of agents, that locations send requests to. It is written in the configuration.',
   toConfiguration: 'To the configuration',
   noEndpoints: 'No endpoint: requests for it fail.',
-  noAgents: 'No agent is here: requests wait for one, or fail.',
+  agentsServe: 'Agents that have dialled in serve it.',
+  toAgents: 'To the agents',
   more: (count: string) => `Show ${count} more`,
 };

@@ -44,7 +44,10 @@ export default function UpstreamsScreen({ rest }: ScreenProps) {
   const unwell = all.filter(isUnwell).length;
   const found = all
     .filter((one) => show === 'all' || isUnwell(one))
-    .filter((one) => like === '' || one.name.toLowerCase().includes(like) || one.endpoints.some(({ host }) => host.toLowerCase().includes(like)))
+    .filter(
+      (one) =>
+        like === '' || one.name.toLowerCase().includes(like) || one.endpoints.some(({ host, id }) => `${host} ${id}`.toLowerCase().includes(like)),
+    )
     .toSorted((a, b) => Number(isUnwell(b)) - Number(isUnwell(a)) || (a.name < b.name ? -1 : 1));
   const wanted = rest[0];
   const shown = found.slice(0, wanted !== undefined && found.findIndex(({ name }) => name === wanted) >= cards ? found.length : cards);
@@ -130,15 +133,15 @@ function UpstreamCard({ upstream, chosen, reload }: { upstream: UpstreamInfo; ch
   const takeOut = async (endpoint: Endpoint): Promise<void> => {
     const last = endpoint.condition === 'well' && well === 1;
     const yes = await confirm({
-      title: t.takeOutTitle(endpoint.host),
+      title: t.takeOutTitle(endpoint.id),
       text: last ? t.takeOutLast(name) : t.takeOutText(name),
       yes: t.takeOut,
       danger: last,
     });
-    if (yes !== null && (await run(() => api.post(at`upstreams/${name}/out`, { endpoint: endpoint.id }), t.takenOut(endpoint.host)))) reload();
+    if (yes !== null && (await run(() => api.post(at`upstreams/${name}/out`, { endpoint: endpoint.id }), t.takenOut(endpoint.id)))) reload();
   };
   const putBack = async (endpoint: Endpoint): Promise<void> => {
-    if (await run(() => api.post(at`upstreams/${name}/in`, { endpoint: endpoint.id }), t.isBack(endpoint.host))) reload();
+    if (await run(() => api.post(at`upstreams/${name}/in`, { endpoint: endpoint.id }), t.isBack(endpoint.id))) reload();
   };
   const sick = endpoints.toSorted((a, b) => Number(a.condition === 'well') - Number(b.condition === 'well'));
   return (
@@ -180,7 +183,15 @@ function UpstreamCard({ upstream, chosen, reload }: { upstream: UpstreamInfo; ch
         }
       >
         {endpoints.length === 0 ? (
-          <p class="upstream-none soft">{of === 'agents' ? t.noAgents : t.noEndpoints}</p>
+          <p class="upstream-none soft">
+            {of === 'agents' ? (
+              <>
+                {t.agentsServe} <a href={href('agents')}>{t.toAgents}</a>
+              </>
+            ) : (
+              t.noEndpoints
+            )}
+          </p>
         ) : (
           <Table<Endpoint>
             label={name}
@@ -236,8 +247,8 @@ function columnsOf(
       width: 'minmax(140px, 2fr)',
       narrow: 'minmax(90px, 1fr)',
       cell: ({ host, id }) => (
-        <span class="strong" title={id}>
-          {host || id}
+        <span class="strong" title={of === 'agents' ? id : host}>
+          {of === 'agents' ? host || id : id}
         </span>
       ),
     },

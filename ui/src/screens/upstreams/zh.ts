@@ -46,6 +46,7 @@ export const zh: SameKeys<typeof en> = {
   emptyText: '上游是一组命名的端点或代理端，位置把请求发往这里。它写在配置中。',
   toConfiguration: '前往配置',
   noEndpoints: '没有端点：发往这里的请求会失败。',
-  noAgents: '没有代理端：请求会等待或失败。',
+  agentsServe: '由已连接的代理端提供服务。',
+  toAgents: '前往代理端',
   more: (count: string) => `再显示 ${count} 个`,
 };
