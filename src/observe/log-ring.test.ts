@@ -30,7 +30,7 @@ test('the oldest go when there are too many, or too many bytes of them', () => {
   expect(ring.size).toBe(KEPT_LINES);
   expect(ring.latest().next().value).toMatchObject({ message: `line ${KEPT_LINES + 4}` });
   const long = 'x'.repeat(4_000);
-  for (let i = 0; i < KEPT_LINES; i++) log.info({}, long);
+  for (let i = 0; i < 300; i++) log.info({}, long);
   expect(ring.size).toBeLessThanOrEqual(KEPT_LINES_BYTES / (2 * long.length));
   expect(ring.size).toBeGreaterThan(10);
 });

@@ -4,7 +4,7 @@ export type Fields = Record<string, unknown>;
 const HIDDEN = '***';
 /** Key names whose values are never written: compared in lower case without separators, as endings, so that `hubSecret` counts and `secretFile` does not. */
 const SECRET_KEY = /(?:authorization|cookies?|tokens?|secrets?|passwords?|passwd|apikeys?|privatekey|accesskey)$/;
-// A bound for the scheme: without one a long word is searched again from each of its letters.
+/** With a bound for the scheme: without one a long word is searched again from each of its letters. */
 const URL_USER_INFO = /([a-z][a-z0-9+.-]{0,31}:\/\/)[^/?#\s@]+@/gi;
 const QUERY_SECRET = /([?&](?:token|key|api_?key|access_token|password|secret)=)[^&#\s"]*/gi;
 /** Fields are ours, so deep or long ones are accidents: cut them rather than fill the disk. */
@@ -20,7 +20,8 @@ export function isSecretName(name: string): boolean {
 /** The text without user info in its addresses and without secret query parameters. */
 export function redactedText(text: string): string {
   const cut = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
-  return cut.replace(URL_USER_INFO, `$1${HIDDEN}@`).replace(QUERY_SECRET, `$1${HIDDEN}`);
+  const open = cut.includes('://') ? cut.replace(URL_USER_INFO, `$1${HIDDEN}@`) : cut;
+  return open.replace(QUERY_SECRET, `$1${HIDDEN}`);
 }
 
 /** A copy of the fields without secrets. */
