@@ -48,6 +48,8 @@ export interface RunningGateway {
   readonly developmentCa: string | null;
   /** Tells those whom [notifications] names, soon. */
   tell(notice: Pick<Notice, 'event' | 'subject' | 'message'>): void;
+  /** A link that lets one browser into the console, once and soon; null: there is no console. */
+  consoleLink(): string | null;
   /** Opens the access logs anew, after a rotation. */
   reopenLogs(): void;
   close(): Promise<void>;
@@ -110,7 +112,7 @@ class Gateway implements RunningGateway {
     this.#house = new House({ ...deps, queueBytes: QUEUE_BYTES, drainDelayMs: basic.drainDelayMs, drainTimeoutMs: basic.drainTimeoutMs });
     const { loop, log, metrics } = this.#house;
     this.#health = new HealthChecks({ log, metrics, clock: loop.clock, ...(deps.checked === undefined ? {} : { checked: deps.checked }) });
-    this.#upstreams = new Upstreams({ loop, log, limits: httpLimits, health: this.#health });
+    this.#upstreams = new Upstreams({ loop, log, limits: httpLimits, health: this.#health, turned: () => this.#house.console?.changed('upstreams') });
     countUpstreams(metrics, this.#upstreams);
     this.#agents = new GatewayAgents(this.#house, deps.tunnelLimits, new KeptAgents(deps.stateDir ?? null, log));
     this.#plugins = new GatewayPlugins(this.#house, this.#agents);
@@ -390,6 +392,12 @@ class Gateway implements RunningGateway {
 
   tell(notice: Pick<Notice, 'event' | 'subject' | 'message'>): void {
     this.#notices.tell(notice);
+  }
+
+  consoleLink(): string | null {
+    const { console } = this.#settings.basic;
+    const address = this.adminAddress;
+    return !console || address === null ? null : this.#house.console!.link(`http://${formatAddress(address)}`);
   }
 
   reopenLogs(): void {

@@ -24,6 +24,8 @@ export interface AddressedOptions {
   readonly scratch: ResponseHead;
   /** Probes members; null = nobody does. */
   readonly health: HealthChecks | null;
+  /** Told that an endpoint has come, has left, or fares otherwise than before. */
+  readonly turned?: () => void;
 }
 
 /** What is believed of a TLS server, and what is shown to it. */
@@ -59,8 +61,9 @@ export class Addressed {
 
   constructor(settings: UpstreamSettings, options: AddressedOptions) {
     this.#options = options;
-    const { loop, random, log } = options;
-    this.group = new Group(settings, { loop, random, log, connect: (place, before) => this.#connect(place, before) });
+    const { loop, random, log, turned } = options;
+    const connect = (place: Place, before: MemberEndpoint | null): MemberEndpoint => this.#connect(place, before);
+    this.group = new Group(settings, { loop, random, log, connect, ...(turned === undefined ? {} : { turned }) });
     this.group.follow({
       joined: (member) => this.#probe(member),
       left: (member) => this.#unprobe(member),

@@ -16,6 +16,8 @@ export interface GroupOptions {
   readonly connect: (place: Place, before: MemberEndpoint | null) => MemberEndpoint;
   /** Hears that a member is left out, or is back; absent: nobody does. */
   readonly log?: Log;
+  /** Told that a member has come, has left, or fares otherwise than before. */
+  readonly turned?: () => void;
 }
 
 /** Told who belongs to a group: whoever probes its members. */
@@ -156,12 +158,14 @@ export class Group implements Upstream, MemberOwner {
       member.close();
     }
     for (const member of came) for (const listener of this.#listeners) listener.joined(member);
+    if (left.length + came.length > 0) this.#options.turned?.();
   }
 
   /** A member's health changed. */
   changed(member: Member): void {
     this.#panic();
-    const { log } = this.#options;
+    const { log, turned } = this.#options;
+    turned?.();
     const { condition } = member;
     if (log === undefined || condition === member.told) return;
     const fields = { upstream: this.name, endpoint: member.id, was: member.told, is: condition };

@@ -161,6 +161,44 @@ agents = "*"
   expect((await operator.ask('GET', '/upstreams/nobody')).status).toBe(404);
 });
 
+test('pages that are open hear of agents that come, endpoints that change and certificates that are renewed', async () => {
+  const one = await named('one');
+  const path = folder();
+  const stateDir = folder();
+  for (const part of ['pem', 'key']) writeFileSync(join(path, `x.${part}`), readFileSync(fixture(`one.${part}`)));
+  const gateway = await startGatewayOf(
+    tools,
+    `[agents]
+secret = "${SECRET}"
+[servers.main]
+addr = "127.0.0.1:0"
+accepts = ["native"]
+locations = ["all"]
+[certificates.x]
+tls_cert = "${join(path, 'x.pem')}"
+tls_key = "${join(path, 'x.key')}"
+[locations.all]
+upstream = "api"
+[upstreams.api]
+addrs = ["${one}"]
+health_check = "off"
+`,
+    { stateDir },
+  );
+  const operator = new Operator(gateway, stateDir);
+  const ended = new AbortController();
+  tools.later(() => ended.abort());
+  const told = await operator.changes(ended.signal);
+  await startAgentFor({ port: gateway.port() }, { port: 1 });
+  await until('agents', () => told.includes('agents'));
+  expect(told).not.toContain('upstreams');
+  await operator.ask('POST', '/upstreams/api/out', { endpoint: one });
+  await until('upstreams', () => told.includes('upstreams'));
+  expect(told).not.toContain('certificates');
+  for (const part of ['pem', 'key']) writeFileSync(join(path, `x.${part}`), readFileSync(fixture(`two.${part}`)));
+  await until('certificates', () => told.includes('certificates'));
+});
+
 test('a hub without a file has one upstream, its agents', async () => {
   const stateDir = folder();
   const hub = await startHubWith({}, {}, { stateDir });

@@ -29,6 +29,25 @@ export class Operator {
     return { status: response.status, json: text === '' ? null : JSON.parse(text) };
   }
 
+  /** What has changed, as the event stream tells it, from when this has resolved. `ended` ends it. */
+  async changes(ended: AbortSignal): Promise<readonly string[]> {
+    const response = await fetch(`${this.#base}/events`, { headers: { Authorization: `Bearer ${this.#token}` }, signal: ended });
+    const told: string[] = [];
+    let text = '';
+    const read = async (): Promise<void> => {
+      for await (const piece of response.body!.pipeThrough(new TextDecoderStream())) {
+        text += piece;
+        for (const event of text.split('\n\n').slice(0, -1)) {
+          const what = /^event: change\ndata: \{"what":"(\w+)"/m.exec(event)?.[1];
+          if (what !== undefined) told.push(what);
+        }
+        text = text.slice(text.lastIndexOf('\n\n') + 2);
+      }
+    };
+    read().catch(() => {});
+    return told;
+  }
+
   async get<T = any>(path: string): Promise<T> {
     const { status, json } = await this.ask<T>('GET', path);
     if (status !== 200) throw new Error(`GET ${path} was answered ${status}: ${JSON.stringify(json)}`);
