@@ -49,7 +49,7 @@ export class Gate {
 }
 
 /** Who may read the state folder. */
-const LOCAL: Standing = { name: 'local', role: () => 'admin' };
+export const LOCAL: Standing = { name: 'local', role: () => 'admin' };
 
 /** Values of the cookie: there may be several, of consoles at other paths of the same host. */
 function* cookiesOf(head: RequestHead): Generator<string> {

@@ -43,10 +43,10 @@ export async function run(invocation: Invocation): Promise<number> {
   return 0;
 }
 
-function welcome({ url, port, adminUrl, slots }: Demo, wanted: number): string {
+function welcome({ url, port, adminUrl, consoleUrl, file, tokenFile, slots }: Demo, wanted: number): string {
   const chat = `{"model": "demo", "stream": true, "messages": [{"role": "user", "content": "hello"}]}`;
-  return `${port === wanted || wanted === 0 ? '' : `Port ${wanted} is taken, so the hub listens on ${port}.\n`}
-A hub on ${url}, an agent with ${slots} slots, and a service behind it that nobody else can reach. Try:
+  return `${port === wanted || wanted === 0 ? '' : `Port ${wanted} is taken, so the gateway listens on ${port}.\n`}
+A gateway on ${url}, an agent with ${slots} slots, and a service behind it that nobody else can reach. Try:
 
 curl ${url}/v1/models
 
@@ -54,6 +54,12 @@ curl -N ${url}/v1/stream
 
 curl -N ${url}/v1/chat/completions -H 'Content-Type: application/json' -d '${chat}'
 
-${adminUrl === null ? '' : `Health and metrics of the hub: ${adminUrl}/readyz and ${adminUrl}/metrics\n`}Ctrl-C ends it.
+See it all, and change it, in a browser (this link counts once; ${adminUrl}/ is the place):
+
+${consoleUrl}
+
+The same for scripts is at ${adminUrl}/api/v1, with the token in ${tokenFile}
+The gateway runs from ${file}
+Ctrl-C ends it.
 `;
 }

@@ -1,11 +1,15 @@
+import { existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
+import { dirname } from 'node:path';
 import { expect, test } from 'vitest';
-import { nullLog } from '../observe/log.ts';
+import { nullLog, type RootLog } from '../observe/log.ts';
 import { type Demo, startDemo } from './demo.ts';
 
+const quiet: RootLog = { ...nullLog, level: 'error' };
+
 async function withDemo(port: number, orNext: boolean, use: (demo: Demo) => Promise<void>): Promise<void> {
-  const demo = await startDemo(port, orNext, nullLog);
+  const demo = await startDemo(port, orNext, quiet);
   try {
     await use(demo);
   } finally {
@@ -22,6 +26,34 @@ test('a started demo answers through hub, tunnel, agent and service', async () =
     expect(await (await fetch(`${adminUrl}/readyz`)).text()).toBe('ok\n');
     expect(await (await fetch(`${adminUrl}/metrics`)).text()).toContain(`windlass_agent_slots{state="free"} ${slots}\n`);
   });
+});
+
+test('the demo runs from a file of its own: its link opens the console, what is changed in the file serves, and nothing is left', async () => {
+  let folder = '';
+  await withDemo(0, false, async ({ url, adminUrl, consoleUrl, file, tokenFile }) => {
+    folder = dirname(file);
+    expect(statSync(folder).mode & 0o777).toBe(0o700);
+    expect(consoleUrl.startsWith(`${adminUrl}/#ticket=`)).toBe(true);
+    const login = () =>
+      fetch(`${adminUrl}/api/v1/session/ticket`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify({ ticket: consoleUrl.split('=')[1] }),
+      });
+    expect(await (await login()).json()).toMatchObject({ user: 'local', role: 'admin' });
+    expect((await login()).status).toBe(401);
+    const api = (path: string, init: RequestInit = {}) =>
+      fetch(`${adminUrl}/api/v1${path}`, { ...init, headers: { Authorization: `Bearer ${readFileSync(tokenFile, 'utf8').trim()}` } });
+    expect(await (await api('/info')).json()).toMatchObject({ kind: 'gateway', name: 'demo', source: file, state: 'serving' });
+    const text = readFileSync(file, 'utf8').replace('locations = ["models"]', 'locations = ["models", "hello"]');
+    writeFileSync(
+      `${file}.new`,
+      `${text}\n[locations.hello]\npath = "/hello"\nweight = 9000\nplugins = ["hello"]\n[plugins.hello]\ncategory = "mock"\ndata = "hi"\n`,
+    );
+    renameSync(`${file}.new`, file);
+    await expect.poll(async () => (await fetch(`${url}/hello`)).text(), { timeout: 10_000 }).toBe('hi');
+  });
+  expect(existsSync(folder)).toBe(false);
 });
 
 test('tokens of the model arrive one by one, not at the end', async () => {
@@ -42,7 +74,7 @@ test('a taken port makes the demo take the next, unless that very port was asked
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  await expect(startDemo(port, false, nullLog)).rejects.toMatchObject({ code: 'EADDRINUSE' });
+  await expect(startDemo(port, false, quiet)).rejects.toMatchObject({ code: 'EADDRINUSE' });
   await withDemo(port, true, async (demo) => {
     expect(demo.port).toBeGreaterThan(port);
     expect((await fetch(`${demo.url}/`)).status).toBe(200);

@@ -1,29 +1,42 @@
 import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { startAgent } from '../agent/process.ts';
+import { localTokenPath } from '../admin/local-token.ts';
 import { agentSettings, agentTable } from '../config/agent.ts';
-import { hubSettings, hubTable } from '../config/hub.ts';
+import { loadGateway } from '../config/gateway.ts';
 import { resolveSettings } from '../config/resolve.ts';
-import type { AgentSettings, HubSettings } from '../config/settings.ts';
-import { startHub } from '../hub/hub.ts';
-import type { Log } from '../observe/log.ts';
+import type { AgentSettings } from '../config/settings.ts';
+import type { RootLog } from '../observe/log.ts';
+import { LogRing } from '../observe/log-ring.ts';
 import { formatAddress } from '../schema/address.ts';
 import type { Table, Values } from '../schema/setting.ts';
 import { createKeyring, sealToken } from '../tunnel/token.ts';
 import { startDemoService } from './demo-service.ts';
+import { type FiledGateway, startFiled } from './filed-gateway.ts';
 
-/** A hub, an agent and a service on loopback. */
+/** A gateway with a file of its own, an agent and a service on loopback. */
 export interface Demo {
-  /** The hub's address for applications. */
+  /** The gateway's address for applications. */
   readonly url: string;
   readonly port: number;
-  /** The hub's health and metrics, or null when it has none. */
-  readonly adminUrl: string | null;
+  /** The gateway's health, metrics and console. */
+  readonly adminUrl: string;
+  /** A link that opens the console, once. */
+  readonly consoleUrl: string;
+  /** What the gateway runs from; it is gone at the end. */
+  readonly file: string;
+  /** Where the token of its admin API lies. */
+  readonly tokenFile: string;
   readonly slots: number;
   close(): Promise<void>;
 }
 
 const HOST = '127.0.0.1';
 const SLOTS = 4;
+/** Where operators look first; when it is taken, anywhere. */
+const ADMIN_PORT = 9080;
 /** Ports tried after a taken one. */
 const PORTS_TRIED = 20;
 /** Nobody waits longer than this for a demo's end, ms. */
@@ -32,40 +45,100 @@ const DRAIN_TIMEOUT_MS = 1_000;
 const READY_TIMEOUT_MS = 10_000;
 
 /** Starts all three and returns when a request has gone the whole way. With `orNext` a taken port makes it try the next. @throws the listen error */
-export async function startDemo(port: number, orNext: boolean, log: Log): Promise<Demo> {
+export async function startDemo(port: number, orNext: boolean, log: RootLog): Promise<Demo> {
   const secret = randomBytes(32).toString('hex');
-  const hub = await startHubNear(await hubOf(secret, port), orNext ? PORTS_TRIED : 0, log.child({ part: 'hub' }));
-  const url = `http://${formatAddress(hub.address)}`;
+  const folder = mkdtempSync(join(tmpdir(), 'windlass-demo-'));
   // In the order of their end: who dials in leaves first.
-  const running: { close(): Promise<void> }[] = [hub];
+  const running: { close(): Promise<unknown> }[] = [{ close: () => Promise.resolve(rmSync(folder, { recursive: true, force: true })) }];
   const close = async (): Promise<void> => {
     for (const part of running) await part.close();
   };
   try {
+    const filed = await startNear({ folder, secret, port, adminPort: orNext ? ADMIN_PORT : 0 }, orNext ? PORTS_TRIED : 0, log);
+    running.unshift(filed);
+    const { gateway } = filed;
+    const address = gateway.addresses.get('web')![0]!;
+    const url = `http://${formatAddress(address)}`;
     const service = await startDemoService();
-    running.push(service);
+    running.splice(1, 0, service);
     running.unshift(await startAgent(await agentOf(secret, url, `http://${HOST}:${service.port}`), { log: log.child({ part: 'agent' }) }));
     await answered(`${url}/v1/models`);
+    return {
+      url,
+      port: address.port,
+      adminUrl: `http://${formatAddress(gateway.adminAddress!)}`,
+      consoleUrl: gateway.consoleLink()!,
+      file: fileIn(folder),
+      tokenFile: localTokenPath(folder, gateway.adminAddress!.port),
+      slots: SLOTS,
+      close,
+    };
   } catch (error) {
     await close();
     throw error;
   }
-  const adminUrl = hub.adminAddress === null ? null : `http://${formatAddress(hub.adminAddress)}`;
-  return { url, port: hub.address.port, adminUrl, slots: SLOTS, close };
 }
 
-async function startHubNear(settings: HubSettings, tries: number, log: Log): ReturnType<typeof startHub> {
+interface Wanted {
+  /** Ours alone: the file is in it, and what the gateway keeps. */
+  readonly folder: string;
+  readonly secret: string;
+  readonly port: number;
+  readonly adminPort: number;
+}
+
+async function startNear(wanted: Wanted, tries: number, log: RootLog): Promise<FiledGateway> {
+  const { folder, port, adminPort } = wanted;
+  const source = fileIn(folder);
+  writeFileSync(source, textOf(wanted), { mode: 0o600 });
+  // Nothing of the environment has a say in a demo.
+  const load = (): ReturnType<typeof loadGateway> => loadGateway(source, {});
+  const sinceMs = Date.now();
+  const { settings } = await load();
+  const lines = new LogRing();
   try {
-    return await startHub(settings, { log });
+    return await startFiled(settings, { source, sinceMs, load, log: lines.beside(log), lines, stateDir: folder });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || tries === 0 || settings.port >= 65_535) throw error;
-    return startHubNear({ ...settings, port: settings.port + 1 }, tries - 1, log);
+    const { code, port: taken } = error as NodeJS.ErrnoException & { readonly port?: number };
+    if (code !== 'EADDRINUSE' || tries === 0 || port >= 65_535) throw error;
+    const next = taken === adminPort ? { ...wanted, adminPort: 0 } : { ...wanted, port: port + 1 };
+    return startNear(next, tries - 1, log);
   }
 }
 
-async function hubOf(secret: string, port: number): Promise<HubSettings> {
-  const values = await valuesOf(hubTable, { secret, host: HOST, port: String(port), adminAddr: `${HOST}:0` });
-  return { ...hubSettings(values, () => 'demo'), drainTimeoutMs: DRAIN_TIMEOUT_MS };
+function fileIn(folder: string): string {
+  return join(folder, 'windlass.toml');
+}
+
+/** What the demo runs from: short, so that who opens it in the console sees all of it. */
+function textOf({ secret, port, adminPort }: Wanted): string {
+  return `# The gateway of windlass demo: change what you like, it is gone when the demo ends.
+[basic]
+name = "demo"
+admin_addr = "${HOST}:${adminPort}"
+log_level = "warn"
+# The last requests, for the page Traffic.
+inspector = 1000
+drain_timeout = "${DRAIN_TIMEOUT_MS}ms"
+
+# Agents dial in with tokens that this secret seals.
+[agents]
+secret = "${secret}"
+hub_id = "demo"
+
+[servers.web]
+addr = "${HOST}:${port}"
+accepts = ["native"]
+locations = ["models"]
+
+[locations.models]
+upstream = "agents"
+
+# Whoever has dialled in; a request waits for a free slot.
+[upstreams.agents]
+agents = "*"
+queue_timeout = "30s"
+`;
 }
 
 async function agentOf(secret: string, hub: string, upstream: string): Promise<AgentSettings> {
@@ -82,10 +155,10 @@ async function valuesOf<T extends Table>(table: T, given: Record<string, string>
   return (await resolveSettings(table, { command: 'demo', flags, ...nothing })).values;
 }
 
-/** Waits until a request has gone through hub, tunnel, agent and service. `Slime-Block` makes it wait in the hub's queue for the agent's first slot. */
+/** Waits until a request has gone through gateway, tunnel, agent and service: it waits in the queue for the agent's first slot. */
 async function answered(url: string): Promise<void> {
   const signal = AbortSignal.timeout(READY_TIMEOUT_MS);
-  const reply = await fetch(url, { headers: { 'Slime-Block': '1' }, signal });
+  const reply = await fetch(url, { signal });
   await reply.arrayBuffer();
   if (reply.status !== 200) throw new Error(`the demo does not answer: ${url} is ${reply.status}`);
 }

@@ -9,7 +9,8 @@ import type { RunningGateway } from '../hub/gateway.ts';
 import { defaultStateDir } from './state-dir.ts';
 import type { Invocation } from './command.ts';
 import { configSource, settingsOf } from './settings.ts';
-import { logFor, nextStep, type Running, runUntilSignal, startProblem } from './start.ts';
+import { startFiled } from './filed-gateway.ts';
+import { logFor, nextStep, runUntilSignal } from './start.ts';
 
 /** `run`: a gateway as its file says. */
 export async function run(invocation: Invocation): Promise<number> {
@@ -39,42 +40,24 @@ export async function run(invocation: Invocation): Promise<number> {
     }
   };
   return runUntilSignal(
-    async () => {
-      const { startGateway } = await import('../hub/gateway.ts');
-      const { Reload } = await import('../hub/reload.ts');
-      const gateway = await startGateway(settings, { log, lines, stateDir: folder, source });
-      if (problems.length === 0) keep();
-      tellAddresses(gateway, settings, log);
-      nextStep(stepsFor(gateway, settings, source), basic, world);
-      const reload = new Reload(
-        {
-          log,
-          metrics: gateway.metrics,
-          wall: () => Date.now(),
-          load,
-          apply: (next) => gateway.apply(next),
-          applied: (next) => {
-            keep();
-            tellAddresses(gateway, next, log);
-            log.level = next.basic.logLevel;
-            if (next.basic.logFormat !== basic.logFormat) log.warn({}, 'log_format of [basic] is another one now: it takes effect at the next start');
-            gateway.tell({ event: 'reload_succeeded', subject: 'configuration', message: 'a new configuration serves' });
-          },
-          failed: ([first = '', ...others]) => {
-            const more = others.length === 0 ? '' : ` (and ${others.length} more)`;
-            gateway.tell({
-              event: 'reload_failed',
-              subject: 'configuration',
-              message: `the new configuration cannot be used, the old one serves on: ${first}${more}`,
-            });
-          },
-          explain: (error) => startProblem(error, basic.adminAddr),
-        },
-        settings,
+    () =>
+      startFiled(settings, {
+        source,
         sinceMs,
-      );
-      return running(gateway, reload);
-    },
+        load,
+        log,
+        lines,
+        stateDir: folder,
+        started: (gateway) => {
+          if (problems.length === 0) keep();
+          tellAddresses(gateway, settings, log);
+          nextStep(stepsFor(gateway, settings, source), basic, world);
+        },
+        applied: (gateway, next) => {
+          keep();
+          tellAddresses(gateway, next, log);
+        },
+      }),
     basic,
     log,
     world,
@@ -97,23 +80,6 @@ async function loadFirst(
     const { loadGateway } = await import('../config/gateway.ts');
     return { loaded: await loadGateway(copy, env, source), problems: error.lines };
   }
-}
-
-function running(gateway: RunningGateway, reload: { now(): Promise<void>; close(): void }): Running {
-  return {
-    close: () => {
-      reload.close();
-      return gateway.close();
-    },
-    destroy: () => {
-      reload.close();
-      gateway.destroy();
-    },
-    reload: () => {
-      gateway.reopenLogs();
-      return reload.now();
-    },
-  };
 }
 
 function tellAddresses(gateway: RunningGateway, settings: GatewaySettings, log: Log): void {

@@ -16,7 +16,7 @@ import { type CertificatesBackend, certificatesRoutes } from '../admin/certifica
 import { type ConfigBackend, configRoutes } from '../admin/config-routes.ts';
 import { ConsoleDoor } from '../admin/console.ts';
 import { Files } from '../admin/files.ts';
-import { Gate } from '../admin/gate.ts';
+import { Gate, LOCAL } from '../admin/gate.ts';
 import type { HostRule } from '../admin/host-rule.ts';
 import { infoRoutes } from '../admin/info-routes.ts';
 import { LocalToken } from '../admin/local-token.ts';
@@ -94,6 +94,7 @@ export class Console {
   readonly #tokens: Tokens;
   readonly #audit: AuditLog;
   readonly #broadcast: Broadcast;
+  readonly #tickets: Tickets;
   readonly #startedAtMs: number;
   readonly routes: readonly AdminRoute[];
   #rules: ConsoleRules = { isOn: true, people: new Map(), hosts: new Set() };
@@ -111,10 +112,11 @@ export class Console {
     this.#audit = new AuditLog(stateDir === null ? null : join(stateDir, 'admin-audit.jsonl'), clock, log);
     this.#broadcast = new Broadcast(options.ticks ?? null);
     const sessions = new Sessions(clock);
+    this.#tickets = new Tickets(clock);
     const gate = new Gate(sessions, this.#tokens, this.#local.token);
     const people = this.#people;
     this.routes = [
-      ...sessionRoutes({ people, login: new Login(people, clock), sessions, tickets: new Tickets(clock), gate, clock }),
+      ...sessionRoutes({ people, login: new Login(people, clock), sessions, tickets: this.#tickets, gate, clock }),
       ...tokenRoutes(this.#tokens),
       ...auditRoutes(this.#audit),
       ...infoRoutes({ info: () => this.#info(), broadcast: this.#broadcast, routes: () => this.routes }),
@@ -182,6 +184,11 @@ export class Console {
       const text = 'no local token could be left: commands such as windlass status need --admin-token-file';
       this.#house.log.warn({ error: (error as Error).message }, text);
     }
+  }
+
+  /** A link that lets one browser in, once and soon, as whoever may read the state folder. `url`: of the listener. */
+  link(url: string): string {
+    return `${url}/#ticket=${this.#tickets.issue(LOCAL)}`;
   }
 
   /** What it shows has changed: pages that are open hear of it soon. */

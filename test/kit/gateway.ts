@@ -58,6 +58,7 @@ export async function startGatewayOf({ folder, later }: Kit, text: string, deps:
     get adminAddress() {
       return gateway.adminAddress;
     },
+    consoleLink: () => gateway.consoleLink(),
     get status() {
       return gateway.status;
     },

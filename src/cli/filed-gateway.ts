@@ -1,0 +1,79 @@
+import type { GatewaySettings, LoadedGateway } from '../config/gateway.ts';
+import type { RunningGateway } from '../hub/gateway.ts';
+import type { Log, RootLog } from '../observe/log.ts';
+import type { LogRing } from '../observe/log-ring.ts';
+import { startProblem } from './start.ts';
+
+/** What a gateway that follows its file is started with. */
+export interface FileOptions {
+  /** The file or folder. */
+  readonly source: string;
+  /** When it began to be read, wall-clock ms. */
+  readonly sinceMs: number;
+  /** Reads it. @throws SettingsError */
+  load(): Promise<LoadedGateway>;
+  readonly log: Log & Pick<RootLog, 'level'>;
+  readonly lines: LogRing;
+  readonly stateDir: string | null;
+  /** It listens. */
+  started?(gateway: RunningGateway): void;
+  /** It serves another configuration. */
+  applied?(gateway: RunningGateway, settings: GatewaySettings): void;
+}
+
+/** A gateway that serves what its file says, and goes on to what it says next. */
+export interface FiledGateway {
+  readonly gateway: RunningGateway;
+  /** Looks at the file now, and opens log files anew. */
+  reload(): Promise<void>;
+  close(): Promise<void>;
+  destroy(): void;
+}
+
+/** @throws the listen error */
+export async function startFiled(settings: GatewaySettings, options: FileOptions): Promise<FiledGateway> {
+  const { source, sinceMs, load, log, lines, stateDir, started, applied } = options;
+  const { basic } = settings;
+  const { startGateway } = await import('../hub/gateway.ts');
+  const { Reload } = await import('../hub/reload.ts');
+  const gateway = await startGateway(settings, { log, lines, stateDir, source });
+  started?.(gateway);
+  const reload = new Reload(
+    {
+      log,
+      metrics: gateway.metrics,
+      wall: () => Date.now(),
+      load,
+      apply: (next) => gateway.apply(next),
+      applied: (next) => {
+        applied?.(gateway, next);
+        log.level = next.basic.logLevel;
+        if (next.basic.logFormat !== basic.logFormat) log.warn({}, 'log_format of [basic] is another one now: it takes effect at the next start');
+        gateway.tell({ event: 'reload_succeeded', subject: 'configuration', message: 'a new configuration serves' });
+      },
+      failed: ([first = '', ...others]) => {
+        const more = others.length === 0 ? '' : ` (and ${others.length} more)`;
+        const message = `the new configuration cannot be used, the old one serves on: ${first}${more}`;
+        gateway.tell({ event: 'reload_failed', subject: 'configuration', message });
+      },
+      explain: (error) => startProblem(error, basic.adminAddr),
+    },
+    settings,
+    sinceMs,
+  );
+  return {
+    gateway,
+    close: () => {
+      reload.close();
+      return gateway.close();
+    },
+    destroy: () => {
+      reload.close();
+      gateway.destroy();
+    },
+    reload: () => {
+      gateway.reopenLogs();
+      return reload.now();
+    },
+  };
+}
