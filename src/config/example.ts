@@ -35,7 +35,7 @@ export function fullExample(): string {
   const parts = [HEAD];
   for (const page of sectionPages) {
     parts.push(sectionText(page));
-    if (page.section === 'plugins') parts.push(...builtInPlugins().map((definition) => sectionText(pageOf(definition), definition.name)));
+    if (page.section === 'plugins') parts.push(...builtInPlugins().map((definition) => sectionText(pluginPage(definition), definition.name)));
   }
   return `${parts.join('\n\n')}\n`;
 }
@@ -45,7 +45,7 @@ const HEAD = `# Every key of a gateway file. What is commented out shows the def
 # \${NAME} is a variable of the environment, \${NAME:text} has a default, $\${NAME} is just that text. "" means that a key is not set.`;
 
 /** A plugin as a section of its own. */
-function pageOf({ name, summary, settings }: PluginDefinition): SectionPage {
+export function pluginPage({ name, summary, settings }: PluginDefinition): SectionPage {
   return { section: 'plugins', item: name, says: `${summary[0]!.toUpperCase()}${summary.slice(1)}.`, table: settings, retired: new Map() };
 }
 
@@ -66,7 +66,7 @@ function sectionText(page: SectionPage, category?: string): string {
     const key = tomlName(name);
     lines.push(`# ${setting.help}${setting.secret === undefined ? '' : ` (or ${key}_file)`}`);
     const value = live?.get(key);
-    lines.push(value === undefined ? `# ${key} = ${valueOf(page, key, setting)}` : `${key} = ${value}`);
+    lines.push(value === undefined ? `# ${key} = ${exampleOf(page, key, setting)}` : `${key} = ${value}`);
   }
   if (category !== undefined) return lines.join('\n');
   if (item !== null && section !== 'storages') lines.push('# pieces of [storages] to take in', '# includes = ["timeouts"]');
@@ -93,7 +93,7 @@ const LIVE: ReadonlyMap<string, ReadonlyMap<string, string>> = new Map([
 ]);
 
 /** The default as it is written, or an example of a value. */
-function valueOf(page: SectionPage, key: string, setting: Setting<unknown>): string {
+export function exampleOf(page: SectionPage, key: string, setting: Setting<unknown>): string {
   const isPlugin = page.section === 'plugins' && page.item !== 'auth';
   const example = isPlugin ? pluginExample(page.item!, key, setting) : (EXAMPLES.get(`${page.section}.${key}`) ?? EXAMPLES.get(key));
   if (example !== undefined) return example;
