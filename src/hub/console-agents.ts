@@ -7,7 +7,7 @@ import type { Paging } from '../admin/paging.ts';
 import { Problem } from '../admin/route.ts';
 import { createKeyring, isOver, sealToken } from '../tunnel/token.ts';
 import type { AgentDesk } from './agent-desk.ts';
-import { AgentRow, byIdOf } from './agent-row.ts';
+import { type AgentRow, byIdOf } from './agent-row.ts';
 import type { AgentRecord } from './kept-agents.ts';
 import { GIVEN_LABELS } from './limits.ts';
 import { written } from './written.ts';
