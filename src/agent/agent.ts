@@ -73,7 +73,7 @@ export async function startAgents(
   const baseId = agentId(settings.agentId, settings.stateDir, log);
   const hardware = settings.reportHardware ? await readHardware() : null;
   const traces = settings.traces === null ? null : new AgentTraces(settings.traces, loop, log, metrics);
-  const checks = metrics.counters('windlass_health_checks_total', 'Health checks made, by result.', ['result']);
+  const checks = metrics.counters('windlass_health_checks_total', 'Health checks made, by result: pass, fail.', ['result']);
   let wanted = settings.slots;
   const agents = settings.upstreams.map((upstream, i) => startOne(upstream, i === 0 ? baseId : `${baseId}-${i + 1}`));
 

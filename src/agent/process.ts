@@ -15,6 +15,7 @@ import { type AgentDeps, type Agents, startAgents } from './agent.ts';
 /** A running agent process. */
 export interface RunningAgent extends Omit<Agents, 'joined' | 'readiness'> {
   readonly adminAddress: { readonly host: string; readonly port: number } | null;
+  readonly metrics: Registry;
 }
 
 /** `windlass agent run`: agents with what a process of their own has, files of trust and a listener for operators. @throws its error, SettingsError */
@@ -58,6 +59,7 @@ export async function startAgent(
   return {
     ready: agents.ready,
     adminAddress: admin?.address ?? null,
+    metrics,
     resize: (slots) => agents.resize(slots),
     reload: () => {
       shown?.look();

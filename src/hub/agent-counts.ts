@@ -128,7 +128,7 @@ export class AgentCounts {
     metrics.computed(
       'gauge',
       'windlass_upstream_queue_oldest_age_seconds',
-      'The same by upstream; an upstream at which nobody waits is not there.',
+      'How long the request that has waited longest for an upstream has been here; where nobody waits there is none.',
       ['upstream'],
       (emit) => {
         for (const [name, waiter] of this.#pool.oldestByUpstream) emit(ageOf(waiter), name === '' ? AGENTS : name);

@@ -2,6 +2,7 @@ import { CertFiles } from '../certs/files.ts';
 import { TicketKeys } from '../certs/ticket-keys.ts';
 import { AccessLog } from '../observe/access-log.ts';
 import { Lines } from '../observe/lines.ts';
+import type { Registry } from '../observe/metrics.ts';
 import type { TakeOver } from '../http/server-h1.ts';
 import type { ServerTls } from '../http/tls-listener.ts';
 import type { SlimeDesk } from '../tunnel/slime/desk.ts';
@@ -29,6 +30,7 @@ import type { Listener, ListenerSpec } from './listener.ts';
 export interface Running {
   readonly address: { readonly host: string; readonly port: number };
   readonly adminAddress: { readonly host: string; readonly port: number } | null;
+  readonly metrics: Registry;
   /** Stops accepting, finishes what runs (bounded by `drainTimeoutMs`), then closes. */
   close(): Promise<void>;
   /** Cuts everything at once. */
@@ -130,6 +132,7 @@ export class Front {
       if (certs !== null) certs.changed = () => listener.server.renewTls();
       return {
         address: listener.address,
+        metrics: house.metrics,
         adminAddress: await house.listenForOperators(settings.adminAddr, () => parts.readiness(), parts.status, parts.pages),
         close: () => house.close().then(() => certs?.close()),
         destroy: () => this.destroy(),

@@ -64,7 +64,7 @@ export class MadeCertificates {
   constructor(house: House, options: MadeOptions) {
     this.#house = house;
     this.#options = options;
-    const help = 'Orders of certificates, by what became of them.';
+    const help = 'Orders of certificates, by what became of them: issued, failed.';
     house.metrics.computed('counter', 'windlass_certificate_orders_total', help, ['certificate', 'result'], (emit) => {
       for (const [name, { issued, failed }] of this.#counts) {
         emit(issued, name, 'issued');

@@ -47,10 +47,16 @@ export class Reload {
       'When a configuration was put to use last, Unix time.',
       () => this.#lastSuccessMs / 1000,
     );
-    metrics.computed('counter', 'windlass_config_reloads_total', 'Readings of the configuration after the start, by result.', ['result'], (emit) => {
-      emit(this.#counts.success, 'success');
-      emit(this.#counts.failure, 'failure');
-    });
+    metrics.computed(
+      'counter',
+      'windlass_config_reloads_total',
+      'Readings of the configuration after the start, by result: success, failure.',
+      ['result'],
+      (emit) => {
+        emit(this.#counts.success, 'success');
+        emit(this.#counts.failure, 'failure');
+      },
+    );
   }
 
   /** Reads it now. Resolves when the last reading that was asked for is over. */

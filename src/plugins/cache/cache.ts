@@ -98,7 +98,11 @@ class Cache implements Plugin {
     this.#purgers = settings.purgeIpList;
     this.#pending = slot(`cache ${name}`);
     this.#waited = slot(`cache ${name} waited`);
-    const results = metrics.counters('windlass_cache_requests_total', 'Requests that passed a cache, by what it had for them.', ['plugin', 'result']);
+    const results = metrics.counters(
+      'windlass_cache_requests_total',
+      'Requests that passed a cache, by what it had for them: hit, stale, revalidated, miss, expired, bypass.',
+      ['plugin', 'result'],
+    );
     const count = (result: Result): Counter => results.with(name, result);
     this.#counts = {
       hit: count('hit'),

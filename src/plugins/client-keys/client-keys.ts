@@ -49,7 +49,7 @@ export const clientKeysPlugin = definePlugin({
     );
     const requests: Family<Counter> = metrics.counters(
       'windlass_client_key_requests_total',
-      'Requests with a client key.',
+      'Requests by the id of their client key: accepted, rate, inflight; refused (key none).',
       ['plugin', 'key', 'result'],
       COUNTED,
     );

@@ -68,7 +68,7 @@ export const limitPlugin = definePlugin({
     const find = keyOf(tag, key);
     // A string of structured fields (RFC 9651) is ASCII; a name need not be.
     const policy = /^[\x20-\x7e]{1,64}$/.test(name) ? `"${name.replaceAll(/["\\]/g, '\\$&')}"` : '"limit"';
-    const requests = metrics.counters('windlass_limit_requests_total', 'Requests that a limit counted, by whether it let them pass.', [
+    const requests = metrics.counters('windlass_limit_requests_total', 'Requests that a limit counted, by result: passed, refused.', [
       'plugin',
       'result',
     ]);

@@ -56,7 +56,7 @@ export class HealthChecks {
   constructor(options: HealthChecksOptions) {
     this.#options = options;
     const { metrics } = options;
-    const counts = metrics.counters('windlass_health_checks_total', 'Health checks made, by result.', ['result']);
+    const counts = metrics.counters('windlass_health_checks_total', 'Health checks made, by result: pass, fail.', ['result']);
     this.#counts = { pass: counts.with('pass'), fail: counts.with('fail') };
     metrics.computed('gauge', 'windlass_health_up', 'Is an endpoint well, by its health check?', ['upstream', 'endpoint'], (emit) => {
       // An upstream whose check has just been changed may be there twice: the newer counts.
