@@ -7,7 +7,7 @@ export const AGENT_SORTS = ['name', 'id', 'state', 'slots', 'free', 'inFlight', 
 
 /** Which agents are wanted, and in which order. */
 export interface AgentsAsked extends Paging {
-  /** Is part of an id, a name, a label, a scope, an address or a remark, in whatever case; '' = all. */
+  /** Is part of an id, a name, a label, a scope, an address, the id of a token or a remark, in whatever case; '' = all. */
   readonly query: string;
   readonly state: AgentInfo['state'] | null;
   readonly by: (typeof AGENT_SORTS)[number];
@@ -45,7 +45,7 @@ export function agentsRoutes(backend: AgentsBackend): readonly AdminRoute[] {
       role: 'read',
       summary: 'Agents that are here, have been here, or have got a token.',
       query: {
-        query: 'Part of an id, a name, a label (key=value), a scope, an address or a remark.',
+        query: 'Part of an id, a name, a label (key=value), a scope, an address, the id of a token or a remark.',
         state: 'serving, draining or away; absent = any.',
         sort: `${AGENT_SORTS.join(', ')}; with a dash in front for the other way round.`,
         ...pagingQuery,
@@ -98,7 +98,7 @@ export function agentsRoutes(backend: AgentsBackend): readonly AdminRoute[] {
       role: 'read',
       summary: 'Tokens that count no more, the latest first; those of the configuration are at the end.',
       query: pagingQuery,
-      handle: async ({ query }) => ({ json: await backend.revoked(readPaging(query, 100, LISTED)) }),
+      handle: async ({ query }) => ({ json: await backend.revoked(readPaging(query, LISTED, LISTED)) }),
     },
     {
       method: 'DELETE',

@@ -17,7 +17,7 @@ export function certificatesRoutes(backend: CertificatesBackend): readonly Admin
       role: 'read',
       summary: 'Certificates that servers show, those that end first at the beginning; without their keys.',
       query: pagingQuery,
-      handle: async ({ query }) => ({ json: await backend.list(readPaging(query, 100, LISTED)) }),
+      handle: async ({ query }) => ({ json: await backend.list(readPaging(query, LISTED, LISTED)) }),
     },
   ];
 }

@@ -24,7 +24,7 @@ export function upstreamsRoutes(backend: UpstreamsBackend): readonly AdminRoute[
       role: 'read',
       summary: 'Upstreams with their endpoints, and how those are.',
       query: { query: 'Part of the name of an upstream, or of an endpoint.', ...pagingQuery },
-      handle: async ({ query }) => ({ json: await backend.list({ ...readPaging(query, 100, LISTED), query: query.get('query')?.trim() ?? '' }) }),
+      handle: async ({ query }) => ({ json: await backend.list({ ...readPaging(query, LISTED, LISTED), query: query.get('query')?.trim() ?? '' }) }),
     },
     {
       method: 'GET',

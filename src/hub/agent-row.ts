@@ -80,7 +80,8 @@ export class AgentRow {
   contains(wanted: string): boolean {
     const has = (text: string): boolean => text.toLowerCase().includes(wanted);
     if (has(this.id) || has(this.name) || has(this.#record?.remark ?? '')) return true;
-    for (const { session } of this.members) if (has(session.agent.address) || has(session.agent.name)) return true;
+    for (const { session } of this.members) if (has(session.agent.address) || has(session.agent.name) || has(session.agent.tokenId)) return true;
+    if (this.members.length === 0 && has(this.#past?.agent.tokenId ?? '')) return true;
     for (const scope of this.#scopes) if (has(scope)) return true;
     for (const [label, value] of this.#labels) if (has(`${label}=${value}`)) return true;
     return false;

@@ -99,7 +99,7 @@ function Made({ name, made, onClose }: { name: string; made: RegisteredAgent; on
     on: ['agents'],
     everyMs: 2_000,
   });
-  const joined = data?.items.some(({ id, state }) => id === made.id && state !== 'away') === true;
+  const joined = data?.items.some(({ tokens, state }) => tokens.includes(made.id) && state !== 'away') === true;
   return (
     <Dialog
       title={t.madeTitle(name)}
