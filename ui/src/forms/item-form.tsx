@@ -125,7 +125,7 @@ function FieldRow({ field, values, before, problems, disabled, around, change }:
   const wrong = fieldProblem(field, values, before);
   const told = aboutKey(problems, field.key);
   return (
-    <div class={`setting ${isChanged ? 'setting-changed' : ''} ${value === undefined ? '' : 'setting-set'}`} data-key={field.key}>
+    <div class={`setting ${isChanged ? 'setting-changed' : ''} ${WIDE.has(field.input) ? 'setting-wide' : ''}`} data-key={field.key}>
       <div class="setting-about">
         <label class="setting-label" for={id}>
           {labelOf(field.key)}
@@ -166,7 +166,7 @@ function FieldRow({ field, values, before, problems, disabled, around, change }:
           {value !== undefined && !disabled && (
             <IconButton
               class="setting-reset"
-              icon="close"
+              icon="replay"
               label={t.useDefault(field.key)}
               onClick={() => {
                 change(withKey(values, key, undefined));
@@ -192,6 +192,9 @@ function FieldRow({ field, values, before, problems, disabled, around, change }:
     </div>
   );
 }
+
+/** Inputs that need the whole width. */
+const WIDE: ReadonlySet<FormField['input']> = new Set(['addresses', 'tables', 'long_text', 'map']);
 
 function Others({ keys, values, before, problems, disabled, around, change }: Omit<ItemFormProps, 'kind' | 'head'> & { keys: readonly string[] }) {
   const t = formWords();

@@ -70,7 +70,7 @@ export default function CertificatesScreen({ query }: ScreenProps) {
         </Empty>
       ) : (
         <>
-          <div class="toolbar">
+          <div class="tools">
             <SearchField label={t.find} value={find} onInput={setFind} shortcut />
             <Segments
               label={t.filter}

@@ -1,5 +1,6 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { ConfigConflict, ConfigProblem, ConfigVerdict } from '../../../../src/admin/model.ts';
+import { asApiError } from '../../api/as-api-error.ts';
 import { api, at } from '../../api/client.ts';
 import { may } from '../../api/may.ts';
 import type { ApiError } from '../../api/problem.ts';
@@ -16,7 +17,7 @@ import { type EditorPlace, TomlEditor } from './editor/toml-editor.tsx';
 import { mayLeave } from './item-page.tsx';
 import { MergeText } from './merge-view.tsx';
 import { ProblemList, problemCounts } from './problem-list.tsx';
-import { asApiError, Review } from './review.tsx';
+import { Review } from './review.tsx';
 import { configurationWords } from './words.ts';
 
 /** Typing rests for so long before the gateway is asked what it thinks, ms. */
@@ -60,13 +61,16 @@ interface Base {
 function FileEditor({ config, file, line, column }: { config: Config; file: string; line: number; column: number }) {
   const t = configurationWords();
   const [base, setBase] = useState<Base | null>(null);
-  const [text, setText] = useState('');
+  const [{ text, revision }, setState] = useState({ text: '', revision: 0 });
   const [error, setError] = useState<ApiError | null>(null);
   const [asked, setAsked] = useState(0);
   const [verdict, setVerdict] = useState<ConfigVerdict | null>(null);
   const [dialog, setDialog] = useState<'review' | 'merge' | null>(null);
   const [theirs, setTheirs] = useState<Base | null>(null);
   const [place, setPlace] = useState<EditorPlace | null>(line > 0 ? { line, column, count: 0 } : null);
+  /** What was not typed here. */
+  const replaceText = (next: string): void => setState((before) => ({ text: next, revision: before.revision + 1 }));
+  const typeText = (next: string): void => setState((before) => ({ ...before, text: next }));
   const mayChange = may('admin') && config.info.fixed === '';
   const isDirty = base !== null && text !== base.text;
   const vocabulary = useVocabulary(config);
@@ -83,7 +87,7 @@ function FileEditor({ config, file, line, column }: { config: Config; file: stri
       (fresh) => {
         setError(null);
         setBase({ text: fresh, etag: config.info.etag });
-        setText(fresh);
+        replaceText(fresh);
       },
       (failed: unknown) => !ends.signal.aborted && setError(asApiError(failed)),
     );
@@ -147,7 +151,8 @@ function FileEditor({ config, file, line, column }: { config: Config; file: stri
           readOnly={!mayChange}
           vocabulary={vocabulary}
           place={place}
-          change={setText}
+          revision={revision}
+          change={typeText}
           save={() => isDirty && setDialog('review')}
         />
         <div class="toml-status">
@@ -168,7 +173,7 @@ function FileEditor({ config, file, line, column }: { config: Config; file: stri
               <span class="soft">{t.lastSaved}</span>
             )}
           </span>
-          <Button kind="quiet" disabled={!isDirty} onClick={() => setText(base.text)}>
+          <Button kind="quiet" disabled={!isDirty} onClick={() => replaceText(base.text)}>
             {t.discard}
           </Button>
           <Button kind="primary" disabled={!isDirty} onClick={() => setDialog('review')}>
@@ -199,7 +204,7 @@ function FileEditor({ config, file, line, column }: { config: Config; file: stri
           onClose={() => setDialog(null)}
           onMerged={(merged) => {
             setBase(theirs);
-            setText(merged);
+            replaceText(merged);
             setDialog('review');
           }}
         />

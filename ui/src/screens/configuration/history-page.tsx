@@ -44,31 +44,39 @@ export function HistoryPage({ config, id }: { config: Config; id: string }) {
             {t.historyEmptyText}
           </Empty>
         ) : (
-          <ol class="versions">
-            {data.items.map((version) => (
-              <li key={version.id}>
-                <a class="version" href={href('configuration', ['history', version.id])} aria-current={version.id === id ? 'true' : undefined}>
-                  <span class="version-dot" aria-hidden="true" />
-                  <span class="grow">
-                    <span class="row row-wrap">
-                      <strong>{version.by === 'file' ? t.byFile : version.by}</strong>
-                      {version.current && <Badge tone="good">{t.current}</Badge>}
-                      {!version.served && <Badge tone="warn">{t.notServed}</Badge>}
-                    </span>
-                    {version.note !== '' && <span class="version-note wrap-anywhere">{version.note}</span>}
-                  </span>
-                  <span class="version-when" title={dateTime(version.atMs)}>
-                    {ago(version.atMs, nowMs.value)}
-                    <span class="faint small">{dateTime(version.atMs)}</span>
-                  </span>
-                </a>
-              </li>
-            ))}
-          </ol>
+          <VersionList versions={data.items} chosen={id} />
         )}
       </Card>
       {id !== '' && <Version key={id} config={config} id={id} />}
     </div>
+  );
+}
+
+/** Versions in their order, each with the way to what it changed. */
+export function VersionList({ versions, chosen }: { versions: readonly ConfigVersion[]; chosen: string }) {
+  const t = configurationWords();
+  return (
+    <ol class="versions">
+      {versions.map((version) => (
+        <li key={version.id}>
+          <a class="version" href={href('configuration', ['history', version.id])} aria-current={version.id === chosen ? 'true' : undefined}>
+            <span class="version-dot" aria-hidden="true" />
+            <span class="grow">
+              <span class="row row-wrap">
+                <strong>{version.by === 'file' ? t.byFile : version.by}</strong>
+                {version.current && <Badge tone="good">{t.current}</Badge>}
+                {!version.served && <Badge tone="warn">{t.notServed}</Badge>}
+              </span>
+              {version.note !== '' && <span class="version-note wrap-anywhere">{version.note}</span>}
+            </span>
+            <span class="version-when" title={dateTime(version.atMs)}>
+              {ago(version.atMs, nowMs.value)}
+              <span class="faint small">{dateTime(version.atMs)}</span>
+            </span>
+          </a>
+        </li>
+      ))}
+    </ol>
   );
 }
 

@@ -1,3 +1,4 @@
+import type { ConfigVersion, Page } from '../../../../src/admin/model.ts';
 import { api } from '../../api/client.ts';
 import { may } from '../../api/may.ts';
 import { useAction } from '../../design/action.ts';
@@ -6,10 +7,13 @@ import { Button } from '../../design/button.tsx';
 import { Card } from '../../design/card.tsx';
 import { confirm } from '../../design/confirm.tsx';
 import { Icon } from '../../design/icon.tsx';
+import { common } from '../../i18n/common.ts';
 import { ago } from '../../i18n/format.ts';
+import { useLoad } from '../../live/load.ts';
 import { nowMs } from '../../live/store.ts';
 import { href } from '../../router.ts';
 import { type Config, problemsOf } from './config.ts';
+import { VersionList } from './history-page.tsx';
 import { sectionTitle } from './item-page.tsx';
 import { ProblemList, problemCounts } from './problem-list.tsx';
 import { configurationWords } from './words.ts';
@@ -44,7 +48,23 @@ export function Home({ config }: { config: Config }) {
           );
         })}
       </ul>
+      <Recent />
     </div>
+  );
+}
+
+/** Versions shown here; the others stand in the history. */
+const RECENT = 5;
+
+/** What was changed last, and the way to take it back. */
+function Recent() {
+  const t = configurationWords();
+  const { data } = useLoad((signal) => api.get<Page<ConfigVersion>>('config/history', { signal }), 'history', { on: ['config'] });
+  if (data === undefined || data.items.length === 0) return null;
+  return (
+    <Card flush title={t.history} actions={data.items.length > RECENT && <a href={href('configuration', 'history')}>{common().all}</a>}>
+      <VersionList versions={data.items.slice(0, RECENT)} chosen="" />
+    </Card>
   );
 }
 

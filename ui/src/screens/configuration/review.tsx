@@ -1,7 +1,8 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { ConfigChange, ConfigConflict, ConfigProblem, ConfigVerdict } from '../../../../src/admin/model.ts';
 import { api } from '../../api/client.ts';
-import { ApiError } from '../../api/problem.ts';
+import { asApiError } from '../../api/as-api-error.ts';
+import type { ApiError } from '../../api/problem.ts';
 import { Button } from '../../design/button.tsx';
 import { Dialog } from '../../design/dialog.tsx';
 import { ProblemText } from '../../design/empty.tsx';
@@ -119,8 +120,4 @@ export function Review({
       </div>
     </Dialog>
   );
-}
-
-export function asApiError(error: unknown): ApiError {
-  return error instanceof ApiError ? error : new ApiError(0, 'page', String(error));
 }

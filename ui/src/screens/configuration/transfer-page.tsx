@@ -1,5 +1,6 @@
 import { useId, useState } from 'preact/hooks';
 import type { ImportConfig, ImportVerdict } from '../../../../src/admin/model.ts';
+import { asApiError } from '../../api/as-api-error.ts';
 import { api } from '../../api/client.ts';
 import { may } from '../../api/may.ts';
 import type { ApiError } from '../../api/problem.ts';
@@ -16,7 +17,7 @@ import { go } from '../../router.ts';
 import type { Config } from './config.ts';
 import { DiffView } from './diff-view.tsx';
 import { ProblemList } from './problem-list.tsx';
-import { asApiError } from './review.tsx';
+
 import { configurationWords } from './words.ts';
 
 /** All of the configuration out, and another one in: tried before it is taken. */

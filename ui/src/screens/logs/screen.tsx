@@ -10,7 +10,7 @@ import { SearchField, Segments, Switch } from '../../design/field.tsx';
 import { clock, dateTime } from '../../i18n/format.ts';
 import { setQuery } from '../../router.ts';
 import type { ScreenProps } from '../screen.ts';
-import { asApiError } from '../configuration/review.tsx';
+import { asApiError } from '../../api/as-api-error.ts';
 import { fieldText, type Line, LINES_MAX, linesText, withLines } from './lines.ts';
 import './logs.css';
 import { logWords } from './words.ts';
@@ -137,7 +137,7 @@ export default function LogsScreen({ query }: ScreenProps) {
           </Button>
         </div>
       </div>
-      <div class="toolbar">
+      <div class="tools">
         <SearchField label={t.find} value={typed} onInput={setTyped} shortcut />
         <Segments
           label={t.level}

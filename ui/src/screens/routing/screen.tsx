@@ -218,7 +218,7 @@ function Test({ test, url }: { test: RouteTest; url: string }) {
                     <a href={href('configuration', ['locations', location])} class="strong">
                       {location}
                     </a>
-                    <span class="grow wrap-anywhere soft">{matches ? (location === test.location ? t.matches : t.first) : reason}</span>
+                    <span class="grow wrap-anywhere soft">{matches ? (location === test.location ? t.matches : t.too) : reason}</span>
                     <span class="faint small number">
                       {t.weight} {weight}
                     </span>

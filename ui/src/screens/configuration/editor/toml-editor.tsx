@@ -16,6 +16,7 @@ export interface EditorPlace {
 export function TomlEditor({
   label,
   text,
+  revision,
   problems,
   readOnly,
   vocabulary,
@@ -24,8 +25,9 @@ export function TomlEditor({
   save,
 }: {
   label: string;
-  /** Replaces what stands in the editor when it differs from that. */
   text: string;
+  /** Another number puts `text` in the place of what stands there. What is typed comes back as `text` later than the next letter, so that by itself must not. */
+  revision: number;
   problems: readonly ConfigProblem[];
   readOnly: boolean;
   vocabulary: Vocabulary | null;
@@ -63,7 +65,7 @@ export function TomlEditor({
       view.current = null;
     };
   }, []);
-  useEffect(() => view.current?.replace(text), [text, state]);
+  useEffect(() => view.current?.replace(newest.current.text), [revision, state]);
   useEffect(() => view.current?.readOnly(readOnly), [readOnly, state]);
   useEffect(() => view.current?.problems(problems), [problems, state]);
   useEffect(() => {
