@@ -7,13 +7,9 @@ import { TextField } from '../../design/field.tsx';
 import { Icon } from '../../design/icon.tsx';
 import { setTheme, dark } from '../../design/theme.ts';
 import { language, setLanguage } from '../../i18n/language.ts';
-import { words } from '../../i18n/words.ts';
 import { logIn, ticketError } from '../../session.ts';
 import { Mark } from '../../shell/sidebar.tsx';
-import { en } from './en.ts';
-import { zh } from './zh.ts';
-
-const texts = words(en, zh);
+import { texts } from './texts.ts';
 
 /** Who are you? With a password, or told how to come in without one. */
 export function Login() {

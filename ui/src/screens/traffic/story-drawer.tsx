@@ -103,10 +103,7 @@ function Story({ story }: { story: TrafficStory }) {
     [story.server, href('traffic')],
     [story.location, href('traffic', [], { location: story.location })],
     [story.upstream, href('upstreams', story.upstream)],
-    [
-      story.agent === '' ? story.endpoint : story.agent,
-      story.agent === '' ? href('upstreams', story.upstream) : href('agents', [], { query: story.agent }),
-    ],
+    story.agent === '' ? [story.endpoint, href('upstreams', story.upstream)] : [names.get(story.agent) || story.agent, href('agents', story.agent)],
   ].filter(([name]) => name !== '') as [string, string][];
   return (
     <div class="stack">
