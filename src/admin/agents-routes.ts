@@ -132,7 +132,7 @@ export function agentsRoutes(backend: AgentsBackend): readonly AdminRoute[] {
       body: {
         type: 'object',
         properties: {
-          name: { type: 'string', pattern: '^[^\\p{C}]{0,100}$' },
+          name: { type: 'string', pattern: '^[^\\p{C}]{0,128}$' },
           remark: { type: 'string', pattern: '^[^\\p{C}]{0,1000}$' },
           labels: labelsForm('^[A-Za-z0-9._/-]{1,64}$'),
         },

@@ -156,7 +156,10 @@ export interface AgentInfo {
   readonly leftAtMs: number;
 }
 
-/** What is said of an agent here. What is absent stays as it is; labels are given whole, and '' as a name gives the token's name back. */
+/**
+ * What is said of an agent here. What is absent stays as it is; labels are given whole, and '' as a name gives the token's name back. A name and labels that
+ * are as its own are not kept, so that it may change them.
+ */
 export interface AgentNote {
   readonly name?: string;
   readonly remark?: string;

@@ -56,24 +56,24 @@ export class AgentRow {
     return this.members[0]!.isDrained ? 'draining' : 'serving';
   }
 
-  /** As it said itself, the last time. */
-  get #agent(): AgentIdentity | null {
+  /** As it said itself, the last time; null = it has never been here since the start. */
+  get agent(): AgentIdentity | null {
     return this.members.at(-1)?.session.agent ?? this.#past?.agent ?? null;
   }
 
   get name(): string {
     const given = this.#record?.name ?? '';
-    return given !== '' ? given : (this.#agent?.name ?? this.issued?.name ?? '');
+    return given !== '' ? given : (this.agent?.name ?? this.issued?.name ?? '');
   }
 
   get #labels(): ReadonlyMap<string, string> {
     const here = this.members.at(-1);
     if (here !== undefined) return here.labels;
-    return new Map([...(this.#agent?.labels ?? this.issued?.labels ?? []), ...(this.#record?.labels ?? [])]);
+    return new Map([...(this.agent?.labels ?? this.issued?.labels ?? []), ...(this.#record?.labels ?? [])]);
   }
 
   get #scopes(): readonly string[] {
-    return this.#agent?.scopes ?? this.issued?.scopes ?? [];
+    return this.agent?.scopes ?? this.issued?.scopes ?? [];
   }
 
   /** `wanted`: in lower case. */
@@ -117,7 +117,7 @@ export class AgentRow {
   }
 
   info(clock: Clock): AgentInfo {
-    const agent = this.#agent;
+    const agent = this.agent;
     const record = this.#record;
     const past = this.#past;
     const wire = this.members.at(-1)?.session.wireName ?? past?.wireName ?? 'native';

@@ -183,6 +183,26 @@ test('what is said of an agent is gone when nothing is left of it', async () => 
   expect(changes).toHaveLength(4);
 });
 
+test('what is as its own is not given to an agent, so that it may be something else later', async () => {
+  const { agents, pool, desk } = consoleOf();
+  pool.join(
+    new FakeSession('a', 1, {
+      name: 'otter',
+      labels: new Map([
+        ['gpu', 'a100'],
+        ['tier', 'old'],
+      ]),
+    }),
+  );
+  const { given } = await agents.note('a', { name: 'otter', labels: { gpu: 'a100', tier: 'gold' } });
+  expect(given).toEqual({ name: '', labels: { tier: 'gold' } });
+  // What a form shows and sends back stays what it was.
+  const shown = (await agents.agent('a'))!;
+  expect((await agents.note('a', { name: shown.name, labels: shown.labels })).given).toEqual(given);
+  await agents.note('a', { labels: { gpu: 'a100', tier: 'old' } });
+  expect(desk.kept.notes.all.size).toBe(0);
+});
+
 test('what is asked of the list in a wrong way is 400 and says what is right', async () => {
   const { agents } = consoleOf();
   const list = agentsRoutes(agents).find(({ method, path }) => method === 'GET' && path === '/agents')!;

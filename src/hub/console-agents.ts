@@ -5,6 +5,7 @@ import type { AgentsAsked, AgentsBackend } from '../admin/agents-routes.ts';
 import type { AgentInfo, AgentNote, Page, RegisterAgent, RegisteredAgent, RevokedAgent } from '../admin/model.ts';
 import type { Paging } from '../admin/paging.ts';
 import { Problem } from '../admin/route.ts';
+import type { AgentIdentity } from '../tunnel/session.ts';
 import { createKeyring, isOver, sealToken } from '../tunnel/token.ts';
 import type { AgentDesk } from './agent-desk.ts';
 import { type AgentRow, byIdOf } from './agent-row.ts';
@@ -135,22 +136,23 @@ export class ConsoleAgents implements AgentsBackend {
   async note(id: string, { name, remark, labels }: AgentNote): Promise<AgentInfo> {
     if (labels !== undefined && Object.keys(labels).length > GIVEN_LABELS)
       throw new Problem(422, 'too_many_labels', `At most ${GIVEN_LABELS} labels can be given.`);
-    return this.#say(id, (record) => ({
+    // What is as its own is not given: else it could never be anything else again.
+    return this.#say(id, (record, own) => ({
       ...record,
-      ...(name === undefined ? {} : { name: name.trim() }),
+      ...(name === undefined ? {} : { name: name.trim() === own?.name ? '' : name.trim() }),
       ...(remark === undefined ? {} : { remark: remark.trim() }),
-      ...(labels === undefined ? {} : { labels: new Map(Object.entries(labels)) }),
+      ...(labels === undefined ? {} : { labels: new Map(Object.entries(labels).filter(([label, value]) => own?.labels.get(label) !== value)) }),
     }));
   }
 
-  async #say(id: string, edit: (record: AgentRecord) => AgentRecord): Promise<AgentInfo> {
+  async #say(id: string, edit: (record: AgentRecord, own: AgentIdentity | null) => AgentRecord): Promise<AgentInfo> {
     const desk = this.#desk();
     const row = this.#rows(id).get(id);
     if (row === undefined) throw new Problem(404, 'no_such_agent', 'There is no agent with this id.');
     if (row.isOnlyToken) throw new Problem(409, 'not_come_yet', 'No agent has come with this token yet: it will have another id.');
     await written(
       desk.kept.notes.change((records) => {
-        const record = edit(records.get(id) ?? NOTHING);
+        const record = edit(records.get(id) ?? NOTHING, row.agent);
         if (record.name === '' && record.remark === '' && record.labels.size === 0 && !record.isDrained) records.delete(id);
         else records.set(id, record);
       }),
