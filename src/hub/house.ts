@@ -212,7 +212,7 @@ export class House {
   #count(): void {
     const { metrics } = this;
     metrics.computedGauge('windlass_connections', 'Client connections open.', () => this.#sum(({ counts }) => counts.connections));
-    metrics.computedGauge('windlass_http2_connections', 'Those among them that speak HTTP/2.', () => this.#sum(({ counts }) => counts.http2));
+    metrics.computedGauge('windlass_http2_connections', 'Client connections that speak HTTP/2.', () => this.#sum(({ counts }) => counts.http2));
     metrics.computedGauge('windlass_upgraded_connections', 'Connections that speak another protocol by now, such as WebSockets.', () =>
       this.#sum(({ upgrades }) => upgrades.size),
     );
@@ -223,28 +223,40 @@ export class House {
       [],
       (emit) => emit(this.#sum(({ counts }) => counts.http2Floods)),
     );
-    metrics.computed('counter', 'windlass_connections_total', 'Client connections, by what became of them.', ['result'], (emit) => {
-      emit(
-        this.#sum(({ counts }) => counts.accepted),
-        'accepted',
-      );
-      emit(
-        this.#sum(({ counts }) => counts.refusedConnections),
-        'refused',
-      );
-      emit(
-        this.#sum(({ counts }) => counts.failedHandshakes),
-        'no_handshake',
-      );
-    });
-    metrics.computed('counter', 'windlass_tls_handshakes_total', 'TLS handshakes of clients, by result.', ['result'], (emit) => {
-      const resumed = this.#sum(({ counts }) => counts.resumedHandshakes);
-      const certificate = this.#sum(({ counts }) => counts.refusedCertificates);
-      emit(this.#sum((listener) => (listener.isSecure ? listener.counts.accepted : 0)) - resumed, 'full');
-      emit(resumed, 'resumed');
-      emit(certificate, 'bad_certificate');
-      emit(this.#sum(({ counts }) => counts.failedHandshakes) - certificate, 'failed');
-    });
+    metrics.computed(
+      'counter',
+      'windlass_connections_total',
+      'Client connections, by what became of them: accepted, refused (there were too many), no_handshake.',
+      ['result'],
+      (emit) => {
+        emit(
+          this.#sum(({ counts }) => counts.accepted),
+          'accepted',
+        );
+        emit(
+          this.#sum(({ counts }) => counts.refusedConnections),
+          'refused',
+        );
+        emit(
+          this.#sum(({ counts }) => counts.failedHandshakes),
+          'no_handshake',
+        );
+      },
+    );
+    metrics.computed(
+      'counter',
+      'windlass_tls_handshakes_total',
+      'TLS handshakes of clients, by result: full, resumed, bad_certificate (of the client), failed otherwise.',
+      ['result'],
+      (emit) => {
+        const resumed = this.#sum(({ counts }) => counts.resumedHandshakes);
+        const certificate = this.#sum(({ counts }) => counts.refusedCertificates);
+        emit(this.#sum((listener) => (listener.isSecure ? listener.counts.accepted : 0)) - resumed, 'full');
+        emit(resumed, 'resumed');
+        emit(certificate, 'bad_certificate');
+        emit(this.#sum(({ counts }) => counts.failedHandshakes) - certificate, 'failed');
+      },
+    );
     metrics.computedGauge(
       'windlass_buffered_bytes',
       'Bytes held in memory for peers that do not take them yet, and of requests that wait.',
