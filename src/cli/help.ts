@@ -36,7 +36,8 @@ export function commandHelp(command: Command, table: Table, columns: number): st
       )}`,
     );
   const others: [string, string][] = Object.entries(command.switches).map(([flag, help]) => [`--${flag}`, help]);
-  if (command.section !== null) others.push(['-c, --config PATH', `TOML file; section [${command.section}] holds these settings [WINDLASS_CONFIG]`]);
+  if (command.section !== null && command.wholeFile !== true)
+    others.push(['-c, --config PATH', `TOML file; section [${command.section}] holds these settings [WINDLASS_CONFIG]`]);
   if (command.wholeFile === true) {
     const bare = command.operand === 'config' ? '; may stand without its flag' : '';
     others.push(['-c, --config PATH', `TOML file, or a folder of them that are read as one${bare} [WINDLASS_CONFIG]`]);

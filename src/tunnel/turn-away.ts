@@ -12,7 +12,8 @@ export function turnAway(wire: Wire, loop: Loop, failure: Failure): void {
   const body = Buffer.from(`${JSON.stringify({ type: 'about:blank', title, status, detail: failure.detail, code: failure.code })}\n`);
   const retry = failure.retryAfterS > 0 ? `Retry-After: ${failure.retryAfterS}\r\n` : '';
   const challenge = status === 401 ? 'WWW-Authenticate: Windlass-Token\r\n' : '';
-  const head = `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\nContent-Length: ${body.length}\r\n${challenge}${retry}Connection: close\r\n\r\n`;
+  const date = new Date(loop.clock.wall()).toUTCString();
+  const head = `HTTP/1.1 ${status} ${title}\r\nDate: ${date}\r\nContent-Type: application/problem+json\r\nContent-Length: ${body.length}\r\n${challenge}${retry}Connection: close\r\n\r\n`;
   wire.user = new Leaver(wire, loop);
   wire.write(Buffer.concat([Buffer.from(head, 'latin1'), body]));
   wire.end();

@@ -38,6 +38,8 @@ export interface AttemptFailure {
   readonly status: number;
   readonly reason: string;
   readonly retryAfterMs: number;
+  /** The time of whoever answered, as it wrote it; absent: nobody did, or did not say. */
+  readonly date?: string;
 }
 
 /** An upgraded connection. */
@@ -150,6 +152,7 @@ export class UpgradeAttempt implements WireUser {
       status: head.status,
       reason: `it answered ${head.status}`,
       retryAfterMs: Number.isFinite(seconds) && seconds > 0 ? seconds * 1_000 : 0,
+      ...dateOf(head),
     };
     this.#bodyFrom = at;
     this.#bodyTo = Math.min(head.length >= 0 ? at + head.length : Infinity, REFUSAL_BYTES);
@@ -194,6 +197,11 @@ export class UpgradeAttempt implements WireUser {
     // Never from inside the constructor: the dialer does not know its attempt yet.
     setImmediate(() => this.#options.done(failure));
   }
+}
+
+function dateOf(head: ResponseHead): { readonly date?: string } {
+  const date = head.get('date');
+  return date === undefined || date === null ? {} : { date };
 }
 
 function wordsOf(error: NodeJS.ErrnoException): string {

@@ -77,8 +77,10 @@ export function acceptAgent(head: RequestHead, wire: Wire, rest: Buffer, options
   }
   // The id lets an agent that has come by two ways see it before its HELLO would replace its first session.
   const id = fieldLine('Windlass-Hub', options.hubId);
+  // Whoever looks for a clock that is wrong begins here.
+  const date = `Date: ${new Date(options.loop.clock.wall()).toUTCString()}\r\n`;
   const lines = isFramed ? `Upgrade: websocket\r\n${acceptLines(head)}` : `Upgrade: ${PROTOCOL}\r\n`;
-  wire.write(Buffer.from(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n${lines}${id}\r\n`, 'latin1'));
+  wire.write(Buffer.from(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n${lines}${date}${id}\r\n`, 'latin1'));
   const stream = isFramed ? overWebSocket(options.loop, wire, rest, 'hub') : wire;
   const session = new HubSession(
     {

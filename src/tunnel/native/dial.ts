@@ -289,8 +289,8 @@ class Dialer implements HubConnection {
   }
 }
 
-/** @throws RangeError when the token cannot stand in a field */
-function requestText(hub: UpstreamUrl, token: string, key: string): string {
+/** What asks a hub to take an agent; with a key over a WebSocket. @throws RangeError when the token cannot stand in a field */
+export function requestText(hub: UpstreamUrl, token: string, key: string): string {
   const upgrade = key === '' ? `Upgrade: ${PROTOCOL}\r\n` : `Upgrade: websocket\r\n${askLines(key)}`;
   let text = `GET ${hub.path}/windlass/agent HTTP/1.1\r\n${fieldLine('Host', hub.authority)}Connection: Upgrade\r\n${upgrade}`;
   text += fieldLine('Windlass-Token', token);
