@@ -12,6 +12,7 @@ export type FieldProblem = 'required' | 'notNumber' | 'notWhole' | 'tooSmall' | 
 /** How a value is edited: by what the field was made for, or `raw` (as JSON) where that could not show it without losing something. */
 export function editorOf(field: FormField, value: unknown): FormField['input'] | 'raw' {
   if (value === undefined) return field.input;
+  if (value === HIDDEN) return 'secret';
   switch (field.input) {
     case 'text':
     case 'long_text':

@@ -6,7 +6,7 @@ import { SearchField } from '../design/field.tsx';
 import { Icon } from '../design/icon.tsx';
 import { deepEqual } from './deep-equal.ts';
 import { FieldInput, type Surroundings } from './field-input.tsx';
-import { editorOf, type FieldProblem, problemOf, rawValue } from './field-value.ts';
+import { editorOf, type FieldProblem, HIDDEN, problemOf, rawValue } from './field-value.ts';
 import { otherKeys, spellingOf, type Values, withKey } from './values.ts';
 import './forms.css';
 import { formWords } from './words.ts';
@@ -266,7 +266,7 @@ export function formProblems(kind: Kind | null, values: Values, before: Values):
 function fieldProblem(field: FormField, values: Values, before: Values): FieldProblem | null {
   const value = values[spellingOf(values, field.key)];
   const old = before[spellingOf(before, field.key)];
-  if (field.input === 'secret' && value === '' && old !== undefined) return 'required';
+  if ((field.input === 'secret' || old === HIDDEN) && value === '' && old !== undefined) return 'required';
   if (typeof value === 'string' && old !== undefined && editorOf(field, old) === 'raw' && rawValue(value) === null) return 'notJson';
   return problemOf(field, value);
 }

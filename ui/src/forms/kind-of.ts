@@ -9,9 +9,8 @@ export function kindOf(section: FormSection, values: Values): Kind | null {
   if (first === undefined) return null;
   if (section.kinds.length === 1 && first.kind === '') return first;
   if (section.section === 'upstreams') return named(section, Object.hasOwn(values, 'agents') ? 'agents' : 'addresses') ?? first;
-  const category = values['category'];
-  if (typeof category === 'string') return named(section, category.replaceAll('-', '_')) ?? named(section, '');
-  return named(section, '');
+  const { category, module } = values;
+  return (module === undefined && typeof category === 'string' ? named(section, category.replaceAll('-', '_')) : null) ?? named(section, 'module');
 }
 
 function named(section: FormSection, kind: string): Kind | null {
@@ -21,5 +20,5 @@ function named(section: FormSection, kind: string): Kind | null {
 /** Values that make an item of this kind, before anything else is said about it. */
 export function beginningOf(section: FormSection, kind: string): Values {
   if (section.section === 'upstreams') return kind === 'agents' ? { agents: '*' } : {};
-  return section.section === 'plugins' && kind !== '' ? { category: kind } : {};
+  return section.section === 'plugins' && kind !== 'module' ? { category: kind } : {};
 }

@@ -205,7 +205,8 @@ function emptyAmount(field: FormField, input: 'duration' | 'bytes'): Amount {
 }
 
 /** What is set is never shown: it stays, or is replaced. */
-export function SecretInput({ field, value, before, disabled, id, describedBy, invalid, change }: InputProps) {
+export function SecretInput(props: InputProps) {
+  const { field, value, before, disabled, id, describedBy, invalid, change } = props;
   const t = formWords();
   const [seen, setSeen] = useState(false);
   const isKept = (Array.isArray(value) ? value : [value]).every((one) => one === HIDDEN);
@@ -219,6 +220,19 @@ export function SecretInput({ field, value, before, disabled, id, describedBy, i
         <Button small disabled={disabled} onClick={() => change('')}>
           {t.secretReplace}
         </Button>
+      </div>
+    );
+  if (field.input === 'long_text')
+    return (
+      <div class="stack-tight">
+        <LongTextInput {...props} />
+        {before !== undefined && (
+          <div>
+            <Button small kind="quiet" disabled={disabled} onClick={() => change(before)}>
+              {t.secretKeep}
+            </Button>
+          </div>
+        )}
       </div>
     );
   if (Array.isArray(value) && value.length !== 1) {

@@ -41,6 +41,9 @@ test('a value is edited by its own input only where that shows all of it', () =>
     [field('map'), { a: ['x'] }, 'raw'],
     [field('secret'), '********', 'secret'],
     [field('secret'), ['********'], 'secret'],
+    [field('long_text'), '********', 'secret'],
+    [field('tables'), [{ a: 1 }], 'tables'],
+    [field('tables'), { a: 1 }, 'raw'],
     [field('reference'), ['a'], 'raw'],
     [field('reference', { many: true }), ['a'], 'reference'],
     [field('addresses'), ['a:1'], 'addresses'],
@@ -82,11 +85,12 @@ test('JSON is written and read back, and plain words are text', () => {
 test('an item has the form of its kind', () => {
   const kind = (name: string): FormSection['kinds'][number] => ({ kind: name, says: '', groups: [] });
   const upstreams: FormSection = { section: 'upstreams', named: true, kinds: [kind('addresses'), kind('agents')] };
-  const plugins: FormSection = { section: 'plugins', named: true, kinds: [kind('request_id'), kind('limit')] };
+  const plugins: FormSection = { section: 'plugins', named: true, kinds: [kind('request_id'), kind('limit'), kind('module')] };
   expect(kindOf(upstreams, { agents: '*' })?.kind).toBe('agents');
   expect(kindOf(upstreams, {})?.kind).toBe('addresses');
   expect(kindOf(plugins, { category: 'request-id' })?.kind).toBe('request_id');
-  expect(kindOf(plugins, { module: './mine.js' })).toBeNull();
+  expect(kindOf(plugins, { module: './mine.js', category: 'limit' })?.kind).toBe('module');
+  expect(kindOf(plugins, { category: 'unheard_of' })?.kind).toBe('module');
   expect(kindOf({ section: 'basic', named: false, kinds: [kind('')] }, {})?.kind).toBe('');
   for (const section of [upstreams, plugins])
     for (const { kind: name } of section.kinds) expect(kindOf(section, beginningOf(section, name))?.kind).toBe(name);

@@ -155,6 +155,11 @@ function FileEditor({ config, file, line, column }: { config: Config; file: stri
           change={typeText}
           save={() => isDirty && setDialog('review')}
         />
+        {ours.length > 0 && (
+          <div class="toml-problems">
+            <ProblemList problems={ours} onShow={show} />
+          </div>
+        )}
         <div class="toml-status">
           <span class={errors > 0 ? 'field-error' : 'soft'} role="status">
             <Icon name={errors > 0 ? 'error' : ours.length > 0 ? 'warning' : 'check'} size={15} />{' '}
@@ -163,7 +168,6 @@ function FileEditor({ config, file, line, column }: { config: Config; file: stri
           <span class="faint small toml-keys">{t.editorKeys}</span>
         </div>
       </div>
-      <ProblemList problems={ours} onShow={show} />
       {mayChange && (
         <div class="save-bar" role="region" aria-label={t.review}>
           <span class="grow">

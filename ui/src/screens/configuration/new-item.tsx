@@ -20,7 +20,7 @@ export function NewItem({ config, section, query }: { config: Config; section: F
     return <ItemPage config={config} section={section} name={t.cloneOf(cloned)} beginning={values} />;
   }
   if (section.kinds.length > 1 && kind === null) return <KindPicker section={section} />;
-  return <ItemPage config={config} section={section} name="" beginning={kind === 'module' ? { module: '' } : beginningOf(section, kind ?? '')} />;
+  return <ItemPage config={config} section={section} name="" beginning={beginningOf(section, kind ?? '')} />;
 }
 
 /** What is not shown cannot be copied: a clone begins without it. */
@@ -51,19 +51,11 @@ function KindPicker({ section }: { section: FormSection }) {
         {kinds.map(({ kind, says }) => (
           <li key={kind}>
             <a class="kind" href={href('configuration', section.section, { new: '1', kind })}>
-              <strong>{t.kinds[kind] ?? kind}</strong>
+              <strong>{kind === 'module' ? t.ownPlugin : (t.kinds[kind] ?? kind)}</strong>
               <span class="soft">{says}</span>
             </a>
           </li>
         ))}
-        {isPlugins && find === '' && (
-          <li>
-            <a class="kind" href={href('configuration', section.section, { new: '1', kind: 'module' })}>
-              <strong>{t.ownPlugin}</strong>
-              <span class="soft">{t.ownPluginSays}</span>
-            </a>
-          </li>
-        )}
       </ul>
     </div>
   );

@@ -193,7 +193,7 @@ const COLOURS = HighlightStyle.define([
 
 const LOOK = EditorView.theme({
   '&': { height: '100%', backgroundColor: 'var(--toml-ground)', color: 'var(--toml-ink)', fontSize: '13px' },
-  '&.cm-focused': { outline: '2px solid var(--toml-focus)', outlineOffset: '-2px' },
+  '&.cm-focused': { outline: 'none' },
   '.cm-scroller': { fontFamily: 'var(--toml-font)', lineHeight: '1.6' },
   '.cm-content': { caretColor: 'var(--toml-ink)', padding: '12px 0' },
   '.cm-line': { padding: '0 16px 0 8px' },
@@ -222,9 +222,9 @@ const LOOK = EditorView.theme({
   '.cm-lint-marker': { width: '10px', height: '10px', marginTop: '5px', borderRadius: '50%' },
   '.cm-lint-marker-error': { content: 'none', backgroundColor: 'var(--toml-error)' },
   '.cm-lint-marker-warning': { content: 'none', backgroundColor: 'var(--toml-warning)' },
-  '.cm-tooltip-autocomplete > ul': { fontFamily: 'var(--toml-font)', maxHeight: '260px' },
-  '.cm-tooltip-autocomplete > ul > li': { padding: '3px 10px' },
-  '.cm-tooltip-autocomplete > ul > li[aria-selected]': { backgroundColor: 'var(--toml-chosen)', color: 'var(--toml-chosen-ink)' },
+  '.cm-tooltip.cm-tooltip-autocomplete > ul': { fontFamily: 'var(--toml-font)', maxHeight: '260px' },
+  '.cm-tooltip.cm-tooltip-autocomplete > ul > li': { padding: '4px 12px' },
+  '.cm-tooltip.cm-tooltip-autocomplete > ul > li[aria-selected]': { backgroundColor: 'var(--toml-chosen)', color: 'var(--toml-chosen-ink)' },
   '.cm-completionDetail': { color: 'inherit', opacity: '0.7', fontStyle: 'normal', marginLeft: '10px', fontSize: '12px' },
   '.cm-completionInfo': { padding: '8px 12px', fontFamily: 'var(--toml-prose)', lineHeight: '1.45', maxWidth: '340px' },
   '.cm-panels': { backgroundColor: 'var(--toml-raised)', color: 'var(--toml-ink)' },
