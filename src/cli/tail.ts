@@ -81,7 +81,7 @@ async function follow(client: AdminClient, values: Values<typeof tailTable>, wor
   if (left > 0 && !signal.aborted) throw new Cannot(`${client.url} ended the stream: it is stopping`);
 }
 
-function queryOf({ status, path, method, location, upstream, agent, host, server, slow }: Values<typeof tailTable>): string {
+function queryOf({ status, path, method, location, upstreamName: upstream, agent, hostName: host, server, slow }: Values<typeof tailTable>): string {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries({ status, path, method, location, upstream, agent, host, server }))
     if (value !== '') query.set(name, value);

@@ -14,9 +14,10 @@ export const tailTable = {
   path: filter('PATH', 'beginning of a path', 'the beginning of the path; with * for any text, all of it'),
   method: filter('METHOD', 'method', 'such as GET; several separated by commas'),
   location: filter('NAME', 'name of a location', 'the location that took it'),
-  upstream: filter('NAME', 'name of an upstream', 'the upstream that it went to'),
+  // Not --upstream and --host: their environment names are those of agent run and hub run.
+  upstreamName: filter('NAME', 'name of an upstream', 'the upstream that it went to'),
   agent: filter('ID', 'id of an agent', 'the agent that answered'),
-  host: filter('HOST', 'host name', 'the host that was asked for'),
+  hostName: filter('HOST', 'host name', 'the host that was asked for'),
   server: filter('NAME', 'name of a server', 'the server that it came in by'),
   slow: setting<number | null>({
     kind: duration(),

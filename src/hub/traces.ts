@@ -22,12 +22,12 @@ export class Traces {
   readonly #env: Env;
   readonly #exporters = new Map<string, OtlpExporter>();
   readonly #lost = { sent: 0, dropped: 0, failures: 0 };
-  #isCounted = false;
   #told = '';
 
   constructor(house: House, env: Env) {
     this.#house = house;
     this.#env = env;
+    this.#count();
   }
 
   /** `server`: its name, '' where there is only one. Null: no spans are made. */
@@ -97,16 +97,12 @@ export class Traces {
       });
       this.#exporters.set(key, exporter);
       this.#house.senders.add(exporter);
-      this.#count();
       log.info({ collector: settings.endpoint.url, sample: settings.sample }, 'traces are sent');
     }
     return exporter;
   }
 
-  /** Only where there is something to count. */
   #count(): void {
-    if (this.#isCounted) return;
-    this.#isCounted = true;
     const { metrics } = this.#house;
     const sum = (of: 'sent' | 'dropped' | 'failures'): number => {
       let all = this.#lost[of];
