@@ -98,10 +98,17 @@ export async function register(invocation: Invocation): Promise<number> {
     printJson(world, made);
     return 0;
   }
-  world.stderr.write(`agent token for ${plainLine(name)} (id ${plainLine(made.id)}), shown this once\n\n${plainLine(made.command)}\n\n`);
+  world.stderr.write(
+    `agent token for ${plainLine(name)} (id ${plainLine(made.id)}), shown this once\n\n${plainLine(withoutToken(made, world.stdout.isTTY === true))}\n\n`,
+  );
   // As with hub register: the token alone on the last line of standard output.
   world.stdout.write(`${plainLine(made.token)}\n`);
   return 0;
+}
+
+/** What goes to standard error is kept in logs: where nobody looks, the token is in standard output alone. */
+function withoutToken({ command, token }: RegisteredAgent, isWatched: boolean): string {
+  return isWatched ? command : command.replaceAll(token, '…');
 }
 
 /** How agents are shown, here and by others. */

@@ -369,6 +369,20 @@ export const commands: readonly Command[] = [
     load: () => import('./healthcheck.ts'),
   },
   {
+    words: ['completion'],
+    summary: 'print what a shell reads to complete commands and flags',
+    section: null,
+    switches: {},
+    operand: 'shell',
+    examples: [
+      ['source <(windlass completion bash)', 'in ~/.bashrc; for zsh the same with zsh, in ~/.zshrc'],
+      ['windlass completion fish > ~/.config/fish/completions/windlass.fish', 'for fish'],
+    ],
+    notes: [],
+    table: async () => (await import('../config/completion.ts')).completionTable,
+    load: () => import('./completion.ts'),
+  },
+  {
     words: ['version'],
     summary: 'what this is',
     section: null,

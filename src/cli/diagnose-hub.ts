@@ -59,8 +59,8 @@ export async function diagnoseHub(of: HubDiagnosis): Promise<readonly Finding[]>
 export function tokenFinding(token: string, where: string): Finding {
   const about = 'token';
   if (isSlimeToken(token)) return ok(about, `is one of slime, ${where}`);
-  if (/^wlt_/.test(token)) return fail(about, `is a token of the admin API, ${where}`, 'an agent needs one of windlass hub register');
-  if (/^eyJ/.test(token)) return fail(about, `is a JSON web token, ${where}`, 'an agent needs one of windlass hub register');
+  if (token.startsWith('wlt_')) return fail(about, `is a token of the admin API, ${where}`, 'an agent needs one of windlass hub register');
+  if (token.startsWith('eyJ')) return fail(about, `is a JSON web token, ${where}`, 'an agent needs one of windlass hub register');
   if (token.length > TOKEN_TEXT_MAX || !/^wl1\.[A-Za-z0-9_-]+$/.test(token))
     return fail(about, `has not the form of a token (wl1.…), ${where}`, 'was all of it copied, and nothing else? windlass hub register prints one');
   return ok(about, `has the form of one, ${where}`);

@@ -199,7 +199,7 @@ function judge(about: string, { host }: UpstreamUrl, secure: tls.TLSSocket, nowM
   if (error === 'ERR_TLS_CERT_ALTNAME_INVALID' || error.startsWith('Hostname') || error.startsWith('Host:'))
     return fail(
       about,
-      `the certificate there is for ${certificate.subjectaltname ?? certificate.subject?.CN ?? 'another name'}, not for ${host}`,
+      `the certificate there is for ${String(certificate.subjectaltname ?? certificate.subject?.CN ?? 'another name')}, not for ${host}`,
       'ask for it by a name that stands in its certificate',
     );
   if (error !== '')
