@@ -28,12 +28,13 @@ export class ProxyMetrics {
   readonly #leaving = new Set<LocationTally>();
   /** What those counted that are gone. */
   readonly #gone = new Tally('', '', '', '', new Histogram(TIMES));
+  readonly #room = { left: TALLIES };
   /** For those that are too many. */
   readonly #others: LocationTally;
 
   constructor(registry: Registry) {
     this.#others = new LocationTally(
-      { server: OTHER, location: OTHER, unnamed: OTHER, isFull: () => true, waitsOf: (upstream) => this.#waitsOf(upstream) },
+      { server: OTHER, location: OTHER, unnamed: OTHER, room: { left: 0 }, waitsOf: (upstream) => this.#waitsOf(upstream) },
       OTHER,
     );
     this.#locations.set(`${OTHER}\0${OTHER}`, this.#others);
@@ -51,27 +52,18 @@ export class ProxyMetrics {
     const key = `${server}\0${location === '' ? NONE : location}`;
     let found = this.#locations.get(key);
     if (found === undefined) {
-      if (this.#isFull) return this.#others;
-      found = new LocationTally(
-        { server, location, unnamed, isFull: () => this.#isFull, waitsOf: (name) => this.#waitsOf(name) },
-        upstream,
-      );
+      if (this.#room.left <= 0) return this.#others;
+      found = new LocationTally({ server, location, unnamed, room: this.#room, waitsOf: (name) => this.#waitsOf(name) }, upstream);
       this.#locations.set(key, found);
     } else if (found !== this.#others) found.usual = found.of(upstream);
     return found;
-  }
-
-  get #isFull(): boolean {
-    let tallies = 0;
-    for (const { size } of this.#locations.values()) tallies += size;
-    return tallies >= TALLIES;
   }
 
   /** These are in use; the others, and upstreams that are not there, go from the page when their requests have ended. */
   keepOnly(used: ReadonlySet<LocationTally>, isThere: (upstream: string) => boolean): void {
     for (const [key, one] of this.#locations) {
       if (one === this.#others) continue;
-      if (used.has(one)) for (const tally of one.keepOnly(isThere)) this.#gone.add(tally);
+      if (used.has(one)) for (const tally of one.keepOnly(isThere)) this.#bury(tally);
       else {
         this.#locations.delete(key);
         this.#leaving.add(one);
@@ -152,8 +144,13 @@ export class ProxyMetrics {
     for (const one of this.#leaving) {
       if (one.inFlight > 0) continue;
       this.#leaving.delete(one);
-      for (const tally of one.tallies) this.#gone.add(tally);
+      for (const tally of one.tallies) this.#bury(tally);
     }
+  }
+
+  #bury(tally: Tally): void {
+    this.#gone.add(tally);
+    this.#room.left++;
   }
 
   #count(registry: Registry): void {
@@ -171,7 +168,9 @@ export class ProxyMetrics {
       registry.labelledHistograms(name, help, [], SECONDS, (emit) => emit(of(this.total()), ''));
     times('windlass_request_duration_seconds', 'From the first byte of a request to the last of its answer.', ({ duration }) => duration);
     times('windlass_first_byte_seconds', 'From the first byte of a request to the head of its answer.', ({ firstByte }) => firstByte);
-    registry.computed('counter', 'windlass_request_body_bytes_total', 'Bytes of request bodies received.', [], (emit) => emit(this.total().requestBytes));
+    registry.computed('counter', 'windlass_request_body_bytes_total', 'Bytes of request bodies received.', [], (emit) =>
+      emit(this.total().requestBytes),
+    );
     registry.computed('counter', 'windlass_reply_body_bytes_total', 'Bytes of answer bodies sent.', [], (emit) => emit(this.total().replyBytes));
     registry.computedGauge('windlass_requests_in_flight', 'Requests inside: waiting, running, or being answered.', () => this.inFlight);
     this.#countEach(registry);
@@ -199,8 +198,16 @@ export class ProxyMetrics {
         }
       },
     );
-    times('windlass_location_duration_seconds', 'From the first byte of a request to the last of its answer, by location.', ({ duration }) => duration);
-    times('windlass_location_first_byte_seconds', 'From the first byte of a request to the head of its answer, by location.', ({ firstByte }) => firstByte);
+    times(
+      'windlass_location_duration_seconds',
+      'From the first byte of a request to the last of its answer, by location.',
+      ({ duration }) => duration,
+    );
+    times(
+      'windlass_location_first_byte_seconds',
+      'From the first byte of a request to the head of its answer, by location.',
+      ({ firstByte }) => firstByte,
+    );
     each('windlass_location_request_body_bytes_total', 'Bytes of request bodies received, by location.', ({ requestBytes }) => requestBytes);
     each('windlass_location_reply_body_bytes_total', 'Bytes of answer bodies sent, by location.', ({ replyBytes }) => replyBytes);
     registry.labelled('gauge', 'windlass_location_requests_in_flight', 'Requests inside, by location.', LOCATION_LABELS, (emit) => {

@@ -55,8 +55,8 @@ export interface LocationTallyOptions {
   readonly location: string;
   /** What stands for an upstream without a name. */
   readonly unnamed: string;
-  /** May no further upstream be counted by itself? */
-  readonly isFull: () => boolean;
+  /** How many more may be counted one by one. */
+  readonly room: { left: number };
   readonly waitsOf: (upstream: string) => Histogram;
 }
 
@@ -84,18 +84,15 @@ export class LocationTally {
   of(upstream: string): Tally {
     const known = this.#byUpstream.get(upstream);
     if (known !== undefined) return known;
-    const { unnamed, isFull, waitsOf } = this.#options;
-    const shown = isFull() ? OTHER : upstream === '' ? unnamed : upstream;
+    const { unnamed, room, waitsOf } = this.#options;
+    const shown = room.left <= 0 ? OTHER : upstream === '' ? unnamed : upstream;
     let tally = this.#byUpstream.get(shown);
     if (tally === undefined) {
       tally = new Tally(this.server, this.location, upstream, shown, waitsOf(shown));
       this.#byUpstream.set(shown, tally);
+      room.left--;
     }
     return tally;
-  }
-
-  get size(): number {
-    return this.#byUpstream.size;
   }
 
   get tallies(): IterableIterator<Tally> {

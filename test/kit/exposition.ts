@@ -71,25 +71,27 @@ function readLabels(text: string): Map<string, string> {
 
 /** Buckets never go down, and the last one has all. */
 function judgeHistograms(types: ReadonlyMap<string, string>, samples: readonly Sample[]): void {
-  for (const [name, type] of types) {
-    if (type !== 'histogram') continue;
-    const bySeries = new Map<string, { le: number; value: number }[]>();
-    const keyOf = (labels: ReadonlyMap<string, string>): string => JSON.stringify([...labels].filter(([label]) => label !== 'le'));
-    for (const { name: of, labels, value } of samples) {
-      if (of !== `${name}_bucket`) continue;
-      const text = labels.get('le');
-      const buckets = bySeries.get(keyOf(labels)) ?? [];
-      buckets.push({ le: text === '+Inf' ? Infinity : Number(text), value });
-      bySeries.set(keyOf(labels), buckets);
+  const buckets = new Map<string, { le: number; value: number }[]>();
+  const counts = new Map<string, number>();
+  const keyOf = (name: string, labels: ReadonlyMap<string, string>): string =>
+    `${name} ${JSON.stringify([...labels].filter(([label]) => label !== 'le'))}`;
+  for (const { name, labels, value } of samples) {
+    const [, family = '', part] = /^(.*)_(bucket|count)$/.exec(name) ?? [];
+    if (types.get(family) !== 'histogram') continue;
+    const key = keyOf(family, labels);
+    if (part === 'count') {
+      counts.set(key, value);
+      continue;
     }
-    for (const [key, buckets] of bySeries) {
-      for (let i = 1; i < buckets.length; i++)
-        if (buckets[i]!.le <= buckets[i - 1]!.le || buckets[i]!.value < buckets[i - 1]!.value)
-          throw new Error(`buckets of ${name} ${key} do not ascend`);
-      const count = samples.find(({ name: of, labels }) => of === `${name}_count` && keyOf(labels) === key);
-      if (buckets.at(-1)!.le !== Infinity || buckets.at(-1)!.value !== count?.value)
-        throw new Error(`the last bucket of ${name} ${key} is not its count`);
-    }
+    const text = labels.get('le');
+    const list = buckets.get(key) ?? [];
+    list.push({ le: text === '+Inf' ? Infinity : Number(text), value });
+    buckets.set(key, list);
+  }
+  for (const [key, list] of buckets) {
+    for (let i = 1; i < list.length; i++)
+      if (list[i]!.le <= list[i - 1]!.le || list[i]!.value < list[i - 1]!.value) throw new Error(`buckets of ${key} do not ascend`);
+    if (list.at(-1)!.le !== Infinity || list.at(-1)!.value !== counts.get(key)) throw new Error(`the last bucket of ${key} is not its count`);
   }
 }
 
