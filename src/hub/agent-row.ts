@@ -147,7 +147,7 @@ export class AgentRow {
       failed: this.keyOf('failed') as number,
       scopes: this.#scopes,
       labels: Object.fromEntries(this.#labels),
-      version: '',
+      version: agent?.software ?? '',
       joinedAtMs: sessions.length === 0 ? 0 : Math.min(...sessions.map(({ joinedAtMs }) => joinedAtMs)),
       expiresAtMs: agent?.expiresMs ?? this.issued?.expiresMs ?? 0,
       certificate: agent?.certificate === undefined ? null : { subject: agent.certificate.subject, fingerprint: agent.certificate.fingerprint },

@@ -22,6 +22,8 @@ export interface AgentIdentity {
   /** Labels the agent announces. Claims, not proofs, unless the token restricts them. */
   readonly labels: ReadonlyMap<string, string>;
   readonly hardware: Hardware | null;
+  /** Name and version of its program; absent or '': it does not say. */
+  readonly software?: string;
   /** Where it dialled in from. */
   readonly address: string;
   /** What it has shown in the TLS handshake, checked; absent: nothing. */

@@ -72,6 +72,7 @@ test('an agent is registered, works, is revoked: its session is cut with what ru
     slots: 2,
     inFlight: 1,
     labels: { tier: 'gold' },
+    version: expect.stringMatching(/^windlass\/\d/),
     tokens: [id],
   });
   expect(shown!.sessions).toHaveLength(1);

@@ -114,6 +114,7 @@ function identityOf(hello: Hello, claims: AgentClaims, address: string, certific
     expiresMs: claims.expiresMs,
     labels,
     hardware: hello.hardware,
+    software: hello.software,
     address,
     ...(certificate === null ? {} : { certificate }),
     ...(claims.sealedBy === undefined ? {} : { sealedBy: claims.sealedBy }),

@@ -5,6 +5,7 @@ import { fieldLine, type ResponseHead } from '../../http/head.ts';
 import { isLoopback } from '../../schema/address.ts';
 import type { UpstreamUrl } from '../../schema/upstream-url.ts';
 import type { Log } from '../../observe/log.ts';
+import { VERSION as PROGRAM_VERSION } from '../../observe/version.ts';
 import { Backoff } from '../../std/backoff.ts';
 import type { Loop } from '../../std/loop.ts';
 import { type TunnelLimits, tunnelLimits } from '../limits.ts';
@@ -236,7 +237,14 @@ class Dialer implements HubConnection {
     );
     this.#session = session;
     wire.user = session;
-    session.start({ versions: [VERSION], agent: identity.agentId, instance: identity.instance, labels, hardware: identity.hardware });
+    session.start({
+      versions: [VERSION],
+      software: `windlass/${PROGRAM_VERSION}`,
+      agent: identity.agentId,
+      instance: identity.instance,
+      labels,
+      hardware: identity.hardware,
+    });
     if (rest.length > 0) session.received(rest, 0, rest.length);
   }
 

@@ -83,6 +83,7 @@ describe('trailers', () => {
 describe('HELLO, WELCOME and BYE', () => {
   const hello = {
     versions: [1],
+    software: 'windlass/1.2.3',
     agent: 'a-1',
     instance: 'i-1',
     labels: new Map([['zone', 'eu']]),
@@ -93,6 +94,15 @@ describe('HELLO, WELCOME and BYE', () => {
   test('are read as they were written', () => {
     const bytes = writeHello(hello);
     expect(readHello(bytes, 0, bytes.length, tunnelLimits)).toEqual(hello);
+    // Other programs may not say what they are, or say it with what no terminal should see.
+    for (const [software, read] of [
+      [undefined, ''],
+      [7, ''],
+      ['evil\u001b[2J', plainText('evil\u001b[2J', 64)],
+    ] as const) {
+      const other = Buffer.from(JSON.stringify({ ...hello, labels: {}, software }));
+      expect(readHello(other, 0, other.length, tunnelLimits)).toMatchObject({ software: read });
+    }
     const welcome = { version: 1, hub: 'h', session: 's', siblings: [{ id: 'h2', address: 'https://h2.example' }] };
     const other = writeWelcome(welcome);
     expect(readWelcome(other, 0, other.length)).toEqual(welcome);

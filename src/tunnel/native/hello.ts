@@ -9,6 +9,8 @@ export const VERSION = 1;
 /** What an agent says of itself. */
 export interface Hello {
   readonly versions: readonly number[];
+  /** Name and version of the program, for people; '' = it does not say. */
+  readonly software: string;
   readonly agent: string;
   readonly instance: string;
   readonly labels: ReadonlyMap<string, string>;
@@ -49,6 +51,7 @@ export function writeHello(hello: Hello): Buffer {
     JSON.stringify({
       versions: hello.versions,
       features: [],
+      software: hello.software,
       agent: hello.agent,
       instance: hello.instance,
       labels: Object.fromEntries(hello.labels),
@@ -78,8 +81,10 @@ export function readHello(bytes: Buffer, start: number, end: number, limits: Tun
       return `the value of label ${name} is no line of at most ${limits.labelValueBytes} bytes`;
     labels.set(name, text);
   }
+  const software = value['software'];
   return {
     versions: [VERSION],
+    software: typeof software === 'string' ? plainText(software, 64) : '',
     agent,
     instance,
     labels,
