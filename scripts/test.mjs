@@ -81,7 +81,7 @@ if (checkNode(root) && gate('install', () => install(root))) {
   gate('lint', () => tool('oxlint/bin/oxlint', ['--type-aware', '--deny-warnings', 'src', 'test']).status === 0);
   gate('lint of scripts', () => tool('oxlint/bin/oxlint', ['--deny-warnings', ...folders.slice(2)]).status === 0);
   gate('types', () => tool('typescript/bin/tsc', ['--noEmit', '-p', 'tsconfig.json']).status === 0);
-  gate('types of the console', () => tool('typescript/bin/tsc', ['--noEmit', '-p', 'ui/tsconfig.json']).status === 0);
+  gate('types of the console', () => ['ui', 'test/browser'].every((part) => tool('typescript/bin/tsc', ['--noEmit', '-p', part]).status === 0));
   vitest();
 } else fail('setup');
 if (failures.length > 0) console.log(`\nfailed:\n${failures.map((name) => `  ${name}`).join('\n')}`);

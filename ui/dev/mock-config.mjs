@@ -378,7 +378,7 @@ function apply(world, text, by, note) {
   state.text = text;
   state.version++;
   state.history.unshift({ id: String(state.history.length + 1), atMs: Date.now(), by, note: note ?? '', text });
-  world.change?.('config');
+  world.say('change', { what: 'config' });
   return { ...found, etag: `v${state.version}` };
 }
 

@@ -65,8 +65,16 @@ export function Table<T>({
   empty?: ComponentChildren;
   toneOf?: (item: T) => 'bad' | 'warn' | 'idle' | undefined;
 }) {
-  const columns = all.filter(({ spare }) => spare === undefined || pageWidth.value >= SPARE_BELOW_PX[spare]);
   const box = useRef<HTMLDivElement>(null);
+  // The row that the keyboard went to; it may have to come first.
+  const wanted = useRef<number | null>(null);
+  useEffect(() => {
+    const row = wanted.current === null ? null : box.current!.querySelector<HTMLElement>(`[data-row="${wanted.current}"]`);
+    if (row === null) return;
+    wanted.current = null;
+    row.focus({ preventScroll: fill });
+  });
+  const columns = all.filter(({ spare }) => spare === undefined || pageWidth.value >= SPARE_BELOW_PX[spare]);
   const [view, setView] = useState({ top: 0, height: 800 });
   const [active, setActive] = useState(0);
 
@@ -103,7 +111,7 @@ export function Table<T>({
     const head = rowPx;
     if (fill && top < element.scrollTop) element.scrollTop = top;
     else if (fill && top + rowPx + head > element.scrollTop + element.clientHeight) element.scrollTop = top + rowPx + head - element.clientHeight;
-    requestAnimationFrame(() => element.querySelector<HTMLElement>(`[data-row="${to}"]`)?.focus({ preventScroll: fill }));
+    wanted.current = to;
   };
   const keys = (event: KeyboardEvent, index: number, item: T): void => {
     if (event.target !== event.currentTarget) return;
