@@ -2,12 +2,17 @@ import { afterEach, expect, test } from 'vitest';
 import type { Tick } from '../../src/admin/model.ts';
 import { run } from '../../src/cli/run.ts';
 import type { World } from '../../src/cli/world.ts';
+import { readText } from '../../src/config/read-text.ts';
 import { type FakeWorld, fakeWorld } from '../config/world.ts';
 import { agentOf, INFO, OVERVIEW, QUEUE, tickOf, UPSTREAMS } from '../kit/admin-facts.ts';
 import { AdminScript, type Scripted, type Seen } from '../kit/admin-script.ts';
+import { startGatewayOf } from '../kit/gateway.ts';
+import { kit, SECRET } from '../kit/kit.ts';
+import { asks, startHolding } from '../kit/stage.ts';
 import { FakeTerminal, screenOf } from '../kit/fake-terminal.ts';
 import { until } from '../kit/until.ts';
 
+const tools = kit();
 const ends: (() => void)[] = [];
 afterEach(() => {
   for (const end of ends.splice(0)) end();
@@ -101,7 +106,7 @@ test('agents are a table, whose names cannot harm a terminal [threat 61]', async
   const [title, ...rows] = out.trimEnd().split('\n');
   expect(title).toMatch(/^NAME +ID +STATE +BUSY +SERVED +FAILED +SCOPES +FROM +SINCE$/);
   expect(rows).toHaveLength(4);
-  expect(rows[0]).toMatch(/^gpu-box +agent-1 +serving +3\/8 +1234 +0 +gpu +10\.1\.2\.3 +1m \ds$/);
+  expect(rows[0]).toMatch(/^gpu-box +agent-1 +serving +3\/8 +1234 +0 +gpu +10\.1\.2\.3 +\d+m(?: \d+s)?$/);
   expect(rows[1]).toMatch(/^evil\?\[2J\?\]0;title\?\?\? +agent-2 +draining/);
 });
 
@@ -278,3 +283,80 @@ test('a name that a terminal would obey does nothing on the screen of top [threa
   terminal.type('q');
   await ended;
 });
+
+test(
+  'on the machine of a gateway no token is needed: its user sees agents, queue and endpoints, drains, revokes and registers',
+  { timeout: 30_000 },
+  async () => {
+    const { origin, arrived } = await startHolding(tools);
+    const stateDir = tools.folder();
+    const text = `[agents]
+secret = "${SECRET}"
+[servers.main]
+addr = "127.0.0.1:0"
+accepts = ["native"]
+locations = ["gpu"]
+[locations.gpu]
+upstream = "gpu"
+[upstreams.gpu]
+agents = "*"
+queue_timeout = "30s"
+[upstreams.plain]
+addrs = ["127.0.0.1:${origin.port}"]
+`;
+    const gateway = await startGatewayOf(tools, text, { stateDir });
+    const hub = { port: gateway.port() };
+    const ask = async (words: readonly string[], env: Record<string, string> = {}): Promise<{ code: number; out: string; err: string }> => {
+      const world = fakeWorld({ WINDLASS_ADMIN_URL: `http://127.0.0.1:${gateway.adminAddress!.port}`, WINDLASS_STATE_DIR: stateDir, ...env });
+      const code = await run(words, { ...world, readText });
+      return { code, out: world.out(), err: world.err() };
+    };
+    const json = async <T>(words: readonly string[]): Promise<T> => JSON.parse((await ask([...words, '--json'])).out) as T;
+    // Who may not read the file is nobody.
+    expect(await ask(['status'], { WINDLASS_STATE_DIR: tools.folder() })).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/wants to know who asks; .*ask as its user/) as string,
+    });
+    expect(await ask(['status'], { WINDLASS_ADMIN_TOKEN: 'wlt_canary-of-nobody' })).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('does not take this token') as string,
+    });
+
+    const made = await ask(['agents', 'register', 'calm-otter', '--age', '1h']);
+    expect(made).toMatchObject({ code: 0, out: expect.stringMatching(/^wl1\.\S+\n$/) as string });
+    expect(made.err).not.toContain(made.out.trim());
+    const agent = await tools.startAgentFor(hub, origin, { token: made.out.trim(), agentId: 'box', slots: 1 });
+    expect((await ask(['agents'])).out).toMatch(/\ncalm-otter +box +serving +0\/1 /);
+    expect((await ask(['agents', 'show', 'calm-otter'])).out).toContain('1, 1 free, 0 in flight');
+
+    const running = await asks(tools, hub);
+    await arrived(0);
+    const waits = await asks(tools, hub, '/waits');
+    await until('one that waits', async () => (await json<{ size: number }>(['queue'])).size === 1);
+    expect((await ask(['queue'])).out).toContain('1 waits for a slot');
+    const { waiting } = await json<{ waiting: { id: string }[] }>(['queue']);
+    expect((await ask(['queue', 'cancel', waiting[0]!.id])).code).toBe(0);
+    expect((await waits.answer()).status).toBe(503);
+    (await arrived(0)).response.end('done');
+    expect((await running.answer()).status).toBe(200);
+
+    const endpoint = `plain/127.0.0.1:${origin.port}`;
+    expect((await ask(['upstreams', 'out', endpoint])).code).toBe(0);
+    expect((await ask(['upstreams', 'plain'])).out).toMatch(/\nplain +127\.0\.0\.1:\d+ +out /);
+    expect((await ask(['upstreams', 'in', endpoint])).code).toBe(0);
+    expect((await ask(['upstreams', 'plain'])).out).toMatch(/\nplain +127\.0\.0\.1:\d+ +well /);
+
+    expect((await ask(['agents', 'drain', 'calm-otter'])).code).toBe(0);
+    await until('it is drained', async () => (await ask(['agents'])).out.includes('draining'));
+    expect((await ask(['agents', 'resume', 'calm-otter'])).code).toBe(0);
+    expect((await ask(['status'])).out).toMatch(/^windlass \S+ {2}gateway windlass on /);
+    expect(await json(['status'])).toMatchObject({ info: { kind: 'gateway', state: 'serving' }, endpoints: { total: expect.any(Number) as number } });
+    const lines = (await ask(['top', '--json', '--count', '2'])).out.trimEnd().split('\n');
+    expect(lines.map((line) => (JSON.parse(line) as Tick).agents)).toEqual([1, 1]);
+    expect((await ask(['agents', 'revoke', 'calm-otter', '--reason', 'stolen'])).code).toBe(0);
+    await until(
+      'it is out',
+      () => agent.log.some(({ message }) => message.includes('refused')) || agent.log.some(({ message }) => message.includes('turned')),
+    );
+  },
+);

@@ -6,7 +6,7 @@ export const INFO: Info = {
   node: 'v20.20.0',
   pid: 4711,
   hostname: 'box',
-  startedAtMs: Date.now() - 3_720_000,
+  startedAtMs: Date.now() - 3_750_000,
   kind: 'gateway',
   name: 'edge',
   state: 'serving',
