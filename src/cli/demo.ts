@@ -94,10 +94,19 @@ async function startNear(wanted: Wanted, tries: number, log: RootLog): Promise<F
   // Nothing of the environment has a say in a demo.
   const load = (): ReturnType<typeof loadGateway> => loadGateway(source, {});
   const sinceMs = Date.now();
-  const { settings } = await load();
+  const { settings, etag, problems } = await load();
   const lines = new LogRing();
   try {
-    return await startFiled(settings, { source, sinceMs, load, log: lines.beside(log), lines, stateDir: folder });
+    return await startFiled(settings, {
+      source,
+      sinceMs,
+      load,
+      log: lines.beside(log),
+      lines,
+      stateDir: folder,
+      env: {},
+      first: { ok: true, etag, problems },
+    });
   } catch (error) {
     const { code, port: taken } = error as NodeJS.ErrnoException & { readonly port?: number };
     if (code !== 'EADDRINUSE' || tries === 0 || port >= 65_535) throw error;

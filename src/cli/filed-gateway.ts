@@ -1,5 +1,6 @@
 import type { GatewaySettings, LoadedGateway } from '../config/gateway.ts';
 import type { RunningGateway } from '../hub/gateway.ts';
+import type { Outcome } from '../hub/reload.ts';
 import type { Log, RootLog } from '../observe/log.ts';
 import type { LogRing } from '../observe/log-ring.ts';
 import { startProblem } from './start.ts';
@@ -15,6 +16,10 @@ export interface FileOptions {
   readonly log: Log & Pick<RootLog, 'level'>;
   readonly lines: LogRing;
   readonly stateDir: string | null;
+  /** What its variables mean. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** How what it starts with was read. */
+  readonly first: Omit<Outcome, 'atMs'>;
   /** It listens. */
   started?(gateway: RunningGateway): void;
   /** It serves another configuration. */
@@ -32,11 +37,13 @@ export interface FiledGateway {
 
 /** @throws the listen error */
 export async function startFiled(settings: GatewaySettings, options: FileOptions): Promise<FiledGateway> {
-  const { source, sinceMs, load, log, lines, stateDir, started, applied } = options;
+  const { source, sinceMs, load, log, lines, stateDir, env, first, started, applied } = options;
   const { basic } = settings;
   const { startGateway } = await import('../hub/gateway.ts');
   const { Reload } = await import('../hub/reload.ts');
-  const gateway = await startGateway(settings, { log, lines, stateDir, source });
+  const { ConsoleConfig } = await import('../hub/console-config.ts');
+  const config = new ConsoleConfig({ source, env, stateDir, log, wall: () => Date.now() });
+  const gateway = await startGateway(settings, { log, lines, stateDir, source, config });
   started?.(gateway);
   const reload = new Reload(
     {
@@ -57,10 +64,12 @@ export async function startFiled(settings: GatewaySettings, options: FileOptions
         gateway.tell({ event: 'reload_failed', subject: 'configuration', message });
       },
       explain: (error) => startProblem(error, basic.adminAddr),
+      first,
     },
     settings,
     sinceMs,
   );
+  gateway.reloadedBy(reload);
   return {
     gateway,
     close: () => {

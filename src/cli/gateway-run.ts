@@ -1,3 +1,4 @@
+import type { ConfigProblem } from '../admin/model.ts';
 import type { GatewaySettings, LoadedGateway } from '../config/gateway.ts';
 import { gatewayRunTable } from '../config/gateway-run.ts';
 import { LastGood } from '../config/last-good.ts';
@@ -22,7 +23,7 @@ export async function run(invocation: Invocation): Promise<number> {
   const { loadGateway } = await import('../config/gateway.ts');
   const load = (): Promise<LoadedGateway> => loadGateway(source, world.env);
   const sinceMs = Date.now();
-  const { loaded, problems } = await loadFirst(load, values.useLastGood ? (lastGood?.path ?? null) : null, source, world.env);
+  const { loaded, problems, wrong } = await loadFirst(load, values.useLastGood ? (lastGood?.path ?? null) : null, source, world.env);
   const { settings, warnings } = loaded;
   const { basic } = settings;
   const lines = new LogRing();
@@ -48,6 +49,8 @@ export async function run(invocation: Invocation): Promise<number> {
         log,
         lines,
         stateDir: folder,
+        env: world.env,
+        first: { ok: wrong.length === 0, etag: loaded.etag, problems: wrong.length === 0 ? loaded.problems : wrong },
         started: (gateway) => {
           if (problems.length === 0) keep();
           tellAddresses(gateway, settings, log);
@@ -72,13 +75,13 @@ async function loadFirst(
   copy: string | null,
   source: string,
   env: Readonly<Record<string, string | undefined>>,
-): Promise<{ loaded: LoadedGateway; problems: readonly string[] }> {
+): Promise<{ loaded: LoadedGateway; problems: readonly string[]; wrong: readonly ConfigProblem[] }> {
   try {
-    return { loaded: await load(), problems: [] };
+    return { loaded: await load(), problems: [], wrong: [] };
   } catch (error) {
     if (copy === null || !(error instanceof SettingsError)) throw error;
     const { loadGateway } = await import('../config/gateway.ts');
-    return { loaded: await loadGateway(copy, env, source), problems: error.lines };
+    return { loaded: await loadGateway(copy, env, source), problems: error.lines, wrong: error.problems };
   }
 }
 

@@ -59,6 +59,7 @@ export class Draft {
   /** Items by section, as the files have them; files that are no TOML have none. */
   sections(keys: SecretKeys): Readonly<Record<string, readonly ConfigItem[]>> {
     const users = this.#users();
+    const positions = new Map([...this.#texts].map(([name, text]) => [name, new Positions(text)]));
     const sections: Record<string, readonly ConfigItem[]> = {};
     for (const section of SECTIONS) {
       const items = NAMED.has(section) ? this.#named(section) : this.#single(section);
@@ -69,13 +70,57 @@ export class Draft {
         return {
           name,
           file,
-          line: new Positions(this.#texts.get(file)!).of(path)?.line ?? 0,
+          line: positions.get(file)!.of(path)?.line ?? 0,
           values: shownKeys(section, values, shown),
           usedBy: users.get(`${section}.${name}`) ?? [],
         };
       });
     }
     return sections;
+  }
+
+  /** Puts whole sections in, in the place of those of the same name. @throws Problem */
+  addSections(sections: TomlData): void {
+    const [first = this.#homeOf('')] = this.#texts.keys();
+    const home = (section: string): string => [...this.#texts.keys()].find((file) => Object.hasOwn(this.#dataOf(file) ?? {}, section)) ?? first;
+    for (const [section, values] of Object.entries(sections)) this.#write(home(section), { add: { [section]: values }, drop: [] });
+  }
+
+  /** Makes it say what another text says: items that are there stay where they are, others come and go. @throws Problem */
+  become(wanted: TomlData): void {
+    const changes: ConfigChange[] = [];
+    const top = Object.fromEntries(Object.entries(wanted).filter(([, value]) => !isTable(value)));
+    for (const section of SECTIONS) {
+      const written = section === 'plugins' ? { ...tableAt(wanted, 'proxy_plugins'), ...tableAt(wanted, section) } : tableAt(wanted, section);
+      if (!NAMED.has(section)) {
+        const values = section === gatewaySections.topLevel ? { ...top, ...written } : written;
+        if (Object.keys(values).length > 0) changes.push({ section, name: '', values: shownKeys(section, values, values) });
+        else if (this.#single(section).length > 0) changes.push({ section, name: '', values: null });
+        continue;
+      }
+      for (const [name, values] of Object.entries(written))
+        if (isTable(values)) changes.push({ section, name, values: shownKeys(section, values, values) });
+      for (const [name] of this.#named(section)) if (!Object.hasOwn(written, name)) changes.push({ section, name, values: null });
+    }
+    this.apply(changes);
+    this.addSections(
+      Object.fromEntries(gatewaySections.foreign.flatMap((section) => (Object.hasOwn(wanted, section) ? [[section, wanted[section]]] : []))),
+    );
+  }
+
+  /** All of it in one text, comments included where they can be. */
+  merged(): string {
+    const { files } = this;
+    if (files.length === 1) return files[0]!.text;
+    const all: Record<string, unknown> = {};
+    for (const { name } of files) merge(all, this.#dataOf(name) ?? {});
+    const text = files.map((file) => `# ${file.name}\n\n${file.text.trimEnd()}\n`).join('\n');
+    try {
+      if (sameData(tomlData(text), all)) return text;
+    } catch {
+      // A section that stands in several files would stand there twice.
+    }
+    return editToml('', all);
   }
 
   #changeFile(name: string, given: string | null): void {
@@ -271,6 +316,18 @@ function spellings(section: string, values: TomlData): ReadonlyMap<string, strin
 function shownKeys(section: string, values: TomlData, shown: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   const names = spellings(section, values);
   return Object.fromEntries(Object.entries(shown).map(([key, value]) => [names.get(key)!, value]));
+}
+
+function tableAt(data: TomlData, section: string): TomlData {
+  const table = data[section];
+  return isTable(table) ? table : {};
+}
+
+function merge(into: Record<string, unknown>, data: TomlData): void {
+  for (const [key, value] of Object.entries(data)) {
+    const here = into[key];
+    into[key] = isTable(here) && isTable(value) ? { ...here, ...value } : value;
+  }
 }
 
 function tablesOf(section: string, values: TomlData): readonly Table[] {

@@ -105,7 +105,7 @@ export async function readGateway(
 /** Checks texts that are not saved, with all that a start would find. `needsTrial`: not those plugins that run already. */
 export async function readDraft(
   files: readonly TextFile[],
-  env: Env,
+  env: Env | null,
   report: Report,
   needsTrial: (plugin: PluginItem) => boolean,
 ): Promise<GatewaySettings> {

@@ -1,12 +1,13 @@
 import { stringify } from 'smol-toml';
 import { isTable, unexpanded } from './expand.ts';
-import { readGateway } from './gateway.ts';
+import { readDraft } from './gateway.ts';
 import { renameOldKeys } from './legacy.ts';
 import { Report } from './report.ts';
 import { sectionPages } from './section-pages.ts';
 import { gatewaySections } from './section-names.ts';
 import { Slices } from './slices.ts';
 import { readSource } from './source.ts';
+import type { TextFile } from './text-file.ts';
 import { type Item, readTree } from './tree.ts';
 
 /** What became of a foreign configuration. */
@@ -21,7 +22,15 @@ export interface Imported {
 /** A configuration of Pingap, of April 2024 or today, in today's names and ours. @throws SettingsError when it cannot be read at all */
 export async function importPingap(source: string): Promise<Imported> {
   const report = new Report();
-  const tree = await readTree(readSource(source, report), gatewaySections, null, report, new Slices());
+  const files = readSource(source, report);
+  report.throwErrors();
+  return importPingapTexts(files);
+}
+
+/** The same of texts. @throws SettingsError */
+export async function importPingapTexts(files: readonly TextFile[]): Promise<Imported> {
+  const report = new Report();
+  const tree = await readTree(files, gatewaySections, null, report, new Slices());
   report.throwErrors();
   const isOld =
     tree.named.get('proxy_plugins')!.size > 0 ||
@@ -36,13 +45,14 @@ export async function importPingap(source: string): Promise<Imported> {
     if (tables.length > 0) file[section] = item === null ? tables[0]![1] : Object.fromEntries(tables);
   }
 
-  const read = await readGateway(source, null);
-  const notes = [...read.report.errors().map((line) => `to be mended: ${line}`), ...read.report.warnings()];
+  const read = new Report();
+  await readDraft(files, null, read, () => false);
+  const notes = [...read.errors().map((line) => `to be mended: ${line}`), ...read.warnings()];
   if (isOld && [...tree.named.get('locations')!.values()].some(({ entries }) => entries.get('path')?.value === '/'))
     notes.push(
       'path = "/" is the lightest rule now; in April 2024 it came before regular expressions and hosts. windlass check shows the order; weight = 513 gives it its old place',
     );
-  return { toml: stringify(file), notes, usable: !read.report.failed };
+  return { toml: stringify(file), notes, usable: !read.failed };
 }
 
 const OLD_KEYS = ['proxy_headers', 'headers', 'proxy_plugins'];

@@ -100,6 +100,11 @@ test('what was hidden is what it was, wherever it is put; what is changed is wha
   });
 });
 
+test('one secret of a list stays when others come, and may be put behind them', () => {
+  expect(shownValue({ keys: ['new', '********'] }, { keys: ['old'] }, [])).toEqual({ keys: ['new', 'old'] });
+  expect(shownValue({ keys: ['******** (2)'] }, { keys: ['one', 'two'] }, [])).toEqual({ keys: ['two'] });
+});
+
 test('a secret that is hidden and was not there is refused, with its key', () => {
   expect(() => shownValue({ password: '********' }, {}, ['admins', 'bob'])).toThrow(/admins\.bob\.password is hidden/);
   expect(() => shownValue({ keys: ['********', '********'] }, { keys: ['a'] }, ['plugins', 'k'])).toThrow(/hidden/);

@@ -69,7 +69,11 @@ export function shownValue(given: unknown, was: unknown, path: readonly string[]
   }
   if (Array.isArray(given)) {
     const list: readonly unknown[] = Array.isArray(was) ? was : was === undefined ? [] : [was];
-    return given.map((item, i) => shownValue(item, given.length === list.length || !isMask(item) ? list[i] : undefined, path, list));
+    // One secret has no number, and is meant wherever it is put.
+    const only = list.length === 1 && given.filter(isMask).length === 1;
+    return given.map((item, i) =>
+      shownValue(item, isMask(item) ? (only ? list[0] : given.length === list.length ? list[i] : undefined) : list[i], path, list),
+    );
   }
   if (!isTable(given)) return given;
   return Object.fromEntries(

@@ -15,7 +15,7 @@ type Data = Readonly<Record<string, unknown>>;
 
 /** Knows which keys of a configuration file hold secrets. What nobody knows is judged by its name and looks. */
 export class SecretKeys {
-  readonly #tables: ReadonlyMap<string, readonly Known[]>;
+  readonly #tables: ReadonlyMap<string, Known>;
   readonly #plugins: ReadonlyMap<string, Known>;
   readonly #any: Known;
 
@@ -26,7 +26,7 @@ export class SecretKeys {
       ['proxy', [knownOf(proxyTable)]],
     ]);
     for (const { section, table } of sectionPages) tables.set(section, [...(tables.get(section) ?? []), knownOf(table)]);
-    this.#tables = tables;
+    this.#tables = new Map([...tables].map(([section, known]) => [section, union(known)]));
     this.#plugins = new Map(builtInPlugins().map(({ name, settings }) => [name, knownOf(settings)]));
     this.#any = union([...[...tables.values()].flat(), ...this.#plugins.values()]);
   }
@@ -35,7 +35,7 @@ export class SecretKeys {
   isSecret(path: readonly string[], value: unknown, data: Data): boolean {
     if (typeof value === 'string' && (value === '' || VARIABLE.test(value))) return false;
     const [section = '', name = '', ...rest] = path;
-    const isNamed = sectionPages.some((page) => page.section === section && page.item !== null) || section === 'proxy_plugins';
+    const isNamed = NAMED.has(section);
     const key = tomlName((isNamed ? rest[0] : SINGLE.has(section) ? name : section) ?? '');
     if (key === '') return false;
     if (section === 'plugins' || section === 'proxy_plugins') {
@@ -45,8 +45,7 @@ export class SecretKeys {
       const plugin = builtInPlugin(category)?.name;
       return judge(plugin === undefined || !isTable(item) || item['module'] !== undefined ? null : this.#plugins.get(plugin)!, key, value);
     }
-    const known = this.#tables.get(section);
-    return judge(known === undefined ? null : union(known), key, value);
+    return judge(this.#tables.get(section) ?? null, key, value);
   }
 
   /** The same of a key in a stored piece, which may be taken in anywhere. */
@@ -62,6 +61,8 @@ const SINGLE: ReadonlySet<string> = new Set([
   'proxy',
   ...sectionPages.filter(({ item }) => item === null).map(({ section }) => section),
 ]);
+
+const NAMED: ReadonlySet<string> = new Set([...sectionPages.filter(({ item }) => item !== null).map(({ section }) => section), 'proxy_plugins']);
 
 const VARIABLE = /^\$\{[A-Z_][A-Z\d_]*\}$/;
 

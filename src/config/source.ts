@@ -37,7 +37,8 @@ export function readSource(source: string, report: Report, home: string = source
 /** Equal for equal texts under equal names. `source`: what the files were read from. */
 export function etagOf(files: readonly TextFile[], source: string): string {
   const hash = createHash('sha256');
-  for (const { path, text } of files) hash.update(JSON.stringify([relative(source, path), text]));
+  const named = files.map(({ path, text }) => [relative(source, path), text] as const).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  for (const one of named) hash.update(JSON.stringify(one));
   return hash.digest('base64url').slice(0, 22);
 }
 

@@ -22,7 +22,9 @@ import { makeSites, type Sites } from './gateway-sites.ts';
 import { Console, type ConsoleOptions } from './console.ts';
 import { type Deps, House } from './house.ts';
 import { KeptAgents } from './kept-agents.ts';
+import type { ConfigRunner, ConsoleConfig } from './console-config.ts';
 import { NO_FILE } from './console-overview.ts';
+import { ConsoleRouting } from './console-routing.ts';
 import { gatewayOverview } from './gateway-overview.ts';
 import type { Listener, ListenerSpec } from './listener.ts';
 import { watching } from './watching.ts';
@@ -48,6 +50,8 @@ export interface RunningGateway {
   readonly developmentCa: string | null;
   /** Tells those whom [notifications] names, soon. */
   tell(notice: Pick<Notice, 'event' | 'subject' | 'message'>): void;
+  /** Its files are read anew by this: from now on the console can change them. */
+  reloadedBy(reload: ConfigRunner['reload']): void;
   /** A link that lets one browser into the console, once and soon; null: there is no console. */
   consoleLink(): string | null;
   /** Opens the access logs anew, after a rotation. */
@@ -60,6 +64,8 @@ export interface RunningGateway {
 export interface GatewayDeps extends Deps, Partial<MadeOptions> {
   /** The file or folder that it runs from; null or absent = none. */
   readonly source?: string | null;
+  /** Its files, for the console; absent: there are none to be changed. */
+  readonly config?: ConsoleConfig;
 }
 
 /** Waiting bodies of all upstreams together, bytes. */
@@ -100,6 +106,7 @@ class Gateway implements RunningGateway {
   /** By address as configured, or by server and index where that is port 0. */
   #listeners = new Map<string, Listener>();
   #settings: GatewaySettings;
+  readonly #config: ConsoleConfig | null;
   #applying: Promise<void> = Promise.resolve();
   /** What the file says of the live view. */
   #inspected = 0;
@@ -109,6 +116,7 @@ class Gateway implements RunningGateway {
   constructor(settings: GatewaySettings, deps: GatewayDeps) {
     const { basic } = settings;
     this.#settings = settings;
+    this.#config = deps.config ?? null;
     this.#house = new House({ ...deps, queueBytes: QUEUE_BYTES, drainDelayMs: basic.drainDelayMs, drainTimeoutMs: basic.drainTimeoutMs });
     const { loop, log, metrics } = this.#house;
     this.#health = new HealthChecks({ log, metrics, clock: loop.clock, ...(deps.checked === undefined ? {} : { checked: deps.checked }) });
@@ -140,7 +148,7 @@ class Gateway implements RunningGateway {
       agents: this.#agents,
       certificates: this.#certificates,
       addresses: () => this.addresses,
-      config: () => Promise.resolve(NO_FILE),
+      config: () => deps.config?.applied() ?? Promise.resolve(NO_FILE),
     });
     this.#house.console = new Console(this.#house, {
       stateDir: deps.stateDir ?? null,
@@ -157,6 +165,12 @@ class Gateway implements RunningGateway {
       }),
       overview,
       ticks: overview.ticks,
+      ...(deps.config === undefined ? {} : { config: deps.config }),
+      routing: new ConsoleRouting({
+        settings: () => this.#settings,
+        settingsAfter: deps.config === undefined ? null : (changes) => deps.config!.settingsAfter(changes),
+        wall: () => loop.clock.wall(),
+      }),
       ...watching(deps, this.#house, (server) => this.#listenerOf(server)),
     });
     this.#house.endpointBytes = () => bufferedBytes(this.#upstreams) + this.#agents.bufferedBytes;
@@ -398,6 +412,10 @@ class Gateway implements RunningGateway {
     const { console } = this.#settings.basic;
     const address = this.adminAddress;
     return !console || address === null ? null : this.#house.console!.link(`http://${formatAddress(address)}`);
+  }
+
+  reloadedBy(reload: ConfigRunner['reload']): void {
+    this.#config?.attach({ reload, settings: () => this.#settings, changed: () => this.#house.console?.changed('config') });
   }
 
   reopenLogs(): void {

@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks';
+import type { ConfigProblem } from '../admin/model.ts';
 import type { Log } from '../observe/log.ts';
 import type { Registry } from '../observe/metrics.ts';
 import type { GatewaySettings, LoadedGateway } from '../config/gateway.ts';
@@ -20,6 +21,20 @@ export interface ReloadOptions {
   readonly failed?: (lines: readonly string[]) => void;
   /** What is wrong with it, for the operator; null for a defect of ours. */
   readonly explain: (error: unknown) => string | null;
+  /** Of what serves already. */
+  readonly first?: Omit<Outcome, 'atMs'>;
+}
+
+/** How the configuration fares. */
+export interface Outcome {
+  /** Could what was read last be used? */
+  readonly ok: boolean;
+  /** Of the texts that serve; '' = unknown. */
+  readonly etag: string;
+  /** When they began to serve, wall-clock ms. */
+  readonly atMs: number;
+  /** What was said of those that were read last. */
+  readonly problems: readonly ConfigProblem[];
 }
 
 /** Reads the configuration anew when its files change or somebody asks, and puts it to use if all of it is right; else the old one serves on. */
@@ -32,10 +47,14 @@ export class Reload {
   /** Asked for again while one runs: one more, after it. */
   #again = false;
   #running: Promise<void> | null = null;
+  #outcome: Outcome;
+  /** A reading is over. */
+  ended: () => void = () => {};
 
   /** `sinceMs`: when the settings began to be read, wall-clock ms. */
   constructor(options: ReloadOptions, settings: GatewaySettings, sinceMs: number) {
     this.#options = options;
+    this.#outcome = { ok: true, etag: '', problems: [], ...options.first, atMs: options.wall() };
     this.#lastSuccessMs = options.wall();
     this.#watcher = new Watcher({ paths: settings.watched, sinceMs, everyMs: settings.basic.watchIntervalMs, changed: () => void this.now() });
     const { metrics } = options;
@@ -76,6 +95,12 @@ export class Reload {
       this.#again = false;
       await this.#once();
     } while (this.#again);
+    this.ended();
+  }
+
+  /** Of the last reading that is over. */
+  get outcome(): Outcome {
+    return this.#outcome;
   }
 
   async #once(): Promise<void> {
@@ -84,7 +109,7 @@ export class Reload {
     this.#watcher.reading(wall());
     let watched: readonly string[] = [];
     try {
-      const { settings, warnings } = await load();
+      const { settings, warnings, problems, etag } = await load();
       ({ watched } = settings);
       for (const line of warnings) log.warn({}, line);
       await apply(settings);
@@ -92,6 +117,7 @@ export class Reload {
       this.#lastSuccess = true;
       this.#lastSuccessMs = wall();
       this.#counts.success++;
+      this.#outcome = { ok: true, etag, atMs: this.#lastSuccessMs, problems };
       log.info({ ms: Math.round(performance.now() - beganMs), locations: settings.locations.size }, 'the new configuration serves');
       applied(settings);
     } catch (error) {
@@ -105,6 +131,7 @@ export class Reload {
         if (line === null) log.error({ error: (error as Error).stack ?? String(error) }, 'a defect of ours: please report it');
         else log.error({}, line);
       }
+      this.#outcome = { ...this.#outcome, ok: false, problems: problemsOf(error, lines) };
       this.#options.failed?.(lines.map((line) => line ?? 'a defect of ours: see the log'));
       log.error({ errors: lines.length }, 'the new configuration cannot be used: the old one serves on');
     }
@@ -113,4 +140,9 @@ export class Reload {
   close(): void {
     this.#watcher.close();
   }
+}
+
+function problemsOf(error: unknown, lines: readonly (string | null)[]): readonly ConfigProblem[] {
+  if (error instanceof SettingsError) return error.problems;
+  return lines.map((line) => ({ level: 'error', message: line ?? 'a defect of ours: see the log', file: '', line: 0, column: 0, subject: '' }));
 }

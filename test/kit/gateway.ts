@@ -1,6 +1,7 @@
 import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadGateway } from '../../src/config/gateway.ts';
+import { ConsoleConfig } from '../../src/hub/console-config.ts';
 import { type GatewayDeps, type RunningGateway, startGateway } from '../../src/hub/gateway.ts';
 import { Reload } from '../../src/hub/reload.ts';
 import type { Kit } from './kit.ts';
@@ -28,8 +29,9 @@ export async function startGatewayOf({ folder, later }: Kit, text: string, deps:
   write(text);
   const log = new MemoryLog();
   const env = {};
-  const { settings, warnings } = await loadGateway(file, env);
-  const gateway = await startGateway(settings, { log, ...deps });
+  const { settings, warnings, etag, problems } = await loadGateway(file, env);
+  const config = new ConsoleConfig({ source: file, env, stateDir: deps.stateDir ?? null, log, wall: () => Date.now() });
+  const gateway = await startGateway(settings, { log, config, ...deps });
   later(() => gateway.destroy());
   const reload = new Reload(
     {
@@ -40,11 +42,13 @@ export async function startGatewayOf({ folder, later }: Kit, text: string, deps:
       apply: (next) => gateway.apply(next),
       applied: () => {},
       explain: (error) => (error as Error).message,
+      first: { ok: true, etag, problems },
     },
     { ...settings, watched: [] },
     Date.now(),
   );
   later(() => reload.close());
+  gateway.reloadedBy(reload);
   return {
     log,
     file,
@@ -59,6 +63,7 @@ export async function startGatewayOf({ folder, later }: Kit, text: string, deps:
       return gateway.adminAddress;
     },
     consoleLink: () => gateway.consoleLink(),
+    reloadedBy: (next) => gateway.reloadedBy(next),
     get status() {
       return gateway.status;
     },
