@@ -253,12 +253,13 @@ function otherField(key: string, value: unknown): FormField {
   return { key, help: '', input, choices: [], refersTo: '', many: false, required: false, fallback: '', example: '' };
 }
 
-/** What keeps an item from being saved, as far as the page can tell. */
-export function formProblems(kind: Kind | null, values: Values, before: Values): readonly { readonly key: string; readonly problem: FieldProblem }[] {
+/** What keeps an item from being saved, as far as the page can tell. Of one that stands in a file already, only what was changed counts: the gateway judges the rest. */
+export function formProblems(kind: Kind | null, values: Values, before: Values, isNew: boolean): readonly { readonly key: string; readonly problem: FieldProblem }[] {
   return (kind?.groups ?? [])
     .flatMap(({ fields }) => fields)
     .flatMap((field) => {
-      const problem = fieldProblem(field, values, before);
+      const isSame = deepEqual(values[spellingOf(values, field.key)], before[spellingOf(before, field.key)]);
+      const problem = isSame && !isNew ? null : fieldProblem(field, values, before);
       return problem === null ? [] : [{ key: field.key, problem }];
     });
 }

@@ -217,7 +217,7 @@ export function SecretInput(props: InputProps) {
           <Icon name="key" size={15} /> {t.secretSet}
           {Array.isArray(value) && value.length > 1 && ` (${value.length})`}
         </span>
-        <Button small disabled={disabled} onClick={() => change('')}>
+        <Button small disabled={disabled} aria-label={`${t.secretReplace}: ${field.key}`} onClick={() => change('')}>
           {t.secretReplace}
         </Button>
       </div>

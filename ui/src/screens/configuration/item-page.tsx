@@ -96,7 +96,7 @@ function Editing({ config, section, name, beginning }: { config: Config; section
   ];
   const taken = (config.info.sections[section.section] ?? []).map((item) => item.name);
   const nameWrong = isNew && section.named ? nameProblem(newName, taken) : null;
-  const wrong = formProblems(kind, draft, isNew ? {} : base.values);
+  const wrong = formProblems(kind, draft, isNew ? {} : base.values, isNew);
   const about = isNew ? [] : problemsOf(config.info.problems, section.section, name);
 
   const saved = (verdict: ConfigVerdict): void => {
