@@ -1,7 +1,6 @@
-import { orOff } from '../schema/kind.ts';
+import { type Kind, orOff, text } from '../schema/kind.ts';
 import { type OtlpEndpoint, otlpEndpoint, share } from '../schema/otlp-endpoint.ts';
 import { setting } from '../schema/setting.ts';
-import { text } from '../schema/kind.ts';
 
 const TRACES = 'Traces';
 
@@ -13,6 +12,12 @@ export interface TraceSettings {
   /** Share of the requests without a trace for which one begins, 0 to 1. */
   readonly sample: number;
 }
+
+/** A collector, none, or the one that the environment names. */
+export const COLLECTOR: Kind<OtlpEndpoint | null | 'environment'> = {
+  ...orOff<OtlpEndpoint | 'environment'>(otlpEndpoint()),
+  format: (value) => (value === null ? 'off' : typeof value === 'string' ? value : value.url),
+};
 
 /** Settings of what makes spans; `sample`: the default of the share. */
 export function tracesTable(sample: number) {

@@ -9,7 +9,7 @@ import type { House } from './house.ts';
 
 /** What a file says of traces; what it does not say the environment may. */
 export interface PartialTraces {
-  readonly endpoint: OtlpEndpoint | null;
+  readonly endpoint: OtlpEndpoint | null | 'environment';
   readonly service: string | null;
   readonly sample: number | null;
 }
@@ -50,7 +50,7 @@ export class Traces {
     const env = this.#env;
     try {
       const address = env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'] || env['OTEL_EXPORTER_OTLP_ENDPOINT'] || '';
-      const endpoint = given.endpoint ?? (address === '' ? null : parseOtlpEndpoint(address));
+      const endpoint = given.endpoint !== 'environment' ? given.endpoint : address === '' ? null : parseOtlpEndpoint(address);
       if (endpoint === null) return null;
       const share = env['OTEL_TRACES_SAMPLER_ARG'] || '';
       return {

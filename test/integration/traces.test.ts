@@ -205,3 +205,43 @@ addrs = ["127.0.0.1:${origin.port}"]
   await collector.seen(2);
   expect(await log.lines(1)).toStrictEqual([collector.named('GET all').traceId]);
 });
+
+test('the environment of OpenTelemetry counts where the file says nothing, and what cannot be used of it turns traces off with a line', async () => {
+  const collector = await startCollector(on);
+  const origin = await on.startOrigin();
+  const file = (more: string): string => `[basic]
+admin_addr = "127.0.0.1:0"
+auto_restart_check_interval = "0s"
+${more}
+[servers.main]
+addr = "127.0.0.1:0"
+locations = ["all"]
+[locations.all]
+upstream = "one"
+[upstreams.one]
+addrs = ["127.0.0.1:${origin.port}"]
+`;
+  const before = { ...process.env };
+  on.later(() => {
+    for (const name of Object.keys(process.env)) if (name.startsWith('OTEL_')) delete process.env[name];
+    Object.assign(process.env, before);
+  });
+  process.env['OTEL_EXPORTER_OTLP_ENDPOINT'] = `${collector.url}?scheduled_delay=5ms`;
+  process.env['OTEL_SERVICE_NAME'] = 'from-outside';
+  process.env['OTEL_EXPORTER_OTLP_HEADERS'] = 'x-key=abc';
+  const gateway = await startGatewayOf(on, file(''));
+  await ask(gateway.port(), { path: '/one' });
+  await collector.seen(2);
+  expect(collector.named('GET all').service).toBe('from-outside');
+  expect(collector.requests[0]!.headers['x-key']).toBe('abc');
+
+  await gateway.change(file('otlp_endpoint = "off"'));
+  await ask(gateway.port(), { path: '/two' });
+  expect(origin.requests[1]!.headers['traceparent']).toBeUndefined();
+
+  process.env['OTEL_TRACES_SAMPLER_ARG'] = 'many';
+  await gateway.change(file('# again'));
+  await ask(gateway.port(), { path: '/three' });
+  expect(origin.requests[2]!.headers['traceparent']).toBeUndefined();
+  expect(gateway.log.at('warn').filter((line) => line.includes('OTEL_'))).toHaveLength(1);
+});

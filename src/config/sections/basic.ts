@@ -4,12 +4,13 @@ import { cidrs, duration, integer, text, toggle, type Kind } from '../../schema/
 import { nearest } from '../../schema/nearest.ts';
 import { setting, type Values } from '../../schema/setting.ts';
 import { Wrong } from '../../schema/wrong.ts';
-import { type OtlpEndpoint, otlpEndpoint, share } from '../../schema/otlp-endpoint.ts';
+import { type OtlpEndpoint, share } from '../../schema/otlp-endpoint.ts';
 import type { Address } from '../../schema/address.ts';
 import type { ErrorTemplates } from '../../proxy/error-pages.ts';
 import { adminAddr, commonTable } from '../common.ts';
 import { errorTemplates, errorTemplatesByStatus } from '../error-templates.ts';
 import type { Retired, RetiredKeys } from '../item.ts';
+import { COLLECTOR } from '../traces.ts';
 import { consoleTable } from './admin.ts';
 import type { NotificationSettings } from './notification.ts';
 import { webhookSettings, webhookTable } from './webhook.ts';
@@ -91,11 +92,11 @@ export const basicTable = {
     help: 'how many of the last requests to keep for operators to look at (console, windlass tail); 0 = none. It can be switched while the gateway runs',
     fallback: 0,
   }),
-  otlpEndpoint: setting<OtlpEndpoint | null>({
-    kind: otlpEndpoint(),
+  otlpEndpoint: setting<OtlpEndpoint | null | 'environment'>({
+    kind: COLLECTOR,
     group: WATCH,
     help: 'collector that traces are sent to (OTLP over HTTP); user info is Basic auth. A server may have its own',
-    fallback: null,
+    fallback: 'environment',
     fallbackText: 'environment OTEL_EXPORTER_OTLP_ENDPOINT, or no traces',
   }),
   traceSample: setting<number | null>({
@@ -164,7 +165,7 @@ export interface BasicSettings extends CommonSettings {
   /** Exchanges that are kept for operators to look at; 0 = none. */
   readonly inspector: number;
   /** Where traces go, as far as the file says. */
-  readonly traces: { readonly endpoint: OtlpEndpoint | null; readonly service: string | null; readonly sample: number | null };
+  readonly traces: { readonly endpoint: OtlpEndpoint | null | 'environment'; readonly service: string | null; readonly sample: number | null };
   /** Between two looks at the files, ms; 0 = they are not watched. */
   readonly watchIntervalMs: number;
   /** Whom `webhook` names; null = nobody. */
