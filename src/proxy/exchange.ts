@@ -468,11 +468,11 @@ export class Exchange implements RequestSink, Waiter, Timed {
   }
 
   #leaveLine(): void {
+    if (this.line === null && this.#outside === null) return;
+    this.notes.waitedMs += this.site.loop.clock.now() - this.#waitingSinceMs;
     if (this.line !== null) this.upstream!.leave(this);
-    if (this.#outside !== null) {
-      this.#outside.leave(this);
-      this.#outside = null;
-    }
+    this.#outside?.leave(this);
+    this.#outside = null;
   }
 
   expired(): void {
@@ -484,7 +484,6 @@ export class Exchange implements RequestSink, Waiter, Timed {
     if (this.headSent) this.#expiredBehindHead(nowMs);
     else if (this.#outside !== null || this.line !== null) {
       this.#leaveLine();
-      notes.waitedMs += nowMs - this.#waitingSinceMs;
       const waited = `no slot became free within ${Math.round(notes.waitedMs)} ms`;
       this.fail(late ? new Failure('deadline', waited, 1) : new Failure('queue_timeout', waited, 1));
     } else if (this.#paused) {

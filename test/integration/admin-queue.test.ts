@@ -81,6 +81,7 @@ test('who waits is listed over all upstreams, and one that is cancelled is answe
   expect(field(answer, 'proxy-status')).toContain('error=http_request_denied; details="cancelled"');
   expect((await operator.ask('DELETE', `/queue/${id}`)).json).toMatchObject({ status: 404, code: 'not_waiting' });
   expect(await metric(gateway, 'windlass_failures_total{code="cancelled"}')).toBe(1);
+  expect(await metric(gateway, 'windlass_queue_wait_seconds_count')).toBe(1);
   (await arrived(0)).response.end();
   await running.answer();
   for (const [i, client] of [clients[0]!, clients[2]!].entries()) {
