@@ -2,9 +2,10 @@
 // Makes the pages of the console from ui/. Does nothing when they were made from exactly these sources.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { swap } from './swap.mjs';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 
 const STAMP = '.made-from';
@@ -20,8 +21,13 @@ const SHIPPED = ['preact', '@preact/signals', '@preact/signals-core', 'uplot', '
 export function buildUi(root, to, { from = to, force = false } = {}) {
   const digest = digestOfSources(root);
   if (!force && madeFrom(from) === digest && existsSync(join(from, 'index.html'))) {
-    if (from !== to) cpSync(from, to, { recursive: true });
-    return true;
+    if (from === to) return true;
+    try {
+      cpSync(from, to, { recursive: true });
+      return true;
+    } catch {
+      // Somebody builds it anew at this moment; then we do, too.
+    }
   }
   console.log('windlass: building dist/ui/');
   const fresh = `${join(root, 'dist')}.ui-${process.pid}.tmp`;
@@ -40,15 +46,8 @@ export function buildUi(root, to, { from = to, force = false } = {}) {
   );
   compress(fresh);
   writeFileSync(join(fresh, STAMP), digest);
-  try {
-    mkdirSync(dirname(to), { recursive: true });
-    rmSync(to, { recursive: true, force: true });
-    renameSync(fresh, to);
-  } catch (error) {
-    // Somebody else built the same at the same time and was first.
-    rmSync(fresh, { recursive: true, force: true });
-    if (madeFrom(to) !== digest) throw error;
-  }
+  mkdirSync(dirname(to), { recursive: true });
+  swap(fresh, to);
   return true;
 }
 

@@ -2,10 +2,11 @@
 // Makes dist/ from src/, and dist/ui/ from ui/. Does nothing when they were made from exactly these sources; --force builds anyway.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { buildUi } from './build-ui.mjs';
+import { swap } from './swap.mjs';
 
 const BIN = 'cli/main.js';
 const STAMP = '.made-from';
@@ -34,14 +35,7 @@ export function build(root, { force = false } = {}) {
     return false;
   }
   writeFileSync(join(fresh, STAMP), digest);
-  try {
-    rmSync(dist, { recursive: true, force: true });
-    renameSync(fresh, dist);
-  } catch (error) {
-    // Somebody else built the same at the same time and was first.
-    rmSync(fresh, { recursive: true, force: true });
-    if (read(join(dist, STAMP)) !== digest) throw error;
-  }
+  swap(fresh, dist);
   return true;
 }
 
