@@ -97,7 +97,7 @@ class World implements Upstream {
         throw error;
       },
       tracer: null,
-    journal: null,
+      journal: null,
     });
   }
 
