@@ -205,7 +205,7 @@ class Call implements RequestSink {
     const route = this.#route;
     if (route === null || route.method === 'GET') return;
     const asker = this.#proof?.asker ?? null;
-    if (asker === null && this.#request === null) return;
+    if (asker === null && (this.#request === null || status === 429)) return;
     let detail = '';
     if (this.#request !== null) {
       try {
