@@ -92,7 +92,7 @@ function queryOf({ status, path, method, location, upstreamName: upstream, agent
 /** `12:00:01.234 GET 200 12 ms 1.5 KiB example.org/path -> api 10.0.0.1:80`, and what is odd about it. Nothing of it can move a cursor. */
 export function tailLine(item: TrafficItem, style: Style): string {
   const { status, method, host, target, location, upstream, endpoint, agent, totalMs, waitedMs, replyBytes, attempts, failure, replayOf } = item;
-  const paint = status >= 500 ? style.red : status >= 400 ? style.yellow : style.green;
+  const paint = (text: string): string => (status >= 500 ? style.red(text) : status >= 400 ? style.yellow(text) : style.green(text));
   const odd = [
     ...(waitedMs > 0 ? [style.yellow(`waited ${millisText(waitedMs)}`)] : []),
     ...(attempts > 1 ? [style.yellow(`${attempts} attempts`)] : []),

@@ -123,9 +123,9 @@ test('the wait for a slot is a span, and a request that nobody takes has an erro
   const held = new Promise<void>((resolve) => {
     release = resolve;
   });
-  const origin = await on.startOrigin(async (request, response) => {
-    if (request.url === '/first') await held;
-    response.end('ok');
+  const origin = await on.startOrigin((request, response) => {
+    const free = request.url === '/first' ? held : Promise.resolve();
+    void free.then(() => response.end('ok'));
   });
   const hub = await on.startHubWith({ traces: traces(collector, 0), queueTimeoutMs: 5_000, queueSize: 1 });
   await on.startAgentFor(hub, origin, { slots: 1 });

@@ -207,10 +207,10 @@ test('pages that listen hear of requests as they end, those that they want', asy
   const bad = await openEvents(on, gateway, stateDir, '/traffic/events?status=%3E%3D500');
   await ask(port, { path: '/fine' });
   await ask(port, { path: '/broken' });
-  const [fine, broken] = await all.seen('exchange', 2);
-  expect([fine.target, broken.target]).toEqual(['/fine', '/broken']);
-  expect((await bad.seen('exchange', 1)).map(({ target }) => target)).toEqual(['/broken']);
-  expect((await list(operator)).items.map(({ id }) => id)).toEqual([broken.id, fine.id]);
+  const [fine, broken] = await all.seen<TrafficItem>('exchange', 2);
+  expect([fine!.target, broken!.target]).toEqual(['/fine', '/broken']);
+  expect((await bad.seen<TrafficItem>('exchange', 1)).map(({ target }) => target)).toEqual(['/broken']);
+  expect((await list(operator)).items.map(({ id }) => id)).toEqual([broken!.id, fine!.id]);
 });
 
 test('a request without a body is sent again, with its secrets, and is marked as such', async () => {
@@ -283,6 +283,7 @@ test('control characters and markup in a request come out as plain JSON, and a h
   for (const path of ['', ...items.map(({ id }) => `/${id}`)]) {
     const { status, body } = await ask(gateway.adminAddress!.port, { path: `/api/v1/traffic${path}`, headers: { authorization: `Bearer ${token}` } });
     expect(status).toBe(200);
+    // oxlint-disable-next-line no-control-regex -- control characters are the subject
     expect(body.toString('latin1')).toMatch(/^[^<>\x00-\x09\x0b-\x1f\x7f-\xff]*$/);
   }
 });
@@ -307,7 +308,7 @@ test('the last lines of the log are shown, by level and text, and as they come',
   expect((await operator.get<Page<LogEntry>>('/logs?query=GPU')).items).toHaveLength(1);
   expect(JSON.stringify(await operator.get('/logs'))).not.toContain('canary');
   expect(JSON.stringify(await operator.get('/logs'))).not.toContain('not wanted');
-  expect((await events.seen('line', 2)).map(({ level }) => level)).toEqual(['warn', 'error']);
+  expect((await events.seen<LogEntry>('line', 2)).map(({ level }) => level)).toEqual(['warn', 'error']);
   expect((await operator.ask('GET', '/logs?level=loud')).status).toBe(400);
   expect(written.join('')).toContain('first');
 });

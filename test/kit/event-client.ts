@@ -6,7 +6,7 @@ import { until } from './until.ts';
 
 /** An event stream of the admin API, as a page has it open. */
 export class EventClient {
-  readonly events: { readonly event: string; readonly data: any }[] = [];
+  readonly events: { readonly event: string; readonly data: unknown }[] = [];
   readonly #request: http.ClientRequest;
   #rest = '';
   isOver = false;
@@ -30,8 +30,8 @@ export class EventClient {
   }
 
   /** Waits for so many events of that name. */
-  async seen(event: string, count: number): Promise<any[]> {
-    const found = (): any[] => this.events.filter((one) => one.event === event).map(({ data }) => data);
+  async seen<T>(event: string, count: number): Promise<T[]> {
+    const found = (): T[] => this.events.filter((one) => one.event === event).map(({ data }) => data as T);
     await until(`${count} events ${event}`, () => found().length >= count);
     return found();
   }
