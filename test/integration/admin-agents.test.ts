@@ -1,7 +1,9 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import type { AgentInfo, Page, RegisteredAgent, RevokedAgent } from '../../src/admin/model.ts';
+import { parseHubUrl } from '../../src/schema/upstream-url.ts';
 import { startGatewayOf, type TestGateway } from '../kit/gateway.ts';
 import { kit, metricBecomes, type Served, SECRET, type ServedAgent, tokenFor } from '../kit/kit.ts';
 import { Operator } from '../kit/operator.ts';
@@ -31,6 +33,7 @@ agents = "*"
 queue_timeout = "0s"
 `;
 
+const fixture = (file: string) => fileURLToPath(new URL(`../fixtures/${file}`, import.meta.url));
 const at = (gateway: TestGateway) => ({ port: gateway.port() });
 const said = ({ log }: ServedAgent, words: string): boolean => log.some(({ message }) => message.includes(words));
 const sessions = (running: Pick<Served, 'adminAddress'>, count: number) =>
@@ -132,6 +135,47 @@ test('agents of all wires are cut and turned away once they are revoked', async 
   });
   expect((await operator.get<Page<RevokedAgent>>('/revoked')).items.map(({ id }) => id).toSorted()).toEqual(['c', 'n', 's']);
   await sessions(gateway, 0);
+});
+
+test('a connector that has shown a certificate in the place of a token is revoked by that', async () => {
+  const origin = await startOrigin();
+  const stateDir = folder();
+  const gateway = await startGatewayOf(
+    tools,
+    `[agents]
+secret = "${SECRET}"
+cranker_auth = "certificate"
+cranker_routes = ["alice=shop"]
+[servers.main]
+addr = "127.0.0.1:0"
+accepts = ["cranker"]
+tls_cert = "${fixture('one.pem')}"
+tls_key = "${fixture('one.key')}"
+tls_client_ca = "${fixture('client-ca.pem')}"
+locations = ["all"]
+[locations.all]
+upstream = "all"
+[upstreams.all]
+agents = "*"
+`,
+    { stateDir },
+  );
+  const operator = new Operator(gateway, stateDir);
+  const cranker = { route: 'shop', domain: '*', componentName: 'shop', versions: ['3.0', '1.0'] as const, window: 2, fields: [] };
+  const hubs = [parseHubUrl(`wss://127.0.0.1:${gateway.port()}`)];
+  const shown = { certFile: fixture('alice.pem'), keyFile: fixture('alice.key') };
+  const comer = { token: '', wire: 'cranker' as const, cranker, slots: 4, hubs, shown, caFile: fixture('ca.pem') };
+  await startAgentFor(at(gateway), origin, comer);
+  const [agent] = (await operator.get<Page<AgentInfo>>('/agents')).items;
+  expect(agent).toMatchObject({ wire: 'cranker', certificate: { subject: expect.stringContaining('alice') } });
+  expect((await operator.ask('POST', `/agents/${encodeURIComponent(agent!.id)}/revoke`, { reason: '' })).status).toBe(200);
+  await sessions(gateway, 0);
+  await dialHub(at(gateway), origin, comer);
+  await until('it to be turned away', () => gateway.log.lines.some((line) => JSON.stringify(line).includes('cranker: a connector was turned away')));
+  await sessions(gateway, 0);
+  expect((await operator.get<Page<RevokedAgent>>('/revoked')).items).toMatchObject([
+    { id: `certificate ${agent!.certificate!.fingerprint}`, name: 'alice' },
+  ]);
 });
 
 test('a token that has not come yet, or an agent that has left, can be revoked as well; and one that takes the id of another is no shield', async () => {
