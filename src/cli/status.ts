@@ -1,7 +1,7 @@
 import type { Info, Overview, Tick } from '../admin/model.ts';
 import { statusTable } from '../config/admin-commands.ts';
 import { plainLine } from '../config/plain-line.ts';
-import { adminClientOf } from './admin-client.ts';
+import { type AdminClient, adminClientOf } from './admin-client.ts';
 import type { Invocation } from './command.ts';
 import { ageText, bytesText, millisText, numberText } from './figures.ts';
 import { Page, printJson } from './page.ts';
@@ -16,6 +16,8 @@ export async function run(invocation: Invocation): Promise<number> {
   try {
     info = await client.get<Info>('/info');
     overview = await client.get<Overview>('/overview');
+    // Within its first second a program has no figures yet.
+    if (overview.history.length === 0) overview = { ...overview, history: await firstTick(client) };
   } finally {
     client.close();
   }
@@ -29,6 +31,14 @@ export async function run(invocation: Invocation): Promise<number> {
   for (const line of statusLines(info, overview, Date.now(), page.style)) page.line(line);
   return 0;
 }
+
+/** The next figures; none when they do not come soon. */
+async function firstTick(client: AdminClient): Promise<readonly Tick[]> {
+  for await (const { event, data } of client.events('/events', AbortSignal.timeout(FIRST_MS))) if (event === 'tick') return [data as Tick];
+  return [];
+}
+
+const FIRST_MS = 3_000;
 
 /** The page, for people. */
 export function statusLines(info: Info, overview: Overview, nowMs: number, style: Style): readonly string[] {

@@ -75,6 +75,21 @@ test('status says in a dozen lines what is, and what is not well', async () => {
   expect(out).toContain('the next to expire is example, in 12d 1');
 });
 
+test('a program that has just begun has no figures yet: status waits for the first', async () => {
+  const answers: Answers = {
+    ...ALL,
+    'GET /overview': { json: { ...OVERVIEW, history: [] } },
+    'GET /events': {
+      events: [
+        ['change', {}],
+        ['tick', tickOf({ requestsPerSecond: 7 })],
+      ],
+      stays: true,
+    },
+  };
+  expect((await windlass(await scripted(answers), ['status'])).out).toContain('7 requests/s');
+});
+
 test('a configuration that cannot be used is told of by status', async () => {
   const problems = [{ level: 'error' as const, message: HOSTILE, file: '', line: 0, column: 0, subject: '' }];
   const { out } = await windlass(
