@@ -1,14 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Address } from '../schema/address.ts';
 
 /**
- * The file with the token of the admin API at this port: a program that serves it writes one at its start (mode 0600) and removes it at its end, and
+ * The file with the token of the admin API at this address: a program that serves it writes one at its start (mode 0600) and removes it at its end, and
  * commands of the same user find it. Who may read the file is the operator.
  */
-export function localTokenPath(stateDir: string, port: number): string {
-  return join(stateDir, `admin-token-${port}`);
+export function localTokenPath(stateDir: string, { host, port }: Address): string {
+  return join(stateDir, `admin-token-${USUAL.has(host) ? '' : `${host.replaceAll(/[^\w.-]/g, '_')}-`}${port}`);
 }
+
+/** Addresses of which a port has one program. */
+const USUAL: ReadonlySet<string> = new Set(['127.0.0.1', '::1', '[::1]', 'localhost', '0.0.0.0', '::']);
 
 /** The token of one process, new at each start. */
 export class LocalToken {
@@ -16,8 +20,8 @@ export class LocalToken {
   #path: string | null = null;
 
   /** Leaves it where commands look for it, and takes it from where it was. @throws the system's error */
-  leave(stateDir: string, port: number): void {
-    const path = localTokenPath(stateDir, port);
+  leave(stateDir: string, address: Address): void {
+    const path = localTokenPath(stateDir, address);
     if (path === this.#path) return;
     this.remove();
     mkdirSync(stateDir, { recursive: true, mode: 0o700 });

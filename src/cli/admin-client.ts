@@ -208,7 +208,7 @@ function localToken(url: string, stateDir: string | null, world: World): Pick<Ad
   if (!isLoopback(hostname)) return { token: null, withoutToken: OTHERWISE };
   if (stateDir === null)
     return { token: null, withoutToken: `there is no state folder to find its local token in: set --state-dir, or ${OTHERWISE}` };
-  const path = localTokenPath(stateDir, port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port));
+  const path = localTokenPath(stateDir, { host: hostname, port: port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port) });
   try {
     const token = world.readText(path, TOKEN_FILE_BYTES).trim();
     if (/^[\x21-\x7e]+$/.test(token)) return { token, withoutToken: '' };

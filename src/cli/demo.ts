@@ -69,7 +69,7 @@ export async function startDemo(port: number, orNext: boolean, log: RootLog): Pr
       adminUrl: `http://${formatAddress(gateway.adminAddress!)}`,
       consoleUrl: gateway.consoleLink()!,
       file: fileIn(folder),
-      tokenFile: localTokenPath(folder, gateway.adminAddress!.port),
+      tokenFile: localTokenPath(folder, gateway.adminAddress!),
       slots: SLOTS,
       close,
     };

@@ -98,7 +98,7 @@ export class Console {
   readonly #startedAtMs: number;
   readonly routes: readonly AdminRoute[];
   #rules: ConsoleRules = { isOn: true, people: new Map(), hosts: new Set() };
-  #port: number | null = null;
+  #address: Address | null = null;
   #opening: Promise<void> | null = null;
 
   constructor(house: House, options: ConsoleOptions) {
@@ -146,7 +146,7 @@ export class Console {
   renew(rules: ConsoleRules): void {
     this.#rules = rules;
     this.#people.renew(rules.people);
-    if (rules.isOn && this.#port !== null) this.#leaveToken(this.#port);
+    if (rules.isOn && this.#address !== null) this.#leaveToken(this.#address);
     else this.#local.remove();
   }
 
@@ -170,16 +170,16 @@ export class Console {
   }
 
   /** The listener for operators is there: from now on commands of this machine find their way in. */
-  opened({ port }: Address): void {
-    this.#port = port;
-    if (this.#rules.isOn) this.#leaveToken(port);
+  opened(address: Address): void {
+    this.#address = address;
+    if (this.#rules.isOn) this.#leaveToken(address);
   }
 
-  #leaveToken(port: number): void {
+  #leaveToken(address: Address): void {
     const { stateDir } = this.#options;
     if (stateDir === null) return;
     try {
-      this.#local.leave(stateDir, port);
+      this.#local.leave(stateDir, address);
     } catch (error) {
       const text = 'no local token could be left: commands such as windlass status need --admin-token-file';
       this.#house.log.warn({ error: (error as Error).message }, text);
