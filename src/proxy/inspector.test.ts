@@ -81,6 +81,21 @@ describe('what is kept', () => {
   });
 });
 
+test('a look at what is kept visits that and no more, however many have come before', () => {
+  let looks = 0;
+  class Counting extends Inspector {
+    override find(number: number): Inspected | null {
+      looks++;
+      return super.find(number);
+    }
+  }
+  const inspector = new Counting(() => 0);
+  inspector.resize(5);
+  for (let i = 0; i < 10_000; i++) begin(inspector, `/${i}`).finished(200, 1, '', '');
+  expect(targets(inspector)).toEqual(['/9999', '/9998', '/9997', '/9996', '/9995']);
+  expect(looks).toBe(5);
+});
+
 describe('memory', () => {
   test('an object is used again, so that the text of a full ring does not grow', () => {
     const inspector = make(10);

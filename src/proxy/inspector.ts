@@ -14,7 +14,7 @@ export class Inspector {
   #ring: (Inspected | null)[] = [];
   readonly #spare: Inspected[] = [];
   readonly #heard = new Set<(exchange: Inspected) => void>();
-  /** The number of the latest, and the least that may still be there. */
+  /** The number of the latest, and the least that was not forgotten before its turn. */
   #last = 0;
   #least = 1;
   /** What the texts of all that are kept take. */
@@ -59,10 +59,15 @@ export class Inspector {
   *latest(before: number = Number.POSITIVE_INFINITY): Generator<Inspected, void, void> {
     const size = this.#ring.length;
     if (size === 0) return;
-    for (let number = Math.min(this.#last, before - 1); number >= Math.max(this.#least, 1); number--) {
+    for (let number = Math.min(this.#last, before - 1), least = this.#oldest; number >= least; number--) {
       const exchange = this.find(number);
       if (exchange !== null) yield exchange;
     }
+  }
+
+  /** The least number that may still be there. */
+  get #oldest(): number {
+    return Math.max(this.#least, this.#last - this.#ring.length + 1);
   }
 
   /** The number of the latest. */
@@ -121,6 +126,7 @@ export class Inspector {
 
   /** The oldest go, however many there may be by number. */
   #shrink(): void {
+    this.#least = this.#oldest;
     while (this.bytes > INSPECTED_BYTES && this.#least < this.#last) {
       const oldest = this.find(this.#least++);
       if (oldest === null) continue;

@@ -1,5 +1,7 @@
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import http2 from 'node:http2';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
@@ -227,6 +229,23 @@ test('a request without a body is sent again, with its secrets, and is marked as
   expect(origin.requests).toHaveLength(2);
   expect(origin.requests[1]).toMatchObject({ url: '/api/x?token=canary', headers: { authorization: 'Bearer canary', 'x-shop': '1' } });
   expect(first!.replayOf).toBe('');
+});
+
+test('a request of HTTP/2 is shown and sent again like others', async () => {
+  const { origin, operator, port } = await start();
+  const session = http2.connect(`http://127.0.0.1:${port}`);
+  on.later(() => session.destroy());
+  const stream = session.request({ ':path': '/api/two?x=1', 'x-plain': 'yes', cookie: ['a=canary', 'b=canary'] });
+  stream.resume();
+  await once(stream, 'close');
+  const [item] = (await list(operator)).items;
+  expect(item).toMatchObject({ protocol: 'HTTP/2', method: 'GET', target: '/api/two?x=1', host: `127.0.0.1:${port}`, status: 200 });
+  const story = await operator.get<TrafficStory>(`/traffic/${item!.id}`);
+  expect(Object.fromEntries(story.requestHeaders)).toMatchObject({ 'x-plain': 'yes', cookie: '********' });
+  const { json } = await operator.ask<{ id: string }>('POST', `/traffic/${item!.id}/replay`);
+  await until('the second', async () => ((await operator.get<TrafficStory>(`/traffic/${json.id}`)).status === 0 ? null : true));
+  expect(await operator.get<TrafficStory>(`/traffic/${json.id}`)).toMatchObject({ protocol: 'HTTP/2', status: 200, replayOf: item!.id });
+  expect(origin.requests.map(({ url }) => url)).toEqual(['/api/two?x=1', '/api/two?x=1']);
 });
 
 test('what may change something, or had a body, is not sent again, and the answer says why', async () => {
