@@ -68,6 +68,8 @@ export class AgentPool implements Upstream {
   readonly #clock: Clock;
   readonly #startMs: number;
   readonly #members = new Map<Session, AgentMember>();
+  /** Sessions by the id of their agent. */
+  readonly #byAgent = new Map<string, Set<Session>>();
   /** One lane per kind of request: all requests of a lane can be served by the same agents. */
   readonly #lanes = new Map<string, Lane>();
   /** Lanes that stay: those of requests that ask for nothing beside their upstream's agents, nearly all of them. */
@@ -302,8 +304,9 @@ export class AgentPool implements Upstream {
   /** A session joins. The same process of the same agent again replaces its old session at once. */
   join(session: Session): void {
     let twin: Session | null = null;
-    for (const [other] of this.#members) {
-      if (other.agent.id !== session.agent.id || other === session) continue;
+    const others = this.#byAgent.get(session.agent.id) ?? new Set();
+    for (const other of others) {
+      if (other === session) continue;
       if (other.agent.instance === session.agent.instance) other.close(new Failure('tunnel_lost', 'the same agent has connected anew'));
       else twin = other;
     }
@@ -311,6 +314,7 @@ export class AgentPool implements Upstream {
     const as = ordered(session.agent, orders);
     const member = new AgentMember(this, session, as.labels, this.roster.joined(session, as));
     this.#members.set(session, member);
+    this.#byAgent.set(session.agent.id, others.add(session));
     if (orders !== null) this.#setDrained(member, orders.isDrained);
     if (this.#askLoad > 0) this.#countLoad(member);
     session.owner = member;
@@ -330,6 +334,9 @@ export class AgentPool implements Upstream {
   lost(member: AgentMember, reason: string): void {
     const { session } = member;
     if (!this.#members.delete(session)) return;
+    const { id } = session.agent;
+    const others = this.#byAgent.get(id);
+    if (others?.delete(session) === true && others.size === 0) this.#byAgent.delete(id);
     this.#board.remove(member);
     this.#setDrained(member, false);
     this.roster.left(session);
