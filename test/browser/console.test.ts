@@ -53,7 +53,7 @@ test.runIf(hasBrowser)(
     await page.getByLabel('Password').fill('open');
     await page.keyboard.press('Enter');
     await heading(page, 'Queue').waitFor();
-    expect(await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }]))).not.toMatch(/open|csrf/);
+    expect(await page.evaluate(() => JSON.stringify([localStorage, sessionStorage]))).not.toMatch(/open|csrf/);
   },
   TIMEOUT_MS,
 );
@@ -207,22 +207,19 @@ test.runIf(hasBrowser)(
   TIMEOUT_MS,
 );
 
-test.runIf(hasBrowser).each([
-  [
-    'an error page of something in between',
-    (): Promise<never> => Promise.reject(Object.assign(new Error('<html>Bad Gateway</html>'), { status: 500 })),
-  ],
-  [
-    'a refusal',
-    (): Promise<never> => Promise.reject(Object.assign(new Error('the store is broken; look at its disk'), { status: 507, code: 'disk_full' })),
-  ],
-  ['JSON of another shape', () => ({ items: null, unexpected: true })],
-  ['null', () => null],
-] as const)(
+const refused = (message: string, more: object): Promise<never> => Promise.reject(Object.assign(new Error(message), more));
+const ANSWERS: Readonly<Record<string, () => unknown>> = {
+  'an error page of something in between': () => refused('<html>Bad Gateway</html>', { status: 500 }),
+  'a refusal': () => refused('the store is broken; look at its disk', { status: 507, code: 'disk_full' }),
+  'JSON of another shape': () => ({ items: null, unexpected: true }),
+  null: () => null,
+};
+
+test.runIf(hasBrowser).each(Object.keys(ANSWERS))(
   'a server that answers everything with %s fails one screen and not the page',
-  async (what, answer) => {
+  async (what) => {
     const paths = ['overview', 'topology', 'agents', 'queue', 'upstreams', 'traffic', 'traffic/settings', 'info'];
-    const mock = await pages.mock({ routes: Object.fromEntries(paths.map((path) => [`GET /${path}`, answer])) });
+    const mock = await pages.mock({ routes: Object.fromEntries(paths.map((path) => [`GET /${path}`, ANSWERS[what]!])) });
     const page = await pages.open(`${mock.url}#/overview`, { mayComplain: /./ });
     for (const name of ['Overview', 'Agents', 'Queue', 'Upstreams', 'Traffic']) {
       await page.getByRole('link', { name, exact: true }).first().click();

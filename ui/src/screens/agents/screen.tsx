@@ -145,12 +145,12 @@ function columnsOf(): Column<AgentInfo>[] {
         </span>
       ),
     },
-    { id: 'state', title: t.columns.state, width: '116px', narrow: '106px', sort: 'state', cell: (agent) => <StateBadge state={agent.state} /> },
+    { id: 'state', title: t.columns.state, width: '116px', narrow: '112px', sort: 'state', cell: (agent) => <StateBadge state={agent.state} /> },
     {
       id: 'slots',
       title: t.columns.slots,
       width: 'minmax(110px, 150px)',
-      narrow: '58px',
+      narrow: '72px',
       sort: 'free',
       cell: ({ slots, free, state }) =>
         state === 'away' ? (

@@ -16,7 +16,7 @@ export const en = {
     key: 'Key',
     class: 'Class',
     scope: 'Scope',
-    age: 'Waits for',
+    age: 'Waited',
     estimate: 'Estimate',
     cancel: '',
   },

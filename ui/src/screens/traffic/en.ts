@@ -27,7 +27,7 @@ export const en = {
     method: 'Method',
     target: 'Path',
     status: 'Status',
-    total: 'Time taken',
+    total: 'Took',
     where: 'Answered by',
     location: 'Location',
     size: 'Size',
