@@ -32,8 +32,8 @@ function isToml(text: string): boolean {
   }
 }
 
-function itemsOf(text: string): readonly (ConfigItem & { readonly section: string })[] {
-  const sections = new Draft([{ name: 'a.toml', text }], false).sections(keys);
+async function itemsOf(text: string): Promise<readonly (ConfigItem & { readonly section: string })[]> {
+  const sections = await new Draft([{ name: 'a.toml', text }], false).sections(keys);
   // What is there twice cannot be meant.
   const isOne = ({ name }: ConfigItem, items: readonly ConfigItem[]): boolean => items.filter((item) => item.name === name).length === 1;
   return Object.entries(sections).flatMap(([section, items]) => items.filter((item) => isOne(item, items)).map((item) => ({ ...item, section })));
@@ -46,8 +46,8 @@ function changed(text: string, ...changes: Parameters<Draft['apply']>[0]): strin
   return draft.files[0]!.text;
 }
 
-test('the file with every key has every key of every section and plugin', () => {
-  const items = itemsOf(EVERY_KEY);
+test('the file with every key has every key of every section and plugin', async () => {
+  const items = await itemsOf(EVERY_KEY);
   for (const { section, table } of sectionPages) {
     const used = new Set(items.filter((item) => item.section === section).flatMap(({ values }) => Object.keys(values)));
     for (const [name, { inFile }] of Object.entries(table))
@@ -59,12 +59,12 @@ test('the file with every key has every key of every section and plugin', () => 
   }
 });
 
-test.each(VALID_TOML)('an item that is saved as it was shown changes no byte of its file: %s', (_, text) => {
-  for (const { section, name, values } of itemsOf(text)) expect(changed(text, { section, name, values }), `${section}.${name}`).toBe(text);
+test.each(VALID_TOML)('an item that is saved as it was shown changes no byte of its file: %s', async (_, text) => {
+  for (const { section, name, values } of await itemsOf(text)) expect(changed(text, { section, name, values }), `${section}.${name}`).toBe(text);
 });
 
-test.each(VALID_TOML)('one key of an item is changed, and no other key of the file is lost or altered: %s', (_, text) => {
-  for (const { section, name, values } of itemsOf(text)) {
+test.each(VALID_TOML)('one key of an item is changed, and no other key of the file is lost or altered: %s', async (_, text) => {
+  for (const { section, name, values } of await itemsOf(text)) {
     const once = changed(text, { section, name, values: { ...values, remark: 'changed "here"' } });
     expect(once).not.toBe(text);
     const back = changed(once, { section, name, values });
@@ -75,9 +75,9 @@ test.each(VALID_TOML)('one key of an item is changed, and no other key of the fi
   }
 });
 
-test('secrets are hidden, and saving what was shown keeps them; variables stay as they are written', () => {
+test('secrets are hidden, and saving what was shown keeps them; variables stay as they are written', async () => {
   const text = '[plugins.door]\ncategory = "key_auth"\nkeys = ["canary", "${KEY}"]\nheader = "X-Key"\n';
-  const [item] = itemsOf(text);
+  const [item] = await itemsOf(text);
   expect(item!.values).toEqual({ category: 'key_auth', keys: ['******** (1)', '${KEY}'], header: 'X-Key' });
   expect(changed(text, { section: 'plugins', name: 'door', values: { ...item!.values, header: 'X-Other' } })).toBe(text.replace('X-Key', 'X-Other'));
   expect(() => changed(text, { section: 'plugins', name: 'new', values: { category: 'csrf', key: '********' } })).toThrow(
@@ -85,7 +85,7 @@ test('secrets are hidden, and saving what was shown keeps them; variables stay a
   );
 });
 
-test('a new name is followed wherever it is named: lists, texts, maps, stored pieces, other files', () => {
+test('a new name is followed wherever it is named: lists, texts, maps, stored pieces, other files', async () => {
   const draft = new Draft(
     [
       { name: 'a.toml', text: '[upstreams.old] # the one\naddrs = ["a:1"]\n[locations.x]\nupstream = "old" # here\n' },
@@ -96,7 +96,7 @@ test('a new name is followed wherever it is named: lists, texts, maps, stored pi
     ],
     true,
   );
-  expect(draft.sections(keys)['upstreams']![0]!.usedBy).toEqual(['locations.x', 'plugins.models', 'plugins.more']);
+  expect((await draft.sections(keys))['upstreams']![0]!.usedBy).toEqual(['locations.x', 'plugins.models', 'plugins.more']);
   draft.apply([{ section: 'upstreams', name: 'old', values: { addrs: ['a:2'] }, rename: 'new one' }]);
   expect(draft.files).toEqual([
     { name: 'a.toml', text: '[upstreams."new one"] # the one\naddrs = ["a:2"]\n[locations.x]\nupstream = "new one" # here\n' },
@@ -129,7 +129,7 @@ test('new items go where their section lives; others come and go with their file
   ]);
 });
 
-test('a section of one table may stand in several files, and outside of any section as in April 2024', () => {
+test('a section of one table may stand in several files, and outside of any section as in April 2024', async () => {
   const draft = new Draft(
     [
       { name: 'a.toml', text: 'log_level = "info" # old\n\n[servers.web]\naddr = ":1"\n' },
@@ -137,7 +137,7 @@ test('a section of one table may stand in several files, and outside of any sect
     ],
     true,
   );
-  const [basic] = draft.sections(keys)['basic']!;
+  const [basic] = (await draft.sections(keys))['basic']!;
   expect(basic!.values).toEqual({ log_level: 'info', name: 'edge', drain_timeout: '1s' });
   draft.apply([{ section: 'basic', name: '', values: { log_level: 'warn', drain_timeout: '2s', drain_delay: '3s' } }]);
   expect(draft.files.map(({ text }) => text)).toEqual([

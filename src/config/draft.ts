@@ -1,17 +1,17 @@
 import { posix } from 'node:path';
 import type { ConfigChange, ConfigItem, ConfigText } from '../admin/model.ts';
 import { Problem } from '../admin/route.ts';
-import type { Table } from '../schema/setting.ts';
 import { tomlName } from '../schema/setting.ts';
 import { isTable } from './expand.ts';
 import { knownKeys } from './file.ts';
 import { LOCATION_KEYS } from './legacy.ts';
 import { configLimits } from './limits.ts';
 import { hiddenItem, shownText, shownValue } from './masked.ts';
-import { builtInPlugin } from './plugin-definitions.ts';
+import { builtInPlugin, builtInPlugins } from './plugin-definitions.ts';
 import { Positions } from './position.ts';
 import { namesIn, pieceReferenceKeys, type ReferenceKey, referenceKeys, renamedIn } from './references.ts';
 import type { SecretKeys } from './secret-keys.ts';
+import { Slices } from './slices.ts';
 import { gatewaySections } from './section-names.ts';
 import { sectionPages } from './section-pages.ts';
 import { pluginTable } from './sections/plugin.ts';
@@ -56,25 +56,22 @@ export class Draft {
     }
   }
 
-  /** Items by section, as the files have them; files that are no TOML have none. */
-  sections(keys: SecretKeys): Readonly<Record<string, readonly ConfigItem[]>> {
-    const users = this.#users();
+  /** Items by section, as the files have them; files that are no TOML have none. Requests are served meanwhile. */
+  async sections(keys: SecretKeys): Promise<Readonly<Record<string, readonly ConfigItem[]>>> {
+    const slices = new Slices();
+    const users = await this.#users(slices);
     const positions = new Map([...this.#texts].map(([name, text]) => [name, new Positions(text)]));
     const sections: Record<string, readonly ConfigItem[]> = {};
     for (const section of SECTIONS) {
-      const items = NAMED.has(section) ? this.#named(section) : this.#single(section);
-      sections[section] = items.map(([name, standing]) => {
-        const { file, section: written, values } = standing;
+      const items: ConfigItem[] = [];
+      for (const [name, { file, section: written, values }] of NAMED.has(section) ? this.#named(section) : this.#single(section)) {
+        await slices.pause();
         const path = NAMED.has(section) ? [written, name] : [section];
         const shown = hiddenItem(path, values, this.#dataOf(file) ?? {}, keys);
-        return {
-          name,
-          file,
-          line: positions.get(file)!.of(path)?.line ?? 0,
-          values: shownKeys(section, values, shown),
-          usedBy: users.get(`${section}.${name}`) ?? [],
-        };
-      });
+        const line = positions.get(file)!.of(path)?.line ?? 0;
+        items.push({ name, file, line, values: shownKeys(section, values, shown), usedBy: users.get(`${section}.${name}`) ?? [] });
+      }
+      sections[section] = items;
     }
     return sections;
   }
@@ -260,10 +257,11 @@ export class Draft {
   }
 
   /** Who names whom: `upstreams.api` to `locations.one`, … */
-  #users(): ReadonlyMap<string, readonly string[]> {
+  async #users(slices: Slices): Promise<ReadonlyMap<string, readonly string[]>> {
     const users = new Map<string, string[]>();
     for (const section of NAMED) {
       for (const [name, { values }] of this.#named(section)) {
+        await slices.pause();
         for (const { key, to } of referenceKeys(section, values)) {
           const own = [...spellings(section, values)].find(([, shown]) => shown === key);
           for (const named of own === undefined ? [] : new Set(namesIn(values[own[0]]))) {
@@ -299,7 +297,7 @@ const NAMED: ReadonlySet<string> = new Set(sectionPages.filter(({ item }) => ite
 
 /** Keys as they are written, each with its name in forms. What nobody knows, and what is there twice, stays as it is written. */
 function spellings(section: string, values: TomlData): ReadonlyMap<string, string> {
-  const known = tablesOf(section, values).map(knownKeys);
+  const known = knownIn(section, values);
   const shown = new Map<string, string>();
   const taken = new Set(Object.keys(values));
   for (const key of Object.keys(values)) {
@@ -330,11 +328,19 @@ function merge(into: Record<string, unknown>, data: TomlData): void {
   }
 }
 
-function tablesOf(section: string, values: TomlData): readonly Table[] {
-  if (section !== 'plugins') return sectionPages.filter((page) => page.section === section).map(({ table }) => table);
+type KnownKeys = ReadonlyMap<string, string>;
+
+const KNOWN: ReadonlyMap<string, readonly KnownKeys[]> = new Map(
+  SECTIONS.map((section) => [section, sectionPages.filter((page) => page.section === section).map(({ table }) => knownKeys(table))]),
+);
+const KNOWN_OF_PLUGINS: ReadonlyMap<string, readonly KnownKeys[]> = new Map(
+  builtInPlugins().map(({ name, settings }) => [name, [knownKeys(pluginTable), knownKeys(settings)]]),
+);
+
+function knownIn(section: string, values: TomlData): readonly KnownKeys[] {
   const { category } = values;
-  const plugin = typeof category === 'string' ? builtInPlugin(category) : null;
-  return plugin === null ? [pluginTable] : [pluginTable, plugin.settings];
+  const plugin = section === 'plugins' && typeof category === 'string' ? builtInPlugin(category) : null;
+  return (plugin === null ? KNOWN.get(section) : KNOWN_OF_PLUGINS.get(plugin.name)) ?? [];
 }
 
 /** The values of an item that names another, under that one's new name; null when it does not name it. */

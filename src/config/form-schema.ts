@@ -167,11 +167,11 @@ function numbersOf(json: JsonSchema): { readonly minimum?: number; readonly maxi
 }
 
 /** May a value have several lines? PEM may; whatever refuses this text for another reason has one. */
-function takesLines({ word, parse: read }: Kind<unknown>): boolean {
-  if (word === 'PEM') return true;
-  if (word !== 'TEXT') return false;
+function takesLines(kind: Kind<unknown>): boolean {
+  if (kind.word === 'PEM') return true;
+  if (kind.word !== 'TEXT') return false;
   try {
-    read(['a\nb']);
+    kind.parse(['a\nb']);
     return true;
   } catch {
     return false;

@@ -34,7 +34,7 @@ export class History {
   /** Newest first. */
   async list(): Promise<readonly Omit<KeptVersion, 'files'>[]> {
     await this.#open();
-    return this.#list.map(({ bytes: _, ...version }) => version).toReversed();
+    return this.#list.map(withoutBytes).toReversed();
   }
 
   /** Null: there is none. */
@@ -42,7 +42,7 @@ export class History {
     await this.#open();
     const listed = this.#list.find((one) => one.id === id);
     if (listed === undefined) return null;
-    const { bytes: _, ...version } = listed;
+    const version = withoutBytes(listed);
     const files = this.#folder === null ? this.#memory.get(id)!.files : (await read(join(this.#folder, `${id}.json`)))?.files;
     return files === undefined ? null : { ...version, files };
   }
@@ -121,6 +121,10 @@ export class History {
       this.#list.push({ ...rest, id: name.slice(0, 8), bytes: files.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0) });
     }
   }
+}
+
+function withoutBytes({ id, atMs, by, note, etag, served }: Listed): Omit<KeptVersion, 'files'> {
+  return { id, atMs, by, note, etag, served };
 }
 
 /** Null: it cannot be read. What is broken is left out rather than stopping anything. */

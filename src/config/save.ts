@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, lstat, mkdir, open, realpath, rename, stat, unlink } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, type FileHandle, lstat, mkdir, open, realpath, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import { Problem } from '../admin/route.ts';
 
@@ -41,9 +42,7 @@ export async function saveFiles(files: readonly SavedFile[], folder: string, dis
 export async function whyFixed(paths: readonly string[], folder: string): Promise<string> {
   try {
     for (const path of paths) await refuseLinks(path, folder);
-    const probe = join(folder, `.${randomBytes(6).toString('hex')}.tmp`);
-    await (await open(probe, 'wx', 0o600)).close();
-    await unlink(probe);
+    await access(folder, constants.W_OK);
     return '';
   } catch (error) {
     return error instanceof Problem ? error.detail : problemOf(error as NodeJS.ErrnoException).detail;

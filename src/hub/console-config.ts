@@ -97,7 +97,8 @@ export class ConsoleConfig implements ConfigBackend {
 
   async info(): Promise<ConfigInfo> {
     const { files, texts, etag, report } = this.#read();
-    if (this.#shown?.etag !== etag) this.#shown = { etag, sections: new Draft(texts, this.#isFolder).sections(this.#keys) };
+    const shown = this.#shown?.etag === etag ? this.#shown : { etag, sections: await new Draft(texts, this.#isFolder).sections(this.#keys) };
+    this.#shown = shown;
     return {
       ...this.#applied(etag, report),
       fixed: await whyFixed(
@@ -105,7 +106,7 @@ export class ConsoleConfig implements ConfigBackend {
         this.#folder,
       ),
       files: texts.map(({ name, text }) => ({ name, bytes: Buffer.byteLength(text) })),
-      sections: this.#shown.sections,
+      sections: shown.sections,
     };
   }
 

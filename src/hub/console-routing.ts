@@ -15,7 +15,7 @@ import { Wrong } from '../schema/wrong.ts';
 
 export interface RoutingOptions {
   /** What serves. */
-  settings(): GatewaySettings;
+  readonly settings: () => GatewaySettings;
   /** What would serve after changes; null where there are no files. @throws Problem */
   readonly settingsAfter: ((changes: readonly ConfigChange[]) => Promise<GatewaySettings>) | null;
   /** Wall-clock ms. */

@@ -169,7 +169,7 @@ test('who changes what somebody else has changed meanwhile gets what stands ther
       admin.apply([{ section: 'locations', name: 'all', values: { upstream: 'one', timeout } }], { ifMatch: first.etag }),
     ),
   );
-  expect(both.map(({ status }) => status).toSorted()).toEqual([200, 412]);
+  expect(new Set(both.map(({ status }) => status))).toEqual(new Set([200, 412]));
   const without = await admin.ask('POST', '/config/apply', { changes: [] });
   expect(without.status).toBe(428);
 });
