@@ -28,7 +28,7 @@ import { configLimits } from '../config/limits.ts';
 import { unifiedDiff } from '../config/line-diff.ts';
 import { hideSecrets } from '../config/masked.ts';
 import { Report } from '../config/report.ts';
-import { saveFiles, whyFixed } from '../config/save.ts';
+import { type Disk, saveFiles, whyFixed } from '../config/save.ts';
 import { SecretKeys } from '../config/secret-keys.ts';
 import { SettingsError } from '../config/settings-error.ts';
 import { etagOf, readSource } from '../config/source.ts';
@@ -47,6 +47,8 @@ export interface ConfigOptions {
   readonly log: Log;
   /** Wall-clock ms. */
   readonly wall: () => number;
+  /** Where files are written, when it is not the system. */
+  readonly disk?: Disk;
 }
 
 /** What runs by it. */
@@ -272,6 +274,7 @@ export class ConsoleConfig implements ConfigBackend {
       saveFiles(
         names.map((name) => ({ path: this.#pathOf(name), text: these.get(name) ?? null })),
         this.#folder,
+        this.#options.disk,
       );
     this.#isSaving = true;
     try {
