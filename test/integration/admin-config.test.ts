@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import type {
   ConfigConflict,
   ConfigInfo,
@@ -14,16 +14,20 @@ import type {
 } from '../../src/admin/model.ts';
 import { startGatewayOf, type TestGateway } from '../kit/gateway.ts';
 import { kit } from '../kit/kit.ts';
+import { Program } from '../kit/program.ts';
 import { until } from '../kit/until.ts';
 
 const tools = kit();
+const program = new Program();
+beforeAll(() => program.build(), 60_000);
+afterAll(() => program.close());
 
 /** Somebody who asks the admin API. */
 class Asker {
   readonly #base: string;
   readonly #token: string;
 
-  constructor({ adminAddress }: TestGateway, token: string) {
+  constructor({ adminAddress }: Pick<TestGateway, 'adminAddress'>, token: string) {
     this.#base = `http://127.0.0.1:${adminAddress!.port}/api/v1`;
     this.#token = token;
   }
@@ -347,4 +351,37 @@ test('a thousand locations are shown, and one of them is changed, without keepin
   expect(status).toBe(200);
   expect(text()).toContain('[locations.l500]\nupstream = "one"\npath = "/changed"\n');
   await until('it serves', async () => ((await admin.info()).json.ok ? true : null));
+});
+
+test('in a program that watches its files a change is read once, and one of an editor is in the history as well', { timeout: 60_000 }, async () => {
+  const origin = await tools.startOrigin((request, response) => response.end(`${request.url} of one`));
+  const [folder, stateDir] = [tools.folder(), tools.folder()];
+  const file = join(folder, 'windlass.toml');
+  writeFileSync(
+    file,
+    `[basic]\nadmin_addr = "127.0.0.1:0"\n[servers.main]\naddr = "127.0.0.1:0"\nlocations = ["all"]\n[locations.all]\nupstream = "one"\n[upstreams.one]\naddrs = ["127.0.0.1:${origin.port}"]\n`,
+  );
+  const running = program.run(['run', '-c', file, '--state-dir', stateDir]);
+  const port = await running.port('a server listens');
+  const left = await until('the local token', () => readdirSync(stateDir).find((name) => name.startsWith('admin-token-')) ?? null);
+  const admin = new Asker(
+    { adminAddress: { host: '127.0.0.1', port: Number(left.slice('admin-token-'.length)) } },
+    readFileSync(join(stateDir, left), 'latin1').trim(),
+  );
+  const { status } = await admin.apply([{ section: 'locations', name: 'all', values: { upstream: 'one', rewrite: '^/a /b' } }]);
+  expect(status).toBe(200);
+  expect(await (await fetch(`http://127.0.0.1:${port}/a`)).text()).toBe('/b of one');
+  writeFileSync(`${file}.new`, `${readFileSync(file, 'utf8')}# an editor was here\n`);
+  renameSync(`${file}.new`, file);
+  const { items } = await until('the version of the editor', async () => {
+    const { json } = await admin.ask<Page<ConfigVersion>>('GET', '/config/history');
+    return json.items.length === 3 ? json : null;
+  });
+  expect(items.map(({ by, served }) => [by, served])).toEqual([
+    ['file', true],
+    ['local', true],
+    ['file', true],
+  ]);
+  expect(running.err.split('the new configuration serves')).toHaveLength(3);
+  running.child.kill('SIGTERM');
 });
