@@ -14,6 +14,7 @@ import { Upgrades } from '../http/upgrades.ts';
 import type { TunnelLimits } from '../tunnel/limits.ts';
 import { SlotLedger } from '../tunnel/native/slots.ts';
 import type { Hardware } from '../tunnel/session.ts';
+import { countEndpoints } from '../upstream/count.ts';
 import { Direct, protocolsOf } from '../upstream/direct.ts';
 import type { AgentSettings } from '../config/settings.ts';
 import { agentId } from './agent-id.ts';
@@ -208,17 +209,9 @@ export async function startAgents(
   metrics.computed('counter', 'windlass_agent_requests_total', 'Requests taken from the hub.', ['agent'], (emit) => {
     for (const { id, gate } of agents) emit(gate.requests, id);
   });
-  metrics.computed('counter', 'windlass_upstream_connects_total', 'Connections opened to upstreams.', ['endpoint'], (emit) => {
-    for (const { direct } of agents) emit(direct.counts.connects, direct.id);
-  });
-  metrics.computed(
-    'counter',
-    'windlass_cancel_grace_expired_total',
-    'Cancelled requests whose upstream did not stop in time and was reset.',
-    ['endpoint'],
-    (emit) => {
-      for (const { direct } of agents) emit(direct.counts.cancelsExpired, direct.id);
-    },
+  countEndpoints(
+    metrics,
+    agents.map(({ direct }) => direct),
   );
 
   function finish(): void {

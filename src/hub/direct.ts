@@ -1,3 +1,4 @@
+import { countEndpoints } from '../upstream/count.ts';
 import { Direct, protocolsOf } from '../upstream/direct.ts';
 import { FixedUpstream } from '../upstream/fixed.ts';
 import { authorities } from '../config/authorities.ts';
@@ -28,12 +29,7 @@ export async function startProxy(settings: ProxySettings, deps: Deps): Promise<R
   );
   house.endpointBytes = () => endpoints.reduce((sum, endpoint) => sum + endpoint.bufferedBytes, 0);
   house.cut = () => endpoints.forEach((endpoint) => endpoint.close());
-  house.metrics.computed('gauge', 'windlass_upstream_connections', 'Connections to upstreams, idle ones included.', ['endpoint'], (emit) => {
-    for (const endpoint of endpoints) emit(endpoint.connections, endpoint.id);
-  });
-  house.metrics.computed('counter', 'windlass_upstream_connects_total', 'Connections opened to upstreams.', ['endpoint'], (emit) => {
-    for (const endpoint of endpoints) emit(endpoint.counts.connects, endpoint.id);
-  });
+  countEndpoints(house.metrics, endpoints);
   return front.listen({
     name: 'proxy',
     behind: 'upstreams',

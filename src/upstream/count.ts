@@ -48,3 +48,24 @@ export function countUpstreams(registry: Registry, upstreams: Upstreams): void {
     ofDirect(({ counts }) => counts.reuses),
   );
 }
+
+/** The same of a program whose upstreams have no names. Several may be one address: they are counted together. */
+export function countEndpoints(registry: Registry, endpoints: readonly Direct[]): void {
+  const each = (type: 'counter' | 'gauge', name: string, help: string, read: (direct: Direct) => number): void => {
+    registry.computed(type, name, help, ['endpoint'], (emit) => {
+      const sums = new Map<string, number>();
+      for (const direct of endpoints) sums.set(direct.id, (sums.get(direct.id) ?? 0) + read(direct));
+      for (const [id, sum] of sums) emit(sum, id);
+    });
+  };
+  each('gauge', 'windlass_upstream_connections', 'Connections to an endpoint, idle ones included.', ({ connections }) => connections);
+  each('counter', 'windlass_upstream_connects_total', 'Connections opened to an endpoint.', ({ counts }) => counts.connects);
+  each('counter', 'windlass_upstream_connect_failures_total', 'Connections that could not be opened.', ({ counts }) => counts.connectFailures);
+  each('counter', 'windlass_upstream_reuses_total', 'Requests sent over a connection that was open already.', ({ counts }) => counts.reuses);
+  each(
+    'counter',
+    'windlass_cancel_grace_expired_total',
+    'Cancelled requests whose upstream did not stop in time and was reset.',
+    ({ counts }) => counts.cancelsExpired,
+  );
+}

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { parseUpstreamUrl } from '../../src/schema/upstream-url.ts';
 import { readMetrics, scrape, valueOf } from '../kit/exposition.ts';
 import { fileTo, startGatewayOf } from '../kit/gateway.ts';
 import { kit, metric, metricBecomes, SECRET } from '../kit/kit.ts';
@@ -224,4 +225,17 @@ test('a limit tells how many it let pass and how many it refused', async () => {
   const page = await scrape(gateway);
   const of = (result: string): number => valueOf(page, 'windlass_limit_requests_total', { plugin: 'few', result });
   expect([of('passed'), of('refused')]).toEqual([2, 1]);
+});
+
+test('agents of one process that serve the same address are counted together, so that no series stands twice', async () => {
+  const origin = await startOrigin();
+  const hub = await startHubWith();
+  const upstream = parseUpstreamUrl(`127.0.0.1:${origin.port}`);
+  const agent = await startAgentFor(hub, origin, { upstreams: [upstream, upstream], adminAddr: { host: '127.0.0.1', port: 0 } });
+  await metricBecomes(hub, 'windlass_agents_connected', (value) => value === 2);
+  for (let i = 0; i < 4; i++) await (await fetch(`http://127.0.0.1:${hub.address.port}/`)).arrayBuffer();
+  const page = await scrape(agent);
+  const endpoint = `http://127.0.0.1:${origin.port}`;
+  const used = ['connects', 'reuses'].map((what) => valueOf(page, `windlass_upstream_${what}_total`, { endpoint }));
+  expect(used[0]! + used[1]!).toBe(4);
 });
