@@ -152,17 +152,17 @@ test.runIf(hasBrowser)(
       );
     await page.locator('.node').first().waitFor();
     expect(await elements()).toEqual([]);
-    const open = async (hash: string, text: string): Promise<void> => {
+    const open = async (hash: string, where: string, text: string): Promise<void> => {
       await page.goto(`${mock.url}#/${hash}`);
-      await page.getByText(text).first().waitFor();
+      await page.locator(where).getByText(text).first().waitFor();
       expect([hash, await elements()]).toEqual([hash, []]);
     };
-    await open('agents', PAYLOADS[0]!);
-    await open(`agents/${mock.world.agents[0]!.id}`, PAYLOADS[1]!);
-    await open('queue', PAYLOADS[0]!);
-    await open('upstreams', PAYLOADS[2]!);
-    await open('traffic', PAYLOADS[0]!);
-    await open(`traffic/${mock.world.traffic[0]!.id}`, PAYLOADS[5]!);
+    await open('agents', '[aria-label="Agents"]', PAYLOADS[0]!);
+    await open(`agents/${mock.world.agents[0]!.id}`, 'dialog[open]', PAYLOADS[1]!);
+    await open('queue', '[aria-label="Queue"]', PAYLOADS[0]!);
+    await open('upstreams', '.upstream', PAYLOADS[2]!);
+    await open('traffic', '[aria-label="Traffic"]', PAYLOADS[0]!);
+    await open(`traffic/${mock.world.traffic[0]!.id}`, 'dialog[open]', PAYLOADS[5]!);
     await page.locator('dialog[open]').getByText('Headers as sent on').click();
     expect(await elements()).toEqual([]);
     await page.keyboard.press('Escape');
