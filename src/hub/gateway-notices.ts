@@ -24,14 +24,20 @@ export function gatewayNotices({ house, upstreams, health, agents, certificates,
     loop,
     log,
     metrics,
+    isEnding: () => house.draining,
     sources: {
       waiting: () => agents.waiting,
-      endpoints: () => endpointsOf(upstreams, health),
+      endpoints: () => endpointsOf(upstreams),
+      reasonOf: ({ upstream, endpoint }) => reasonOf(upstreams.group(upstream)?.members.get(endpoint), upstream, health),
       upstreams: () => upstreamsOf(upstreams, agents),
-      agents: () => [...(agents.pool?.sessions ?? [])].map(({ agent }) => agent),
+      agents: () => agentsOf(agents),
       certificates: () => certificatesOf(certificates, made),
     },
   });
+}
+
+function* agentsOf({ pool }: GatewayAgents): Iterable<{ readonly id: string; readonly name: string; readonly address: string }> {
+  for (const { agent } of pool?.sessions ?? []) yield agent;
 }
 
 function* certificatesOf(certificates: GatewayCertificates, made: MadeCertificates): Iterable<SeenCertificate> {
@@ -44,16 +50,9 @@ function* certificatesOf(certificates: GatewayCertificates, made: MadeCertificat
   }
 }
 
-function* endpointsOf(upstreams: Upstreams, health: HealthChecks): Iterable<SeenEndpoint> {
-  /** Made when something is ill. */
-  let reasons: ReadonlyMap<string, string> | null = null;
-  for (const { name, members } of upstreams.groups) {
-    for (const member of members.values()) {
-      const is = stateOf(member);
-      if (is === 'ill' && !member.active) reasons ??= new Map(health.describe().map((one) => [`${one.upstream}\n${one.endpoint}`, one.lastReason]));
-      yield { upstream: name, endpoint: member.id, is, reason: is === 'ill' ? reasonOf(member, reasons?.get(`${name}\n${member.id}`) ?? '') : '' };
-    }
-  }
+function* endpointsOf(upstreams: Upstreams): Iterable<SeenEndpoint> {
+  for (const { name, members } of upstreams.groups)
+    for (const member of members.values()) yield { key: member, upstream: name, endpoint: member.id, is: stateOf(member) };
 }
 
 /** One that operators have taken out is not ill, nor is one that is being tried well. */
@@ -63,9 +62,11 @@ function stateOf(member: Member): SeenEndpoint['is'] {
   return member.condition === 'well' ? 'well' : 'ill';
 }
 
-function reasonOf({ active, condition }: Member, checked: string): string {
-  if (!active) return `its health check says: ${checked === '' ? 'not well' : checked}`;
-  return condition === 'broken' ? 'too many of its answers were failures (circuit breaker)' : 'it failed of late';
+function reasonOf(member: Member | undefined, upstream: string, health: HealthChecks): string {
+  if (member === undefined) return 'it is gone';
+  if (member.active) return member.condition === 'broken' ? 'too many of its answers were failures (circuit breaker)' : 'it failed of late';
+  const said = health.describe().find((one) => one.upstream === upstream && one.endpoint === member.id)?.lastReason ?? '';
+  return `its health check says: ${said === '' ? 'not well' : said}`;
 }
 
 function* upstreamsOf(upstreams: Upstreams, agents: GatewayAgents): Iterable<SeenUpstream> {

@@ -17,7 +17,13 @@ let now: number;
 beforeEach(() => {
   [endpoints, upstreams, agents, certificates, told, now] = [[], [], [], [], [], 1_000_000];
   lookout = new Lookout(
-    { endpoints: () => endpoints, upstreams: () => upstreams, agents: () => agents, certificates: () => certificates },
+    {
+      endpoints: () => endpoints,
+      reasonOf: () => 'connection refused',
+      upstreams: () => upstreams,
+      agents: () => agents,
+      certificates: () => certificates,
+    },
     ({ event, message }) => void told.push(`${event}: ${message}`),
   );
 });
@@ -29,14 +35,14 @@ function after(ms: number): string[] {
   return told.splice(0);
 }
 
-function endpoint(is: SeenEndpoint['is'], reason = ''): SeenEndpoint {
-  return { upstream: 'api', endpoint: '10.0.0.1:80', is, reason };
+function endpoint(is: SeenEndpoint['is']): SeenEndpoint {
+  return { key: 1, upstream: 'api', endpoint: '10.0.0.1:80', is };
 }
 
 test('an endpoint that has become ill is told of once, and once when it is well again', () => {
   endpoints = [endpoint('well')];
   expect(after(0)).toEqual([]);
-  endpoints = [endpoint('ill', 'connection refused')];
+  endpoints = [endpoint('ill')];
   expect(after(1000)).toEqual(['endpoint_unhealthy: endpoint 10.0.0.1:80 of upstream api gets no requests: connection refused']);
   expect(after(1000)).toEqual([]);
   // A breaker that tries has not decided.
@@ -52,7 +58,7 @@ test('an endpoint that has become ill is told of once, and once when it is well 
 });
 
 test('many at once are one notice', () => {
-  endpoints = Array.from({ length: 500 }, (_, i) => ({ upstream: 'api', endpoint: `10.0.0.${i}:80`, is: 'ill' as const, reason: 'timeout' }));
+  endpoints = Array.from({ length: 500 }, (_, i) => ({ key: i, upstream: 'api', endpoint: `10.0.0.${i}:80`, is: 'ill' as const }));
   const lines = after(0);
   expect(lines).toHaveLength(1);
   expect(lines[0]).toMatch(/^endpoint_unhealthy: 500 endpoints at once: endpoint 10\.0\.0\.0:80 .*; and others$/);
@@ -92,6 +98,15 @@ test('an agent is lost when it does not come back soon, and not when it restarts
   expect(after(noticeLimits.lostMs)).toEqual([]);
   agents = [one];
   expect(after(1000)).toEqual(['agent_joined: agent gpu (a-1) has joined from 192.0.2.7']);
+});
+
+test('who is here when somebody begins to look is no news, and news when it goes', () => {
+  agents = [{ id: 'a-1', name: 'gpu', address: '192.0.2.7' }];
+  lookout.begin();
+  expect(after(0)).toEqual([]);
+  agents = [];
+  after(1000);
+  expect(after(noticeLimits.lostMs)).toEqual(['agent_lost: agent gpu (a-1) has been away for 10 s']);
 });
 
 test('a certificate is told of 30, 7 and 1 days before its end, once each, at its end, and when it is a new one', () => {

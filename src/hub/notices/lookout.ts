@@ -4,6 +4,8 @@ import type { Notice } from './notice.ts';
 /** What is looked at, as it is now. */
 export interface LookoutSources {
   endpoints(): Iterable<SeenEndpoint>;
+  /** Why it is ill; asked once it is. */
+  reasonOf(endpoint: SeenEndpoint): string;
   upstreams(): Iterable<SeenUpstream>;
   /** Agents that are connected; one of several sessions may come several times. */
   agents(): Iterable<{ readonly id: string; readonly name: string; readonly address: string }>;
@@ -11,12 +13,12 @@ export interface LookoutSources {
 }
 
 export interface SeenEndpoint {
+  /** The same for the same endpoint. */
+  readonly key: unknown;
   readonly upstream: string;
   readonly endpoint: string;
   /** `undecided`: as it was before. */
   readonly is: 'well' | 'ill' | 'undecided';
-  /** Why it is ill. */
-  readonly reason: string;
 }
 
 export interface SeenUpstream {
@@ -36,15 +38,22 @@ export interface SeenCertificate {
 
 interface Flag {
   is: boolean;
+  /** Number of the look that has seen it last: what an older one saw is gone. */
+  seen: number;
   /** Monotonic ms from which it has been seen otherwise; null = it is as it is said to be. */
   otherSinceMs: number | null;
 }
 
+interface Endpoint {
+  isWell: boolean;
+  seen: number;
+}
+
 interface Agent {
   readonly name: string;
+  seen: number;
   /** Monotonic ms; null = it is here. */
   goneSinceMs: number | null;
-  isLost: boolean;
 }
 
 interface Certificate {
@@ -58,19 +67,26 @@ interface Certificate {
 export class Lookout {
   readonly #sources: LookoutSources;
   readonly #tell: (notice: Notice) => void;
-  readonly #endpoints = new Map<string, boolean>();
+  readonly #endpoints = new Map<unknown, Endpoint>();
   readonly #upstreams = new Map<string, Flag>();
   readonly #agents = new Map<string, Agent>();
   readonly #certificates = new Map<string, Certificate>();
   #certificatesMs = Number.NEGATIVE_INFINITY;
+  #looks = 0;
 
   constructor(sources: LookoutSources, tell: (notice: Notice) => void) {
     this.#sources = sources;
     this.#tell = tell;
   }
 
+  /** Agents that are here already are no news. What is ill is. */
+  begin(): void {
+    for (const { id, name } of this.#sources.agents()) this.#agents.set(id, { name, seen: 0, goneSinceMs: null });
+  }
+
   /** `nowMs` is monotonic, `wallMs` Unix time. */
   look(nowMs: number, wallMs: number): void {
+    this.#looks++;
     this.#lookAtEndpoints(wallMs);
     this.#lookAtUpstreams(nowMs, wallMs);
     this.#lookAtAgents(nowMs, wallMs);
@@ -85,35 +101,39 @@ export class Lookout {
   }
 
   #lookAtEndpoints(atMs: number): void {
-    const seen = new Set<string>();
     const changes: Notice[] = [];
-    for (const { upstream, endpoint, is, reason } of this.#sources.endpoints()) {
-      if (seen.size >= noticeLimits.followed) break;
+    let count = 0;
+    for (const seen of this.#sources.endpoints()) {
+      const { key, upstream, endpoint, is } = seen;
+      if (count++ >= noticeLimits.followed) break;
+      let known = this.#endpoints.get(key);
+      if (known === undefined) this.#endpoints.set(key, (known = { isWell: true, seen: 0 }));
+      known.seen = this.#looks;
+      const isWell = is === 'undecided' ? known.isWell : is === 'well';
+      if (known.isWell === isWell) continue;
+      known.isWell = isWell;
+      // Of many only some are named.
+      const reason = isWell || changes.length >= SINGLY ? '' : this.#sources.reasonOf(seen);
       const subject = `${upstream} ${endpoint}`;
-      seen.add(subject);
-      const was = this.#endpoints.get(subject) ?? true;
-      const now = is === 'undecided' ? was : is === 'well';
-      this.#endpoints.set(subject, now);
-      if (was === now) continue;
-      const message = now
+      const message = isWell
         ? `endpoint ${endpoint} of upstream ${upstream} is well again`
         : `endpoint ${endpoint} of upstream ${upstream} gets no requests: ${reason}`;
-      changes.push({ event: now ? 'endpoint_healthy' : 'endpoint_unhealthy', atMs, subject, message });
+      changes.push({ event: isWell ? 'endpoint_healthy' : 'endpoint_unhealthy', atMs, subject, message });
     }
-    for (const subject of this.#endpoints.keys()) if (!seen.has(subject)) this.#endpoints.delete(subject);
+    for (const [key, { seen }] of this.#endpoints) if (seen !== this.#looks) this.#endpoints.delete(key);
     this.#tellAll(changes, 'endpoints');
   }
 
   #lookAtUpstreams(nowMs: number, atMs: number): void {
-    const seen = new Set<string>();
+    let count = 0;
     for (const { name, isUp, isPatient } of this.#sources.upstreams()) {
-      if (seen.size >= noticeLimits.followed) break;
-      seen.add(name);
+      if (count++ >= noticeLimits.followed) break;
       let flag = this.#upstreams.get(name);
       if (flag === undefined) {
         // Addresses count as well until a check has said otherwise; agents are not there before they have come.
-        this.#upstreams.set(name, (flag = { is: isPatient ? isUp : true, otherSinceMs: null }));
+        this.#upstreams.set(name, (flag = { is: isPatient ? isUp : true, seen: 0, otherSinceMs: null }));
       }
+      flag.seen = this.#looks;
       if (flag.is === isUp) {
         flag.otherSinceMs = null;
         continue;
@@ -127,32 +147,28 @@ export class Lookout {
         : `upstream ${name} has ${isPatient ? 'no agent' : 'no endpoint that is well'}: requests to it fail or wait`;
       this.#tell({ event: isUp ? 'upstream_up' : 'upstream_down', atMs, subject: name, message });
     }
-    for (const name of this.#upstreams.keys()) if (!seen.has(name)) this.#upstreams.delete(name);
+    for (const [name, { seen }] of this.#upstreams) if (seen !== this.#looks) this.#upstreams.delete(name);
   }
 
   #lookAtAgents(nowMs: number, atMs: number): void {
-    const seen = new Set<string>();
     const changes: Notice[] = [];
     for (const { id, name, address } of this.#sources.agents()) {
-      if (seen.has(id)) continue;
-      if (seen.size >= noticeLimits.followed) break;
-      seen.add(id);
       const known = this.#agents.get(id);
-      this.#agents.set(id, { name, goneSinceMs: null, isLost: false });
-      if (known === undefined || known.isLost)
+      if (known !== undefined) {
+        known.seen = this.#looks;
+        known.goneSinceMs = null;
+      } else if (this.#agents.size < noticeLimits.followed) {
+        this.#agents.set(id, { name, seen: this.#looks, goneSinceMs: null });
         changes.push({ event: 'agent_joined', atMs, subject: id, message: `agent ${name} (${id}) has joined from ${address}` });
+      }
     }
     for (const [id, agent] of this.#agents) {
-      if (seen.has(id)) continue;
+      if (agent.seen === this.#looks) continue;
       agent.goneSinceMs ??= nowMs;
       if (nowMs - agent.goneSinceMs < noticeLimits.lostMs) continue;
       this.#agents.delete(id);
-      changes.push({
-        event: 'agent_lost',
-        atMs,
-        subject: id,
-        message: `agent ${agent.name} (${id}) has been away for ${Math.round((nowMs - agent.goneSinceMs) / 1000)} s`,
-      });
+      const awayS = Math.round((nowMs - agent.goneSinceMs) / 1000);
+      changes.push({ event: 'agent_lost', atMs, subject: id, message: `agent ${agent.name} (${id}) has been away for ${awayS} s` });
     }
     this.#tellAll(changes, 'agents');
   }

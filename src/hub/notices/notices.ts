@@ -20,6 +20,8 @@ export interface NoticesOptions {
     /** Requests that wait for a slot. */
     waiting(): number;
   };
+  /** Is the program stopping? Then it is no news that agents go. */
+  readonly isEnding: () => boolean;
 }
 
 interface Told {
@@ -73,7 +75,10 @@ export class Notices implements Timed {
       loop.sweeper.remove(this);
       return;
     }
-    this.#lookout ??= new Lookout(sources, (notice) => this.#tellAll(notice));
+    if (this.#lookout === null) {
+      this.#lookout = new Lookout(sources, (notice) => this.#tellAll(notice));
+      this.#lookout.begin();
+    }
     this.#lookout.certificatesChanged();
     this.due = loop.clock.now() + noticeLimits.lookMs;
     loop.sweeper.add(this);
@@ -91,7 +96,8 @@ export class Notices implements Timed {
 
   expired(now: number): void {
     this.due = now + noticeLimits.lookMs;
-    const { loop, log, sources } = this.#options;
+    const { loop, log, sources, isEnding } = this.#options;
+    if (isEnding()) return;
     try {
       this.#lookout?.look(now, loop.clock.wall());
       const waiting = sources.waiting();
