@@ -1,6 +1,7 @@
 import type { AgentMember } from '../upstream/agent-member.ts';
 import type { AgentPool } from '../upstream/agents.ts';
 import type { Group } from '../upstream/group.ts';
+import type { Member } from '../upstream/member.ts';
 import type { HealthReport } from '../upstream/health/checks.ts';
 import type { AppliedConfig, Overview, Topology } from '../admin/model.ts';
 import type { OverviewBackend } from '../admin/overview-routes.ts';
@@ -169,8 +170,7 @@ export class ConsoleOverview implements OverviewBackend {
         total++;
         if (member.usable) usable++;
         else if (unwell.length < LISTED) {
-          const reason = member.active ? member.condition : (reasons.get(`${group.name}\n${member.id}`) ?? 'unhealthy');
-          unwell.push({ upstream: group.name, endpoint: member.id, reason });
+          unwell.push({ upstream: group.name, endpoint: member.id, reason: reasonOf(member, reasons.get(`${group.name}\n${member.id}`)) });
         }
       }
     }
@@ -180,4 +180,10 @@ export class ConsoleOverview implements OverviewBackend {
       if (!served.has(name) && unwell.length < LISTED) unwell.push({ upstream: name, endpoint: '', reason: 'no agent is connected' });
     return { total, usable, unwell };
   }
+}
+
+/** Why an endpoint gets no requests. `checked`: what its health check says. */
+function reasonOf(member: Member, checked = 'unhealthy'): string {
+  if (member.isOut) return 'taken out by an operator';
+  return member.active ? member.condition : checked;
 }

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import type { CertificateInfo, Page, UpstreamInfo } from '../../src/admin/model.ts';
+import type { CertificateInfo, Overview, Page, UpstreamInfo } from '../../src/admin/model.ts';
 import { startGatewayOf, type TestGateway } from '../kit/gateway.ts';
 import { kit, SECRET } from '../kit/kit.ts';
 import { Operator } from '../kit/operator.ts';
@@ -56,6 +56,11 @@ test('an endpoint that is taken out gets nothing, over reloads and with other we
   // It is seen in the pages that are open to all, too.
   const status = await (await fetch(`http://127.0.0.1:${gateway.adminAddress!.port}/status`)).json();
   expect((status as { upstreams: unknown[] }).upstreams).toContainEqual(expect.objectContaining({ endpoint: one, condition: 'out', usable: false }));
+  expect((await operator.get<Overview>('/overview')).endpoints).toEqual({
+    total: 2,
+    usable: 1,
+    unwell: [{ upstream: 'api', endpoint: one, reason: 'taken out by an operator' }],
+  });
   await operator.ask('POST', '/upstreams/api/in', { endpoint: one });
   expect(await answers()).toEqual(new Set(['one', 'two']));
 });
