@@ -12,7 +12,7 @@ export interface FileOptions {
   /** When it began to be read, wall-clock ms. */
   readonly sinceMs: number;
   /** Reads it. @throws SettingsError */
-  load(): Promise<LoadedGateway>;
+  readonly load: () => Promise<LoadedGateway>;
   readonly log: Log & Pick<RootLog, 'level'>;
   readonly lines: LogRing;
   readonly stateDir: string | null;
@@ -21,9 +21,9 @@ export interface FileOptions {
   /** How what it starts with was read. */
   readonly first: Omit<Outcome, 'atMs'>;
   /** It listens. */
-  started?(gateway: RunningGateway): void;
+  readonly started?: (gateway: RunningGateway) => void;
   /** It serves another configuration. */
-  applied?(gateway: RunningGateway, settings: GatewaySettings): void;
+  readonly applied?: (gateway: RunningGateway, settings: GatewaySettings) => void;
 }
 
 /** A gateway that serves what its file says, and goes on to what it says next. */
