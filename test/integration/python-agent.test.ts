@@ -4,9 +4,11 @@ import http from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { WebSocket, WebSocketServer } from 'ws';
 import { describe, expect, test } from 'vitest';
+import type { Page, TrafficItem, TrafficStory } from '../../src/admin/model.ts';
 import { startHub } from '../../src/index.ts';
 import { kit, type Listening, metric, portOf, SECRET, tokenFor } from '../kit/kit.ts';
 import { Library } from '../kit/library.ts';
+import { Operator } from '../kit/operator.ts';
 import { soon, until } from '../kit/until.ts';
 
 const script = fileURLToPath(new URL('../../examples/python-agent/agent.py', import.meta.url));
@@ -74,6 +76,20 @@ describe.runIf(hasPython)('the agent in Python', () => {
     const head = await fetch(url(hub), { method: 'HEAD' });
     expect([head.status, await head.text()]).toEqual([201, '']);
     expect((await fetch(url(hub), { method: 'DELETE' })).status).toBe(201);
+  });
+
+  test('is asked for its times and does not mind that it knows none: the story of a request has one piece for it', async () => {
+    const stateDir = tools.folder();
+    const hub = await tools.startHubWith({ inspector: 10 }, {}, { stateDir });
+    const origin = await tools.startOrigin();
+    dial(hub, origin);
+    await joined(hub);
+    expect((await fetch(url(hub, '/x'))).status).toBe(200);
+    const operator = new Operator(hub, stateDir);
+    const { items } = await operator.get<Page<TrafficItem>>('/traffic');
+    const { spans } = await operator.get<TrafficStory>(`/traffic/${items[0]!.id}`);
+    expect(spans.map(({ name }) => name)).toEqual(['hub', 'tunnel', 'answer']);
+    expect(await metric(hub, 'windlass_agent_slots{state="free"}')).toBe(2);
   });
 
   test('megabytes go both ways within the windows, and come back the same', async () => {
