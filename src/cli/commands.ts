@@ -380,7 +380,10 @@ export const commands: readonly Command[] = [
     ],
     notes: [],
     table: async () => (await import('../config/completion.ts')).completionTable,
-    load: () => import('./completion.ts'),
+    load: async () => {
+      const { run } = await import('./completion.ts');
+      return { run: (invocation) => run(invocation, commands) };
+    },
   },
   {
     words: ['version'],

@@ -1,13 +1,12 @@
 import { completionTable } from '../config/completion.ts';
-import { commands } from './commands.ts';
 import { completionScript, type Completed } from './completion-script.ts';
-import type { Invocation } from './command.ts';
-import { flagsOf } from './help.ts';
+import type { Command, Invocation } from './command.ts';
+import { flagsOf } from './flag-spellings.ts';
 import { settingsOf } from './settings.ts';
 import { fileTwin, flagName, type Table } from '../schema/setting.ts';
 
-/** `completion`: what a shell reads to complete our commands and flags. */
-export async function run(invocation: Invocation): Promise<number> {
+/** `completion`: what a shell reads to complete these commands and their flags. */
+export async function run(invocation: Invocation, commands: readonly Command[]): Promise<number> {
   const { values } = await settingsOf(completionTable, invocation);
   const all: Completed[] = [];
   for (const command of commands) {

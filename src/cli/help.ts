@@ -2,6 +2,7 @@ import { envNames, fileTwin, flagName, tomlName, type Setting, type Table } from
 import { printable } from './args.ts';
 import type { Command } from './command.ts';
 import { commands } from './commands.ts';
+import { flagsOf } from './flag-spellings.ts';
 import { UsageError } from './usage-error.ts';
 import type { World } from './world.ts';
 
@@ -66,11 +67,6 @@ export function groupsOf(table: Table): ReadonlyMap<string, readonly string[]> {
 export function defaultOf(setting: Setting<unknown>): string | null {
   if (setting.fallbackText !== undefined) return setting.fallbackText;
   return 'fallback' in setting ? setting.kind.format(setting.fallback) : null;
-}
-
-/** The spellings worth showing; slime's camelCase works too, but there is one way to teach. */
-export function flagsOf(name: string, setting: Setting<unknown>): readonly string[] {
-  return [name, ...(setting.aliases ?? []).filter((alias) => !/[A-Z]/.test(alias))].map((one) => `--${flagName(one)}`);
 }
 
 function overview(group: readonly Command[], isAll: boolean, columns: number): string {

@@ -1,7 +1,8 @@
 import { envNames, fileTwin, flagName, tomlName, type Setting, type Table } from '../schema/setting.ts';
 import { commands } from './commands.ts';
 import type { Command } from './command.ts';
-import { defaultOf, flagsOf, groupsOf } from './help.ts';
+import { flagsOf } from './flag-spellings.ts';
+import { defaultOf, groupsOf } from './help.ts';
 
 /** The page docs/reference/cli.md, made from the same tables as flags and help. */
 export async function cliReference(): Promise<string> {
