@@ -202,7 +202,10 @@ secret = "********"
     await field('authorizations').getByLabel('app_id').fill('renamed');
     await field('authorizations').getByRole('button', { name: 'Add an entry: authorizations' }).click();
     await field('authorizations').getByLabel('app_id').nth(1).fill('two');
-    await field('authorizations').getByLabel(/^secret/).last().fill('a new secret of thirty-two letters');
+    await field('authorizations')
+      .getByLabel(/^secret/)
+      .last()
+      .fill('a new secret of thirty-two letters');
     expect(await saved()).toEqual({
       category: 'combined_auth',
       authorizations: [

@@ -21,11 +21,15 @@ export class Operator {
     this.#token = readFileSync(join(stateDir, `admin-token-${port}`), 'latin1').trim();
   }
 
-  /** `path` below /api/v1. A body is sent as JSON. */
-  async ask<T = Anything>(method: string, path: string, body?: unknown): Promise<OperatorAnswer<T>> {
+  /** `path` below /api/v1. A body is sent as JSON. `ifMatch`: the etag without quotes. */
+  async ask<T = Anything>(method: string, path: string, body?: unknown, ifMatch?: string): Promise<OperatorAnswer<T>> {
     const response = await fetch(`${this.#base}${path}`, {
       method,
-      headers: { Authorization: `Bearer ${this.#token}`, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
+      headers: {
+        Authorization: `Bearer ${this.#token}`,
+        ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+        ...(ifMatch === undefined ? {} : { 'If-Match': `"${ifMatch}"` }),
+      },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await response.text();

@@ -33,16 +33,19 @@ export function setQuery(changes: PlaceQuery): void {
   replace(screen, rest, { ...Object.fromEntries(query), ...changes });
 }
 
+/** The hash of the place that is shown, to go back to when somebody stays. */
+let stays = typeof location === 'undefined' ? '' : location.hash;
+
 /** Goes there without a step in the history. */
 export function replace(screen: string, rest: string | readonly string[] = [], query: PlaceQuery = {}): void {
   const hash = href(screen, rest, query);
   history.replaceState(history.state, '', hash);
+  stays = hash;
   place.value = placeOf(hash);
 }
 
 /** Follows the address bar. Called once, by the entry. */
 export function startRouter(): void {
-  let stays = location.hash;
   addEventListener('hashchange', () => {
     const wished = location.hash;
     const guard = leaveGuard.peek();

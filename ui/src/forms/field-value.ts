@@ -3,8 +3,10 @@ import { addressRows } from './addresses.ts';
 import { amountOf, isAmount } from './amount.ts';
 import { pairsOf, rowsOf } from './rows.ts';
 
-/** What stands for a secret that is set and not shown. Sent back, it leaves the secret as it is. */
-export const HIDDEN = '********';
+/** Does it stand for a secret that is set and not shown? Of several each has a number. Sent back, it leaves the secret as it is. */
+export function isHidden(value: unknown): boolean {
+  return typeof value === 'string' && /^\*{8}(?: \(\d+\))?$/.test(value);
+}
 
 /** What is wrong with a text, as a key of the words of the forms. */
 export type FieldProblem = 'required' | 'notNumber' | 'notWhole' | 'tooSmall' | 'tooLarge' | 'notDuration' | 'notSize' | 'notJson';
@@ -12,7 +14,7 @@ export type FieldProblem = 'required' | 'notNumber' | 'notWhole' | 'tooSmall' | 
 /** How a value is edited: by what the field was made for, or `raw` (as JSON) where that could not show it without losing something. */
 export function editorOf(field: FormField, value: unknown): FormField['input'] | 'raw' {
   if (value === undefined) return field.input;
-  if (value === HIDDEN) return 'secret';
+  if (isHidden(value)) return 'secret';
   switch (field.input) {
     case 'text':
     case 'long_text':

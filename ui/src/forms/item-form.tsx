@@ -6,7 +6,7 @@ import { SearchField } from '../design/field.tsx';
 import { Icon } from '../design/icon.tsx';
 import { deepEqual } from './deep-equal.ts';
 import { FieldInput, type Surroundings } from './field-input.tsx';
-import { editorOf, type FieldProblem, HIDDEN, problemOf, rawValue } from './field-value.ts';
+import { editorOf, type FieldProblem, isHidden, problemOf, rawValue } from './field-value.ts';
 import { otherKeys, spellingOf, type Values, withKey } from './values.ts';
 import './forms.css';
 import { formWords } from './words.ts';
@@ -61,7 +61,7 @@ export function ItemForm({ kind, values, before, problems, disabled, around, hea
           title={title}
           fields={fields}
           all={groups.find((one) => one.title === title)!.fields}
-          open={i === 0 || isFiltered}
+          open={i === 0 || isFiltered || fields.some(({ key, required }) => required || EVERYDAY.has(key))}
           forced={isFiltered}
           values={values}
           before={before}
@@ -193,6 +193,9 @@ function FieldRow({ field, values, before, problems, disabled, around, change }:
   );
 }
 
+/** Their groups are open from the beginning: nearly everybody sets them. */
+const EVERYDAY: ReadonlySet<string> = new Set(['addr', 'addrs', 'agents', 'category', 'domains', 'host', 'locations', 'path', 'plugins', 'upstream']);
+
 /** Inputs that need the whole width. */
 const WIDE: ReadonlySet<FormField['input']> = new Set(['addresses', 'tables', 'long_text', 'map']);
 
@@ -254,7 +257,12 @@ function otherField(key: string, value: unknown): FormField {
 }
 
 /** What keeps an item from being saved, as far as the page can tell. Of one that stands in a file already, only what was changed counts: the gateway judges the rest. */
-export function formProblems(kind: Kind | null, values: Values, before: Values, isNew: boolean): readonly { readonly key: string; readonly problem: FieldProblem }[] {
+export function formProblems(
+  kind: Kind | null,
+  values: Values,
+  before: Values,
+  isNew: boolean,
+): readonly { readonly key: string; readonly problem: FieldProblem }[] {
   return (kind?.groups ?? [])
     .flatMap(({ fields }) => fields)
     .flatMap((field) => {
@@ -267,9 +275,14 @@ export function formProblems(kind: Kind | null, values: Values, before: Values, 
 function fieldProblem(field: FormField, values: Values, before: Values): FieldProblem | null {
   const value = values[spellingOf(values, field.key)];
   const old = before[spellingOf(before, field.key)];
-  if ((field.input === 'secret' || old === HIDDEN) && value === '' && old !== undefined) return 'required';
+  if ((field.input === 'secret' || isHidden(old)) && isEmpty(value) && old !== undefined) return 'required';
   if (typeof value === 'string' && old !== undefined && editorOf(field, old) === 'raw' && rawValue(value) === null) return 'notJson';
   return problemOf(field, value);
+}
+
+/** A secret that is being replaced and is not typed yet. */
+function isEmpty(value: unknown): boolean {
+  return value === '' || (Array.isArray(value) && value.length === 1 && value[0] === '');
 }
 
 function aboutKey(problems: readonly ConfigProblem[], key: string): readonly ConfigProblem[] {

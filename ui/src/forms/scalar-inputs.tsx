@@ -3,7 +3,7 @@ import type { FormField } from '../../../src/admin/model.ts';
 import { Button, IconButton } from '../design/button.tsx';
 import { Icon } from '../design/icon.tsx';
 import { type Amount, amountOf, amountText, SIZE_UNITS, TIME_UNITS } from './amount.ts';
-import { HIDDEN, rawText, rawValue, textOf, valueOfText } from './field-value.ts';
+import { isHidden, rawText, rawValue, textOf, valueOfText } from './field-value.ts';
 import { formWords } from './words.ts';
 
 /** What every input of a field is given. `id` and the others tie it to its label, help and error. */
@@ -209,15 +209,14 @@ export function SecretInput(props: InputProps) {
   const { field, value, before, disabled, id, describedBy, invalid, change } = props;
   const t = formWords();
   const [seen, setSeen] = useState(false);
-  const isKept = (Array.isArray(value) ? value : [value]).every((one) => one === HIDDEN);
-  if (value !== undefined && isKept)
+  const isKept = Array.isArray(value) ? value.length === 1 && isHidden(value[0]) : isHidden(value);
+  if (isKept)
     return (
       <div class="row">
         <span class="secret-set grow" id={id} aria-describedby={describedBy} tabIndex={-1}>
           <Icon name="key" size={15} /> {t.secretSet}
-          {Array.isArray(value) && value.length > 1 && ` (${value.length})`}
         </span>
-        <Button small disabled={disabled} aria-label={`${t.secretReplace}: ${field.key}`} onClick={() => change('')}>
+        <Button small disabled={disabled} aria-label={`${t.secretReplace}: ${field.key}`} onClick={() => change(Array.isArray(value) ? [''] : '')}>
           {t.secretReplace}
         </Button>
       </div>
@@ -297,7 +296,7 @@ function SecretLine(props: {
   const t = formWords();
   return (
     <div class="row">
-      {props.value === HIDDEN ? (
+      {isHidden(props.value) ? (
         <span class="secret-set grow" id={props.id}>
           <Icon name="key" size={15} /> {t.secretSet}
         </span>
@@ -313,7 +312,7 @@ function SecretLine(props: {
           onInput={(event) => props.change(event.currentTarget.value)}
         />
       )}
-      {props.value === HIDDEN && (
+      {isHidden(props.value) && (
         <Button small disabled={props.disabled} onClick={() => props.change('')}>
           {t.secretReplace}
         </Button>

@@ -2,7 +2,7 @@ import { useState } from 'preact/hooks';
 import type { FormSection } from '../../../../src/admin/model.ts';
 import { SearchField } from '../../design/field.tsx';
 import { Icon } from '../../design/icon.tsx';
-import { HIDDEN } from '../../forms/field-value.ts';
+import { isHidden } from '../../forms/field-value.ts';
 import { beginningOf } from '../../forms/kind-of.ts';
 import type { Values } from '../../forms/values.ts';
 import { href } from '../../router.ts';
@@ -25,7 +25,12 @@ export function NewItem({ config, section, query }: { config: Config; section: F
 
 /** What is not shown cannot be copied: a clone begins without it. */
 function withoutSecrets(values: Values): Values {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => !JSON.stringify(value).includes(`"${HIDDEN}"`)));
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => !hides(value)));
+}
+
+function hides(value: unknown): boolean {
+  if (Array.isArray(value)) return value.some(hides);
+  return typeof value === 'object' && value !== null ? Object.values(value).some(hides) : isHidden(value);
 }
 
 function KindPicker({ section }: { section: FormSection }) {

@@ -44,7 +44,7 @@ export default function ConfigurationScreen(wished: ScreenProps) {
         <Skeleton lines={6} height={20} />
       </div>
     );
-  const config: Config = { info: info.data, sections: schema.data.sections, reload: info.reload };
+  const config: Config = { info: info.data, sections: schema.data.sections.toSorted((a, b) => rankOf(a) - rankOf(b)), reload: info.reload };
   return (
     <div class="page">
       <div class="page-head">
@@ -61,6 +61,14 @@ export default function ConfigurationScreen(wished: ScreenProps) {
       </div>
     </div>
   );
+}
+
+/** As people meet them. Sections that nobody has thought of here come last. */
+const ORDER = ['basic', 'servers', 'locations', 'upstreams', 'plugins', 'certificates', 'agents', 'storages', 'notifications', 'admins'];
+
+function rankOf({ section }: FormSection): number {
+  const rank = ORDER.indexOf(section);
+  return rank < 0 ? ORDER.length : rank;
 }
 
 function Part({ config, rest, query }: { config: Config } & ScreenProps) {

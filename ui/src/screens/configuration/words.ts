@@ -17,6 +17,7 @@ const en = {
     certificates: 'Certificates',
     storages: 'Storages',
     admins: 'Admins',
+    notifications: 'Notifications',
   } as Record<string, string>,
   says: {
     basic: 'What holds for the whole process.',
@@ -28,6 +29,7 @@ const en = {
     certificates: 'Certificates by name, from files or ordered.',
     storages: 'Pieces that several items take in.',
     admins: 'Who may use this console.',
+    notifications: 'Who is told of what happens here.',
   } as Record<string, string>,
   status: {
     serving: 'What the files say is what serves.',
@@ -59,6 +61,7 @@ const en = {
     certificates: 'New certificate',
     storages: 'New storage',
     admins: 'New admin',
+    notifications: 'New notification',
   } as Record<string, string>,
   none: {
     servers: 'No server yet: nothing listens.',
@@ -68,6 +71,7 @@ const en = {
     certificates: 'No certificate yet.',
     storages: 'No storage yet.',
     admins: 'Nobody is written down here: the local token and one-time links are the only ways in.',
+    notifications: 'Nobody is told of anything yet.',
   } as Record<string, string>,
   findIn: (section: string) => `Find in ${section.toLowerCase()}`,
   column: {
@@ -226,6 +230,7 @@ export const configurationWords = words(en, {
     certificates: '证书',
     storages: '存储',
     admins: '管理员',
+    notifications: '通知',
   },
   says: {
     basic: '对整个进程生效的设置。',
@@ -237,6 +242,7 @@ export const configurationWords = words(en, {
     certificates: '按名称选用的证书，来自文件或自动申请。',
     storages: '多个条目共用的片段。',
     admins: '谁可以使用这个控制台。',
+    notifications: '发生的事情通知谁。',
   },
   status: {
     serving: '正在使用的就是文件里的内容。',
@@ -268,6 +274,7 @@ export const configurationWords = words(en, {
     certificates: '新建证书',
     storages: '新建存储',
     admins: '新建管理员',
+    notifications: '新建通知',
   },
   none: {
     servers: '还没有服务器：没有任何监听。',
@@ -277,6 +284,7 @@ export const configurationWords = words(en, {
     certificates: '还没有证书。',
     storages: '还没有存储。',
     admins: '这里没有登记任何人：只能用本机令牌和一次性链接进入。',
+    notifications: '还没有通知任何人。',
   },
   findIn: (section) => `在${section}中查找`,
   column: {
