@@ -104,6 +104,7 @@ function stepsFor(gateway: RunningGateway, settings: GatewaySettings, source: st
       curlFor(urlOf(dialled, tls !== null), tls?.selfSigned === true ? gateway.developmentCa : null),
       'Change the file, and it serves as soon as it is saved. To look at it first:',
       `windlass check ${source}`,
+      ...(gateway.adminAddress === null || !settings.basic.console ? [] : ['See it at work in a browser:', 'windlass console --open']),
     ];
   }
   return [];

@@ -33,6 +33,7 @@ export async function run(invocation: Invocation): Promise<number> {
           `windlass agent run --token-file FILE --hub ${settings.tls === null ? '' : 'https://'}${dialled(hub.address)} --upstream localhost:3000`,
           'Then ask it through the hub:',
           `curl ${settings.appPassword === null ? '' : "-H 'Slime-App-Password: …' "}${scheme}://${dialled(hub.address)}/`,
+          ...(hub.adminAddress === null || !settings.console ? [] : ['See it at work in a browser:', 'windlass console --open']),
         ],
         settings,
         world,
