@@ -80,7 +80,8 @@ export function configRoutes(backend: ConfigBackend): readonly AdminRoute[] {
     {
       method: 'POST',
       path: '/config/check',
-      role: 'read',
+      // What is tried may name any file and variable of the machine, and modules that are loaded: that is not for who may only look.
+      role: 'admin',
       summary: 'What would be wrong with the configuration after these changes, and what they change. Nothing is written.',
       body: { type: 'object', required: ['changes'], properties: { changes: CHANGES } },
       handle: async ({ body }) => ({ json: await backend.check((body as ApplyConfig).changes) }),

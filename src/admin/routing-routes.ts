@@ -1,7 +1,7 @@
 import type { JsonSchema } from '../schema/kind.ts';
 import { CHANGES } from './config-routes.ts';
 import type { LogTemplatePreview, RewritePreview, RouteQuestion, RouteTest } from './model.ts';
-import type { AdminRoute } from './route.ts';
+import { type AdminRoute, Problem } from './route.ts';
 
 /** What would become of a request. */
 export interface RoutingBackend {
@@ -31,7 +31,13 @@ export function routingRoutes(backend: RoutingBackend): readonly AdminRoute[] {
           changes: CHANGES,
         },
       },
-      handle: async ({ body }) => ({ json: { tests: await backend.test(body as RouteQuestion) } }),
+      handle: async ({ body, asker }) => {
+        const question = body as RouteQuestion;
+        // As with /config/check.
+        if ((question.changes ?? []).length > 0 && asker?.role !== 'admin')
+          throw new Problem(403, 'forbidden', 'Only admins may ask a configuration that does not serve yet.');
+        return { json: { tests: await backend.test(question) } };
+      },
     },
     {
       method: 'POST',

@@ -1,7 +1,7 @@
 import { isTable } from './expand.ts';
 import { editToml, type TomlData, TomlEditError, tomlData } from './toml-edit.ts';
 import { valueText } from './toml-format.ts';
-import { type PairSpan, spansOf, type ValueSpan } from './toml-spans.ts';
+import { type PairSpan, type Span, spansOf, type ValueSpan } from './toml-spans.ts';
 import { looksSecret, MASK, type SecretKeys } from './secret-keys.ts';
 
 /** What is shown instead of a text that cannot be read. */
@@ -18,8 +18,10 @@ export function hideSecrets(text: string, keys: SecretKeys, before: string | nul
     const path = [...above, ...names];
     const [here, there] = [at(within, names), at(old, names)];
     const hidden = hiddenValue(path, here, data, keys);
-    if (hidden !== here) put(value, here, hidden, was === null ? null : { old: there });
-    else for (const pair of value.pairs) pairIn(path, pair, here, there);
+    if (hidden !== here) {
+      put(value, here, hidden, was === null ? null : { old: there });
+      splices.push(...commentsIn(text, value));
+    } else for (const pair of value.pairs) pairIn(path, pair, here, there);
   };
   const put = (value: ValueSpan, here: unknown, hidden: unknown, old: { readonly old: unknown } | null): void => {
     if (value.of === 'list' && Array.isArray(here) && Array.isArray(hidden)) {
@@ -39,6 +41,11 @@ export function hideSecrets(text: string, keys: SecretKeys, before: string | nul
       });
     }
   };
+  // What is commented out was a secret, or is to be one.
+  for (const { from, to } of commentsBetween(text)) {
+    const [, lead, key, value] = /^(#[#\s]*([\w-]+)\s*=\s*)(.*\S)/s.exec(text.slice(from, to)) ?? [];
+    if (key !== undefined && keys.isSecretAnywhere(key, value)) splices.push({ from: from + lead!.length, to, text: valueText(MASK) });
+  }
   // Of tables in lists each has its own data; how many there were tells which it is.
   const counts = new Map<string, number>();
   for (const { header, pairs } of spansOf(text)) {
@@ -50,6 +57,34 @@ export function hideSecrets(text: string, keys: SecretKeys, before: string | nul
   let out = text;
   for (const { from, to, text: put } of splices.toSorted((a, b) => b.from - a.from)) out = out.slice(0, from) + put + out.slice(to);
   return out;
+}
+
+/** Comments outside of values: behind them, or in lines of their own. */
+function commentsBetween(text: string): readonly Span[] {
+  const taken = spansOf(text).flatMap(({ header, pairs }) => [...(header === null ? [] : [header]), ...pairs]);
+  const comments: Span[] = [];
+  let at = 0;
+  for (const { from, to } of [...taken, { from: text.length, to: text.length }]) {
+    comments.push(...commentsOf(text, at, from));
+    at = to;
+  }
+  return comments;
+}
+
+function commentsOf(text: string, from: number, to: number): readonly Span[] {
+  return [...text.slice(from, to).matchAll(/#[^\r\n]*/g)].map((match) => ({ from: from + match.index, to: from + match.index + match[0].length }));
+}
+
+/** Comments between the items of a list that is secret, without what they say. */
+function commentsIn(text: string, { of, from, to, items }: ValueSpan): readonly { from: number; to: number; text: string }[] {
+  if (of !== 'list') return [];
+  const comments: Span[] = [];
+  let at = from;
+  for (const item of [...items, { from: to, to }]) {
+    comments.push(...commentsOf(text, at, item.from));
+    at = item.to;
+  }
+  return comments.filter((one) => /["']/.test(text.slice(one.from, one.to))).map((one) => ({ ...one, text: `# ${MASK}` }));
 }
 
 /** The values of one item with its secrets hidden, as JSON can say them. */

@@ -179,7 +179,7 @@ test('who changes what somebody else has changed meanwhile gets what stands ther
 });
 
 test('[threat 63] secrets leave to admins alone, as a file; who only looks sees none in texts, items, diffs, history, exports', async () => {
-  const { admin, reader, gateway, text } = await start('# a note\n');
+  const { admin, reader, gateway, text } = await start('# a note\n# keys = ["canary-old"]\n');
   const looker = await reader();
   await admin.apply([{ section: 'plugins', name: 'door', values: { category: 'key_auth', header: 'X-Key', keys: ['********', 'canary-two'] } }]);
   expect(text()).toContain('keys = ["canary-key", "canary-two"]');
@@ -188,8 +188,8 @@ test('[threat 63] secrets leave to admins alone, as a file; who only looks sees 
     await looker.ask('GET', '/config'),
     await looker.ask('GET', '/config/files/windlass.toml'),
     await looker.ask('GET', `/config/history/${history.items[0]!.id}`),
-    await looker.ask('POST', '/config/check', { changes: [{ file: 'windlass.toml', text: text().replace('canary-two', 'canary-three') }] }),
-    await looker.ask('POST', '/config/check', { changes: [{ file: 'windlass.toml', text: `${text()}\n[broken` }] }),
+    await admin.ask('POST', '/config/check', { changes: [{ file: 'windlass.toml', text: text().replace('canary-two', 'canary-three') }] }),
+    await admin.ask('POST', '/config/check', { changes: [{ file: 'windlass.toml', text: `${text()}\n[broken` }] }),
     await admin.ask('GET', '/config'),
     await admin.ask('GET', '/config/export'),
   ];
@@ -201,6 +201,11 @@ test('[threat 63] secrets leave to admins alone, as a file; who only looks sees 
   expect((await admin.ask('GET', '/config/files/windlass.toml')).text).toBe(text());
   expect((await looker.ask('POST', '/config/apply', { changes: [] }, 'x')).status).toBe(403);
   expect((await looker.ask('GET', '/config/export')).status).toBe(403);
+  // What is tried may name variables and files of the machine, and code that is run.
+  expect((await looker.ask('POST', '/config/check', { changes: [] })).status).toBe(403);
+  const changes = [{ section: 'locations', name: 'all', values: { upstream: '${HOME}' } }];
+  expect((await looker.ask('POST', '/routing/test', { host: 'x', path: '/', changes })).status).toBe(403);
+  expect((await looker.ask('POST', '/routing/test', { host: 'x', path: '/' })).status).toBe(200);
   expect((await admin.ask('GET', '/config/files/none.toml')).status).toBe(404);
   expect(JSON.stringify(gateway.log)).not.toContain('canary');
 });
