@@ -52,6 +52,7 @@ export class Connector1 extends Connector {
 
   /** A socket of this connector has registered. */
   add(id: string, port: number, messages: Messages): void {
+    messages.carried = this.carried;
     const socket = new Socket1(this, id, port, messages);
     this.#all.add(socket);
     this.#idle.push(socket);

@@ -63,6 +63,7 @@ export class Connector3 extends Connector {
 
   /** A socket of this connector has registered. */
   add(id: string, port: number, messages: Messages): void {
+    messages.carried = this.carried;
     this.#all.add(new Socket3(this, id, port, messages));
     this.changed();
   }

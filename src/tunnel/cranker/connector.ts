@@ -7,6 +7,7 @@ import type { Log } from '../../observe/log.ts';
 import { plainText } from '../native/frames.ts';
 import type { AgentIdentity, Session, SessionOwner, WireAbilities } from '../session.ts';
 import type { DarkMode } from './dark-mode.ts';
+import type { Carried } from './messages.ts';
 import type { CrankerVersion } from './negotiate.ts';
 import type { RouterCore } from './router-exchange.ts';
 
@@ -68,6 +69,8 @@ export abstract class Connector implements Session {
   readonly sinceMs: number;
   roundTripMs = 0;
   owner: SessionOwner | null = null;
+  /** Bytes of all its sockets, those that are gone as well. */
+  protected readonly carried: Carried = { sent: 0, received: 0 };
   /** Gets no new work: it has deregistered, or the router leaves. */
   protected draining = false;
   #isOver = false;
@@ -82,6 +85,14 @@ export abstract class Connector implements Session {
 
   get id(): string {
     return this.agent.id;
+  }
+
+  get bytesSent(): number {
+    return this.carried.sent;
+  }
+
+  get bytesReceived(): number {
+    return this.carried.received;
   }
 
   abstract readonly slots: number;

@@ -18,6 +18,12 @@ export function loadFraming(): Framing {
   return createRequire(import.meta.url)('ws') as Framing;
 }
 
+/** Bytes of connections, frames included. */
+export interface Carried {
+  sent: number;
+  received: number;
+}
+
 /** Who reads the messages of a WebSocket. After close() or closed() nothing is called any more. */
 export interface MessageUser {
   /** The message is bytes[start..end), borrowed like any chunk that was read (decisions/007). */
@@ -78,6 +84,8 @@ export class Messages implements WireUser, Timed, Flushable {
   /** Has the peer said that it closes? */
   #concluded = false;
   #paused = false;
+  /** Bytes so far. Connections that are counted as one are given one record. */
+  carried: Carried = { sent: 0, received: 0 };
   /** Monotonic ms of the last bytes in, and of the last message out. */
   heardMs: number;
   #saidMs: number;
@@ -195,6 +203,7 @@ export class Messages implements WireUser, Timed, Flushable {
     const from = this.#poured;
     this.#poured = this.#gathered;
     if (from === this.#gathered || wire.closed || wire.socket.writableEnded) return;
+    this.carried.sent += this.#gathered - from;
     wire.write(this.#gather.subarray(from, this.#gathered));
     // Pongs and resets are not asked for room.
     if (wire.buffered > this.#limits.unsentBytes) wire.destroy();
@@ -215,6 +224,7 @@ export class Messages implements WireUser, Timed, Flushable {
       this.#loop.turn.later(this);
     }
     this.#pour();
+    this.carried.sent += bytes.length;
     wire.write(bytes);
     // Pongs and resets are not asked for room.
     if (wire.buffered > this.#limits.unsentBytes) wire.destroy();
@@ -283,6 +293,7 @@ export class Messages implements WireUser, Timed, Flushable {
 
   received(bytes: Buffer, start: number, end: number): void {
     this.heardMs = this.#loop.sweeper.coarse;
+    this.carried.received += end - start;
     let i = start;
     while (i < end && this.#state !== 'over' && !this.#concluded && this.#receiver.errored === null) {
       if (this.#tracker.isBetween) {
