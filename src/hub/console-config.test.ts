@@ -6,7 +6,7 @@ import { kit } from '../../test/kit/kit.ts';
 import { MemoryLog } from '../../test/kit/tunnel.ts';
 import { type GatewaySettings, loadGateway } from '../config/gateway.ts';
 import type { Disk } from '../config/save.ts';
-import { SettingsError } from '../config/settings-error.ts';
+import type { SettingsError } from '../config/settings-error.ts';
 import { ConsoleConfig } from './console-config.ts';
 import type { Outcome } from './reload.ts';
 
