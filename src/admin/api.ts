@@ -6,7 +6,7 @@ import { NO_BODY, type RequestHead, ResponseHead } from '../http/head.ts';
 import { REASONS } from '../http/write.ts';
 import { type Answer, answer, json } from './answer.ts';
 import { problemsOf } from './body-form.ts';
-import { EventStream } from './events.ts';
+import { EVENTS_TYPE, EventStream } from './events.ts';
 import { adminLimits } from './limits.ts';
 import type { Proof, Prove } from './proof.ts';
 import { type AdminAnswer, type AdminRequest, type AdminRoute, type Asker, Problem, ROLES } from './route.ts';
@@ -170,6 +170,10 @@ class Call implements RequestSink {
 
   #sendEvents({ events, fields = [] }: Extract<AdminAnswer, { events: unknown }>): void {
     const api = this.#api;
+    if (this.#head.method === 'HEAD') {
+      this.#answer({ status: 200, fields: ['Content-Type', EVENTS_TYPE, ...fields], body: '' });
+      return;
+    }
     if (api.streams >= adminLimits.eventStreams)
       throw new Problem(503, 'too_many_streams', `${adminLimits.eventStreams} event streams are open already; close a page.`);
     api.streams++;

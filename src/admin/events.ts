@@ -7,6 +7,9 @@ import { GUARDS } from './answer.ts';
 import { adminLimits } from './limits.ts';
 import type { EventOut } from './route.ts';
 
+/** Server-sent events. */
+export const EVENTS_TYPE = 'text/event-stream; charset=utf-8';
+
 /**
  * An answer that is a stream of events (server-sent events). Who does not read misses what happens meanwhile, and is told how much in an event `missed`:
  * nothing is kept for it here.
@@ -40,7 +43,7 @@ export class EventStream implements EventOut, Timed {
       },
     };
     // Proxies in front that collect answers would show everything late.
-    const head = ['Content-Type', 'text/event-stream; charset=utf-8', 'Cache-Control', 'no-store', 'X-Accel-Buffering', 'no', ...GUARDS, ...fields];
+    const head = ['Content-Type', EVENTS_TYPE, 'Cache-Control', 'no-store', 'X-Accel-Buffering', 'no', ...GUARDS, ...fields];
     reply.head(ResponseHead.make(200, head, UNKNOWN_LENGTH));
     this.#write(': windlass\n\n');
     loop.sweeper.add(this);

@@ -27,13 +27,18 @@ export function hostProblem(head: RequestHead, rule: HostRule): Problem | null {
     );
   }
   const origin = head.get('origin');
-  if (origin !== undefined && originHost(origin) !== authority)
-    return new Problem(403, 'foreign_origin', 'Pages of other sites may not ask the console.');
+  if (origin !== undefined && originHost(origin) !== authority) return FOREIGN;
   // What browsers that know it say of links, images and forms of other sites; typing an address is `none`.
-  if (origin === undefined && head.method !== 'GET' && head.method !== 'HEAD' && head.get('sec-fetch-site') === 'cross-site')
-    return new Problem(403, 'foreign_origin', 'Pages of other sites may not ask the console.');
+  if (origin === undefined && head.method !== 'GET' && head.method !== 'HEAD' && head.get('sec-fetch-site') === 'cross-site') return FOREIGN;
   return null;
 }
+
+/** A proxy in front that writes another Host is the innocent cause. */
+const FOREIGN = new Problem(
+  403,
+  'foreign_origin',
+  'Pages of other sites may not ask the console; a proxy in front of it must pass Host on as it came.',
+);
 
 function isHeld({ peer }: RequestHead, { holds }: HostRule): boolean {
   return holds === 'everybody' || (holds === 'loopback' && (peer.localAddress === '' || isLoopback(peer.localAddress)));

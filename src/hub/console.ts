@@ -169,10 +169,11 @@ export class Console {
     await Promise.all([this.#tokens.open(), this.#audit.open()]);
   }
 
-  /** The listener for operators is there: from now on commands of this machine find their way in. */
-  opened(address: Address): void {
+  /** The listener for operators is there, or at another address, or nowhere (null): commands of this machine find their way in. */
+  opened(address: Address | null): void {
     this.#address = address;
-    if (this.#rules.isOn) this.#leaveToken(address);
+    if (this.#rules.isOn && address !== null) this.#leaveToken(address);
+    else this.#local.remove();
   }
 
   #leaveToken(address: Address): void {

@@ -147,7 +147,7 @@ export class House {
     const next = address === null ? null : await listenForOperators(loop, address, metrics, this.#ready, status, health, pages, console?.here);
     this.#admin?.close();
     this.#admin = next;
-    if (next !== null) console?.opened(next.address);
+    console?.opened(next?.address ?? null);
     return next?.address ?? null;
   }
 

@@ -90,6 +90,13 @@ test('what stands before it in the list is asked first: who has not the password
   expect((await page.ask('GET', '/api/v1/session', undefined, basic)).status).toBe(200);
 });
 
+test("users in the clear, as Pingap's plugin has them, are refused with what to do instead", async () => {
+  const clear = FILE.replace('category = "admin"', 'category = "admin"\nauthorizations = ["Y2FuYXJ5OmNhbmFyeQ=="]');
+  const error: unknown = await start(clear).catch((reason: unknown) => reason);
+  expect((error as { lines: readonly string[] }).lines).toEqual([expect.stringMatching(/authorizations.*write \[admins\.NAME\]/)]);
+  expect(String((error as { lines: readonly string[] }).lines)).not.toContain('Y2Fu');
+});
+
 test('an event stream passes through a location, and ends when its session does', async () => {
   const port = (await start()).port();
   const page = new Visitor(port, '/ops');

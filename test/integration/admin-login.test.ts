@@ -1,6 +1,8 @@
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { hubSettings, hubTable } from '../../src/config/hub.ts';
+import { resolveSettings } from '../../src/config/resolve.ts';
 import type { AuditEntry, Page, SessionInfo, TokenInfo } from '../../src/admin/model.ts';
 import { ask } from '../kit/ask.ts';
 import { fileTo, startGatewayOf, type TestGateway } from '../kit/gateway.ts';
@@ -162,7 +164,8 @@ test('tokens for scripts: shown once, kept as digests for their owner alone, goo
 
   const file = join(stateDir, 'admin-tokens.json');
   expect(statSync(file).mode & 0o777).toBe(0o600);
-  for (const name of readdirSync(stateDir)) expect(readFileSync(join(stateDir, name), 'utf8')).not.toContain(json.token);
+  for (const { parentPath, name } of readdirSync(stateDir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()))
+    expect(readFileSync(join(parentPath, name), 'utf8')).not.toContain(json.token);
   expect(JSON.stringify([first.log.lines, listed])).not.toContain(json.token);
 
   const second = await startGatewayOf(tools, FILE, { stateDir });
@@ -212,6 +215,48 @@ test('what operators do is in the audit log, also what was refused, and over res
   expect(readFileSync(join(stateDir, 'admin-audit.jsonl'), 'utf8')).not.toContain('canary');
   const next = await startGatewayOf(tools, FILE, { stateDir });
   expect(told((await new Operator(next, stateDir).get<Page<AuditEntry>>('/audit')).items)).toEqual(wanted);
+});
+
+test('the local token follows the address of operators, and is gone where there is none', async () => {
+  const on = `[basic]\nadmin_addr = "127.0.0.1:0"\n${FILE}`;
+  const { gateway, stateDir } = await start(on);
+  const tokens = () => readdirSync(stateDir).filter((name) => name.startsWith('admin-token-'));
+  expect(tokens()).toHaveLength(1);
+  await gateway.change(on.replace('127.0.0.1:0', 'off'));
+  expect(tokens()).toEqual([]);
+  await gateway.change(on);
+  expect(tokens()).toEqual([`admin-token-${gateway.adminAddress!.port}`]);
+});
+
+test('people of a hub log in as well, with what its flags say of them', async () => {
+  const flags = new Map([
+    ['secret', ['a secret that only tests know']],
+    ['adminUser', [`alice:operate:${HASH}`]],
+  ]);
+  const { values } = await resolveSettings(hubTable, { command: 'test', flags, env: {}, sectionName: null, section: null, readText: () => '' });
+  const { admins } = hubSettings(values, () => 'hub');
+  const hub = await tools.startHubWith({ admins });
+  const page = new Visitor(hub.adminAddress!.port);
+  expect(await page.enter('/session', alice)).toBe(200);
+  expect(JSON.parse((await page.ask('GET', '/api/v1/session')).text)).toMatchObject({ user: 'alice', role: 'operate' });
+  expect(JSON.parse((await page.ask('GET', '/api/v1/info')).text)).toMatchObject({ kind: 'hub', source: null, listening: [{ server: 'hub' }] });
+  const off = await tools.startHubWith({ admins, console: false });
+  expect((await ask(off.adminAddress!.port, { path: '/api/v1/openapi.json' })).status).toBe(404);
+});
+
+test.each([
+  [['0.0.0.0:9080'], {}, true],
+  [['[::]:9080'], {}, true],
+  [['127.0.0.1:9080'], {}, false],
+  [['off'], {}, false],
+  [['0.0.0.0:9080'], { console: ['false'] }, false],
+  [['0.0.0.0:9080'], { adminUser: [`alice:admin:${HASH}`] }, false],
+])('a hub whose console others could reach and nobody has a password for does not start: %s %j: %s', async (adminAddr, more, isRefused) => {
+  const flags = new Map(Object.entries({ secret: ['a secret that only tests know'], adminAddr, ...more }));
+  const { values } = await resolveSettings(hubTable, { command: 'test', flags, env: {}, sectionName: null, section: null, readText: () => '' });
+  const made = (): unknown => hubSettings(values, () => 'hub');
+  if (isRefused) expect(made).toThrow(expect.objectContaining({ lines: [expect.stringContaining('--console false')] }));
+  else expect(made).not.toThrow();
 });
 
 test('with console = false there are the open pages and nothing else, from the next file on and back', async () => {
