@@ -13,15 +13,15 @@ const HIDDEN = '********';
 /** One line about an exchange. `idOf`: makes ids of numbers; `nowMs`: monotonic. */
 export function trafficItem(exchange: Inspected, idOf: (number: number) => string, nowMs: number): TrafficItem {
   const { notes, endMs } = exchange;
-  const came = headOf(exchange.came);
-  const { method, target } = requestLine(came.line);
+  const { came } = exchange;
+  const { method, target } = requestLine(came);
   const { startMs, firstByteMs, waitedMs } = notes;
   return {
     id: idOf(exchange.number),
     atMs: exchange.wallMs,
     client: exchange.client,
     method,
-    host: valueOf(came.fields, 'host'),
+    host: valueIn(came, HOST),
     target: redactedTarget(target),
     protocol: exchange.http2 ? 'HTTP/2' : `HTTP/1.${exchange.minor}`,
     status: exchange.status,
@@ -37,8 +37,8 @@ export function trafficItem(exchange: Inspected, idOf: (number: number) => strin
     replyBytes: notes.replyBytes,
     attempts: notes.attempts,
     failure: notes.failure?.code ?? '',
-    traceId: notes.trace?.traceId ?? parseTraceparent(valueOf(came.fields, 'traceparent'))?.traceId ?? '',
-    requestId: firstOf([exchange.sentOn, exchange.reply, exchange.came], 'x-request-id'),
+    traceId: notes.trace?.traceId ?? parseTraceparent(valueIn(came, TRACEPARENT))?.traceId ?? '',
+    requestId: valueIn(exchange.sentOn, REQUEST_ID) || valueIn(exchange.reply, REQUEST_ID) || valueIn(came, REQUEST_ID),
     replayOf: exchange.replayOf === 0 ? '' : idOf(exchange.replayOf),
   };
 }
@@ -46,18 +46,18 @@ export function trafficItem(exchange: Inspected, idOf: (number: number) => strin
 /** All about an exchange, its secrets hidden. */
 export function trafficStory(exchange: Inspected, idOf: (number: number) => string, nowMs: number): TrafficStory {
   const item = trafficItem(exchange, idOf, nowMs);
-  const came = headOf(exchange.came);
+  const came = fieldsOf(exchange.came);
   const why = exchange.isOver ? replayProblem(exchange) : 'it has not ended yet';
   return {
     ...item,
     spans: spansOf(exchange, item.totalMs),
-    requestHeaders: shown(came.fields),
-    sentHeaders: shown(headOf(exchange.sentOn).fields),
-    replyHeaders: shown(headOf(exchange.reply).fields),
+    requestHeaders: shown(came),
+    sentHeaders: shown(fieldsOf(exchange.sentOn)),
+    replyHeaders: shown(fieldsOf(exchange.reply)),
     tries: exchange.notes.tries === '' ? [] : exchange.notes.tries.split(','),
     failureDetail: exchange.notes.failure?.detail ?? '',
     replay: { possible: why === '', why },
-    curl: exchange.came === '' ? '' : curlLine(exchange, item, came.fields),
+    curl: exchange.came === '' ? '' : curlLine(exchange, item, came),
   };
 }
 
@@ -137,32 +137,30 @@ function quotedWord(text: string): string {
   return `$'${text.replace(/[\\']/g, '\\$&').replace(/[\x00-\x1f\x7f-\xff]/g, (one) => `\\x${one.charCodeAt(0).toString(16).padStart(2, '0')}`)}'`;
 }
 
-function requestLine(line: string): { readonly method: string; readonly target: string } {
-  const [method = '', target = ''] = line.split(' ');
-  return { method, target };
+/** Of the first line of a request; empty where there is none. */
+function requestLine(came: string): { readonly method: string; readonly target: string } {
+  const methodEnd = came.indexOf(' ');
+  const targetEnd = came.indexOf(' ', methodEnd + 1);
+  return { method: came.slice(0, Math.max(0, methodEnd)), target: came.slice(methodEnd + 1, Math.max(0, targetEnd)) };
 }
 
-/** First line and fields of a head that a parser of ours has let through, or that we have written. */
-function headOf(text: string): { readonly line: string; readonly fields: Fields } {
-  const [line = '', ...rest] = text.split(/\r?\n/);
+/** Lists ask for these of every request: without making fields of all that is there. */
+const HOST = /^host:[ \t]*([^\r\n]*)/im;
+const TRACEPARENT = /^traceparent:[ \t]*([^\r\n]*)/im;
+const REQUEST_ID = /^x-request-id:[ \t]*([^\r\n]*)/im;
+
+function valueIn(head: string, field: RegExp): string {
+  return field.exec(head)?.[1]!.trimEnd() ?? '';
+}
+
+/** The fields of a head that a parser of ours has let through, or that we have written. */
+function fieldsOf(text: string): Fields {
   const fields: [string, string][] = [];
-  for (const one of rest) {
+  for (const one of text.split(/\r?\n/).slice(1)) {
     const colon = one.indexOf(':');
     if (colon > 0) fields.push([one.slice(0, colon), one.slice(colon + 1).replace(/^[ \t]+|[ \t]+$/g, '')]);
   }
-  return { line, fields };
-}
-
-function valueOf(fields: Fields, name: string): string {
-  return fields.find(([one]) => one.toLowerCase() === name)?.[1] ?? '';
-}
-
-function firstOf(heads: readonly string[], name: string): string {
-  for (const text of heads) {
-    const value = valueOf(headOf(text).fields, name);
-    if (value !== '') return value;
-  }
-  return '';
+  return fields;
 }
 
 /** Fields whose value is an address that may have a secret in its query. */

@@ -211,7 +211,8 @@ export class Kit {
   /** A folder that is gone afterwards. */
   readonly folder = (): string => {
     const path = mkdtempSync(join(tmpdir(), 'windlass-'));
-    this.later(() => rmSync(path, { recursive: true, force: true }));
+    // A program that was ended at once may still be writing there.
+    this.later(() => rmSync(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 }));
     return path;
   };
 
