@@ -299,6 +299,8 @@ test('a hub without a file does the same, beside the tokens that its own list re
   const hub = await startHubWith({ revokedFile }, {}, { stateDir });
   const operator = new Operator(hub, stateDir);
   await startAgentFor(hub, origin, { token: tokenFor({ id: 'one' }), agentId: 'one' });
+  // Another with the same token goes with it.
+  await startAgentFor(hub, origin, { token: tokenFor({ id: 'one' }), agentId: 'two' });
   expect((await operator.ask('POST', '/agents/one/revoke', { reason: 'x' })).status).toBe(200);
   await sessions(hub, 0);
   const { items } = await operator.get<Page<RevokedAgent>>('/revoked');
