@@ -10,6 +10,7 @@ import type { UpstreamUrl } from '../schema/upstream-url.ts';
 import { Wrong } from '../schema/wrong.ts';
 import { createLoop } from '../std/loop.ts';
 import { usualProbe } from '../upstream/health/checks.ts';
+import { localAdminUrl } from './admin-url.ts';
 import type { Invocation } from './command.ts';
 import { agentPart, diagnoseConfiguration, diagnoseHubPorts, sourceOf } from './diagnose-files.ts';
 import { diagnoseHub, tokenFinding } from './diagnose-hub.ts';
@@ -31,7 +32,7 @@ export async function run(invocation: Invocation): Promise<number> {
       if (!asJson) world.stdout.write(`${lineOf(one, style)}\n`);
     }
   };
-  tell([nodeFinding(process.version), descriptorsFinding(limitsText(invocation))]);
+  tell([nodeFinding(process.version), descriptorsFinding(limitsText(invocation)), ...(await programFinding(localAdminUrl(world.env)))]);
   const source = sourceOf(invocation);
   try {
     const { values, sources } = await agentPart(source, invocation);
@@ -123,6 +124,23 @@ async function diagnoseUpstream(
     isWell
       ? ok(about, `its health check says it is well${said === '' ? '' : ` (${said})`}`)
       : fail(about, `its health check says: ${said}`, 'ask the service itself, such as with curl; until it is well its slots are not offered'),
+  ];
+}
+
+/** A hub or gateway of this machine, when one answers its operators. */
+async function programFinding(url: string): Promise<readonly Finding[]> {
+  let said: Readonly<Record<string, unknown>>;
+  try {
+    const response = await fetch(`${url}/readyz?verbose`, { signal: AbortSignal.timeout(STEP_MS), redirect: 'manual' });
+    said = (await response.json()) as Record<string, unknown>;
+  } catch {
+    return [];
+  }
+  const about = 'this machine';
+  if (typeof said['ready'] !== 'boolean') return [];
+  if (said['ready']) return [ok(about, `what runs at ${url} is ready; windlass status says more`)];
+  return [
+    warn(about, `what runs at ${url} is not ready (${typeof said['state'] === 'string' ? said['state'] : 'no reason given'})`, 'it is starting or stopping: its log says which'),
   ];
 }
 

@@ -54,7 +54,7 @@ export function endpointRows(upstreams: readonly UpstreamInfo[]): readonly Endpo
       return [
         {
           upstream: name,
-          endpoint: `${connected} agents`,
+          endpoint: `${connected} agent${connected === 1 ? '' : 's'}`,
           condition: connected === 0 ? 'nobody' : 'well',
           reason,
           inFlight,

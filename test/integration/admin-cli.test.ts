@@ -195,7 +195,7 @@ test('upstreams shows each endpoint with what is wrong with it', async () => {
   const { out } = await windlass(await scripted(), ['upstreams']);
   expect(out).toMatch(/api +10\.0\.0\.1:80 +well +1 +100 +0 +one\.example\.com/);
   expect(out).toMatch(/api +10\.0\.0\.2:80 +unhealthy +0 +50 +7 +connection refused/);
-  expect(out).toMatch(/gpu +1 agents +well +3 +- +- +8 slots, 5 free/);
+  expect(out).toMatch(/gpu +1 agent +well +3 +- +- +8 slots, 5 free/);
 });
 
 test('what cannot be done is one line and exit code 1', async () => {

@@ -26,7 +26,7 @@ interface Said {
 }
 
 async function doctor(words: readonly string[], env: Record<string, string> = {}): Promise<Said> {
-  const world = fakeWorld(env);
+  const world = fakeWorld({ WINDLASS_ADMIN_ADDR: '127.0.0.1:1', ...env });
   const code = await run(['doctor', '--json', '--timeout', '2s', ...words], { ...world, readText });
   expect(world.err()).toBe('');
   const page = JSON.parse(world.out()) as { ok: boolean; findings: readonly Finding[] };
@@ -250,8 +250,17 @@ test('section [agent] of a file is an agent whose way is looked at; a mistake el
   expect(said.about('upstream')[0]).toMatch(/^ok connected/);
 });
 
+test('a program of this machine that answers its operators is named', async () => {
+  const hub = await startHubWith();
+  const here = await doctor([], { WINDLASS_ADMIN_ADDR: `127.0.0.1:${hub.adminAddress!.port}` });
+  expect(here.about('this machine')).toEqual([`ok what runs at http://127.0.0.1:${hub.adminAddress!.port} is ready; windlass status says more`]);
+  expect(here.code).toBe(0);
+  const other = http.createServer((_, response) => void response.end('hello'));
+  expect((await doctor([], { WINDLASS_ADMIN_ADDR: `127.0.0.1:${await listening(other)}` })).about('this machine')).toEqual([]);
+});
+
 test('for people each line begins with what it is, a line below says what to do, and the last one counts', async () => {
-  const world = fakeWorld();
+  const world = fakeWorld({ WINDLASS_ADMIN_ADDR: '127.0.0.1:1' });
   expect(await run(['doctor', '--upstream', '127.0.0.1:1'], world)).toBe(1);
   expect(world.out()).toMatch(/^ok {4}node: v\d/);
   expect(world.out()).toMatch(/\nFAIL {2}upstream http:\/\/127\.0\.0\.1:1: no connection .+\n {6}→ nobody listens there.+\n1 thing to mend\n$/);
