@@ -107,6 +107,7 @@ test.runIf(hasBrowser)(
               locations: PAYLOADS,
               inFlight: 0,
               waiting: 0,
+              agents: null,
               endpoints: PAYLOADS.map((id) => ({
                 id,
                 host: id,
@@ -114,6 +115,9 @@ test.runIf(hasBrowser)(
                 priority: 0,
                 condition: 'unhealthy',
                 inFlight: 0,
+                usable: false,
+                requests: 1,
+                failures: 1,
                 check: { healthy: false, reason: id },
                 load: null,
               })),

@@ -63,6 +63,10 @@ export function makeWorld({ agents: count = 40, unwell = true, inspector = true,
             bytesOut: Math.floor(random() * 3e9),
           })),
       remark: i % 9 === 2 ? 'rack 4, second from above' : '',
+      given: { name: '', labels: {} },
+      drained: i % 17 === 5,
+      tokens: [hex(20)],
+      leftAtMs: away ? Date.now() - 400_000 : 0,
     };
   };
 
@@ -76,6 +80,9 @@ export function makeWorld({ agents: count = 40, unwell = true, inspector = true,
     inFlight: Math.floor(random() * 6),
     check: { healthy: true, reason: '' },
     load: null,
+    usable: true,
+    requests: Math.floor(random() * 90_000),
+    failures: Math.floor(random() * 3),
     ...more,
   });
   const upstreams = [
@@ -170,6 +177,7 @@ export function makeWorld({ agents: count = 40, unwell = true, inspector = true,
       failure: status === 502 ? 'refused' : status === 503 ? 'queue_timeout' : '',
       traceId: hex(32),
       requestId: hex(16),
+      replayOf: '',
     };
     traffic.push(item);
     if (traffic.length > KEPT) traffic.shift();
@@ -219,7 +227,7 @@ export function makeWorld({ agents: count = 40, unwell = true, inspector = true,
     upstreams,
     waiting,
     traffic,
-    revoked: [{ id: 'ag_00aa11bb22cc', atMs: begins - 86_400_000 * 3, by: 'alice', reason: 'laptop was lost', fixed: false }],
+    revoked: [{ id: 'ag_00aa11bb22cc', atMs: begins - 86_400_000 * 3, by: 'alice', name: 'old-laptop', reason: 'laptop was lost', fixed: false }],
     settings: { enabled: inspector, size: 1_000 },
     history,
     startedAtMs,
@@ -315,11 +323,11 @@ export const liveRoutes = {
   'POST /agents/{id}/revoke': ({ world, parameters, body, who }) => {
     const one = agentOf(world, parameters.id);
     world.agents.splice(world.agents.indexOf(one), 1);
-    world.revoked.push({ id: one.id, atMs: Date.now(), by: who.user, reason: body?.reason ?? '', fixed: false });
+    world.revoked.push({ id: one.id, atMs: Date.now(), by: who.user, name: one.name, reason: body?.reason ?? '', fixed: false });
     world.say('change', { what: 'agents' });
   },
-  'POST /agents/{id}/drain': ({ world, parameters }) => set(world, agentOf(world, parameters.id), { state: 'draining' }),
-  'POST /agents/{id}/resume': ({ world, parameters }) => set(world, agentOf(world, parameters.id), { state: 'serving' }),
+  'POST /agents/{id}/drain': ({ world, parameters }) => set(world, agentOf(world, parameters.id), { state: 'draining', drained: true }),
+  'POST /agents/{id}/resume': ({ world, parameters }) => set(world, agentOf(world, parameters.id), { state: 'serving', drained: false }),
   'PATCH /agents/{id}': ({ world, parameters, body }) => set(world, agentOf(world, parameters.id), body),
   'GET /revoked': ({ world }) => ({ total: world.revoked.length, items: world.revoked }),
   'DELETE /revoked/{id}': ({ world, parameters }) => {
@@ -390,18 +398,10 @@ function condition(world, name, host, next) {
 }
 
 function withAgents(world, upstream) {
-  if (upstream.of !== 'agents') return upstream;
-  const endpoints = world.agents.slice(0, 60).map(({ id, name, inFlight, state }) => ({
-    id,
-    host: name,
-    weight: 1,
-    priority: 0,
-    condition: state === 'serving' ? 'well' : 'out',
-    inFlight,
-    check: null,
-    load: null,
-  }));
-  return { ...upstream, waiting: world.waiting.length, endpoints };
+  if (upstream.of !== 'agents') return { ...upstream, agents: null };
+  const here = world.agents.filter(({ state }) => state !== 'away');
+  const sum = (key) => here.reduce((all, one) => all + one[key], 0);
+  return { ...upstream, waiting: world.waiting.length, agents: { selector: '*', connected: here.length, slots: sum('slots'), free: sum('free') } };
 }
 
 function matches(item, query) {

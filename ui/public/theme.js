@@ -5,3 +5,13 @@ try {
 } catch {
   // Storage is switched off: the system's theme it is.
 }
+// An empty page would tell nobody that a file of the page is missing, as after an update under an open tab.
+addEventListener(
+  'error',
+  ({ target }) => {
+    const app = document.getElementById('app');
+    if (target instanceof HTMLScriptElement && app !== null && app.childElementCount === 0)
+      app.textContent = 'A file of the console could not be loaded. Restart windlass if it was just updated, then reload this page.';
+  },
+  true,
+);

@@ -20,6 +20,7 @@ export function Chart({
   format,
   height = 150,
   stacked = false,
+  least = 0,
   spanMs,
 }: {
   label: string;
@@ -28,6 +29,8 @@ export function Chart({
   format: (value: number) => string;
   height?: number;
   stacked?: boolean;
+  /** The axis reaches up to this at least, so that one of something does not look like much. */
+  least?: number;
   /** The width of the window; what is younger than that fills it from the right. */
   spanMs: number;
 }) {
@@ -36,8 +39,8 @@ export function Chart({
   const legend = useRef<HTMLDivElement>(null);
   const isDark = dark.value;
   const names = series.map(({ name }) => name).join('\n');
-  const newest = useRef({ series, format, stacked });
-  newest.current = { series, format, stacked };
+  const newest = useRef({ series, format, stacked, least });
+  newest.current = { series, format, stacked, least };
 
   const data = (): uPlot.AlignedData => {
     const lines = stacked ? stack(series) : series.map(({ values }) => [...values]);
@@ -67,7 +70,7 @@ export function Chart({
         cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false }, sync: { key: 'time' } },
         scales: {
           x: { time: true, range: () => windowOf(newest.current.series.length, element) },
-          y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.12 : 1] },
+          y: { range: (_plot, _low, high) => [0, Math.max(newest.current.least, high > 0 ? high * 1.12 : 1)] },
         },
         axes: [
           {

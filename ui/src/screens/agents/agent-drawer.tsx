@@ -16,6 +16,7 @@ import { Tabs } from '../../design/tabs.tsx';
 import { ago, bytes, dateTime, duration, number } from '../../i18n/format.ts';
 import { useLoad } from '../../live/load.ts';
 import { nowMs } from '../../live/store.ts';
+import { href } from '../../router.ts';
 import { AgentForm } from './agent-form.tsx';
 import { StateBadge } from './state-badge.tsx';
 import { texts } from './texts.ts';
@@ -94,7 +95,7 @@ function Actions({ agent, reload, onClose }: { agent: AgentInfo; reload: () => v
         </Button>
       )}
       {may('operate') &&
-        (agent.state === 'draining' ? (
+        (agent.drained ? (
           <Button icon="resume" busy={busy} onClick={() => void run(() => api.post(at`agents/${agent.id}/resume`), t.resumed(name)).then(reload)}>
             {t.resume}
           </Button>
@@ -136,9 +137,15 @@ function About({ agent }: { agent: AgentInfo }) {
               {t.slotsFree(agent.free, agent.slots)}
             </span>,
           ],
-          [f.served, number(agent.served)],
+          [
+            f.served,
+            <span class="row" key="served">
+              {number(agent.served)} <a href={href('traffic', [], { agent: agent.id })}>{t.traffic}</a>
+            </span>,
+          ],
           [f.failed, number(agent.failed)],
           [f.joined, agent.joinedAtMs === 0 ? '–' : `${dateTime(agent.joinedAtMs)} (${ago(agent.joinedAtMs, nowMs.value)})`],
+          ...(agent.leftAtMs === 0 ? [] : [[f.left, ago(agent.leftAtMs, nowMs.value)] as const]),
           [f.scopes, agent.scopes.length === 0 ? f.anyScope : agent.scopes.join(', ')],
           [f.wire, agent.wire],
           [f.version, agent.version || '–'],

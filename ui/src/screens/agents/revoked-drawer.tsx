@@ -30,10 +30,13 @@ export function RevokedDrawer({ onClose }: { onClose: () => void }) {
         </Empty>
       ) : (
         <ul class="sessions">
-          {data.items.map(({ id, atMs, by, reason, fixed }) => (
+          {data.items.map(({ id, name, atMs, by, reason, fixed }) => (
             <li key={id} class="session">
               <div class="row spread">
-                <code class="wrap-anywhere">{id}</code>
+                <span class="wrap-anywhere">
+                  {name !== '' && name !== id && <span class="strong">{name} </span>}
+                  <code class="soft">{id}</code>
+                </span>
                 {fixed ? (
                   <Badge>{t.fixed}</Badge>
                 ) : (

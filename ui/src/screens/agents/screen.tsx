@@ -219,11 +219,19 @@ function columnsOf(): Column<AgentInfo>[] {
       right: true,
       sort: 'joinedAtMs',
       spare: 3,
-      cell: ({ joinedAtMs }) => <Joined atMs={joinedAtMs} />,
+      cell: ({ joinedAtMs, leftAtMs, state }) => (
+        <Joined atMs={state === 'away' && leftAtMs > 0 ? leftAtMs : joinedAtMs} left={state === 'away' && leftAtMs > 0} />
+      ),
     },
   ];
 }
 
-function Joined({ atMs }: { atMs: number }) {
-  return atMs === 0 ? <span class="faint">–</span> : <span class="soft">{ago(atMs, nowMs.value)}</span>;
+function Joined({ atMs, left }: { atMs: number; left: boolean }) {
+  return atMs === 0 ? (
+    <span class="faint">–</span>
+  ) : (
+    <span class={left ? 'faint' : 'soft'} title={left ? texts().facts.left : undefined}>
+      {ago(atMs, nowMs.value)}
+    </span>
+  );
 }

@@ -19,6 +19,7 @@ export function Charts() {
           timesMs={times}
           spanMs={SPAN_MS}
           format={rate}
+          least={4}
           stacked
           series={[
             { name: '2xx', colour: 1, values: all.map(({ byClass }) => byClass['2xx']) },
@@ -47,9 +48,11 @@ export function Charts() {
           timesMs={times}
           spanMs={SPAN_MS}
           format={rate}
+          stacked
+          least={4}
           series={[
-            { name: t.client, colour: 3, values: all.map(({ byClass }) => byClass['4xx']), filled: true },
-            { name: t.server, colour: 4, values: all.map(({ byClass }) => byClass['5xx']), filled: true },
+            { name: t.client, colour: 3, values: all.map(({ byClass }) => byClass['4xx']) },
+            { name: t.server, colour: 4, values: all.map(({ byClass }) => byClass['5xx']) },
           ]}
         />
       </Card>
@@ -59,6 +62,7 @@ export function Charts() {
           timesMs={times}
           spanMs={SPAN_MS}
           format={compact}
+          least={4}
           series={[{ name: t.waiting, colour: 3, values: all.map(({ queue }) => queue), filled: true }]}
         />
       </Card>
@@ -68,6 +72,7 @@ export function Charts() {
           timesMs={times}
           spanMs={SPAN_MS}
           format={compact}
+          least={4}
           stacked
           series={[
             { name: t.taken, colour: 2, values: all.map(({ slots, slotsFree }) => slots - slotsFree) },

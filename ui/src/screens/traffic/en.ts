@@ -72,6 +72,7 @@ export const en = {
     way: 'Way',
     sizes: 'Sizes',
     sizesText: (request: string, reply: string) => `${request} in, ${reply} out`,
+    repeats: 'Repeats',
     attempts: 'Attempts',
     failure: 'Failure',
     requestId: 'Request id',

@@ -150,6 +150,16 @@ function Story({ story }: { story: TrafficStory }) {
             [t.protocol, story.protocol],
             [t.sizes, t.sizesText(bytes(story.requestBytes), bytes(story.replyBytes))],
             [t.attempts, number(story.attempts)],
+            ...(story.replayOf === ''
+              ? []
+              : [
+                  [
+                    t.repeats,
+                    <a href={href('traffic', story.replayOf)} key="repeats">
+                      {story.replayOf}
+                    </a>,
+                  ] as const,
+                ]),
             ...(
               [
                 [t.requestId, story.requestId],

@@ -74,6 +74,7 @@ export const zh: SameKeys<typeof en> = {
     way: '路径',
     sizes: '大小',
     sizesText: (request: string, reply: string) => `收 ${request}，发 ${reply}`,
+    repeats: '重发自',
     attempts: '尝试次数',
     failure: '失败原因',
     requestId: '请求 ID',

@@ -1,6 +1,6 @@
 export const en = {
   title: 'Upstreams',
-  note: (total: string, unwell: string) => (unwell === '0' ? `${total}, all well` : `${total}, ${unwell} with unwell endpoints`),
+  note: (total: string, unwell: string) => (unwell === '0' ? `${total}, all well` : `${total}, ${unwell} unwell`),
   find: 'Upstream or endpoint',
   show: 'Show',
   all: 'All',
@@ -12,14 +12,14 @@ export const en = {
   noLocations: 'No location sends here.',
   columns: {
     endpoint: 'Endpoint',
-    agent: 'Agent',
     state: 'State',
+    inFlight: 'In flight',
+    requests: 'Requests',
+    failures: 'Failed',
     weight: 'Weight',
     priority: 'Priority',
-    inFlight: 'In flight',
     check: 'Health check',
     load: 'Load',
-    act: '',
   },
   conditions: { well: 'Well', ejected: 'Ejected', broken: 'Breaker open', trying: 'On trial', unhealthy: 'Unhealthy', out: 'Taken out' },
   conditionHelp: {
@@ -44,7 +44,10 @@ export const en = {
   emptyText: 'An upstream is a named group of endpoints, or of agents, that locations send requests to. It is written in the configuration.',
   toConfiguration: 'To the configuration',
   noEndpoints: 'No endpoint: requests for it fail.',
-  agentsServe: 'Agents that have dialled in serve it.',
+  connected: (count: string) => (count === '1' ? '1 agent serves it' : `${count} agents serve it`),
+  noAgents: 'no agent is here',
+  slotsFree: (free: string, slots: string) => `${free} of ${slots} slots free`,
+  selects: 'chosen by',
   toAgents: 'To the agents',
   more: (count: string) => `Show ${count} more`,
 };

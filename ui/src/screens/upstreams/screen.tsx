@@ -10,11 +10,12 @@ import { Card } from '../../design/card.tsx';
 import { confirm } from '../../design/confirm.tsx';
 import { Empty, Refused } from '../../design/empty.tsx';
 import { SearchField, Segments } from '../../design/field.tsx';
+import { Meter } from '../../design/meter.tsx';
 import { Page } from '../../design/page.tsx';
 import { Skeleton } from '../../design/skeleton.tsx';
 import { type Column, Table } from '../../design/table.tsx';
 import { common } from '../../i18n/common.ts';
-import { number, percent } from '../../i18n/format.ts';
+import { compact, number, percent } from '../../i18n/format.ts';
 import { useLoad } from '../../live/load.ts';
 import { info } from '../../live/store.ts';
 import { go, href } from '../../router.ts';
@@ -150,7 +151,7 @@ function UpstreamCard({ upstream, chosen, reload }: { upstream: UpstreamInfo; ch
         flush
         title={
           <span class="row">
-            <HealthBar endpoints={endpoints} />
+            <HealthBar upstream={upstream} />
             <span class="wrap-anywhere">{name}</span>
           </span>
         }
@@ -182,27 +183,17 @@ function UpstreamCard({ upstream, chosen, reload }: { upstream: UpstreamInfo; ch
           </span>
         }
       >
-        {endpoints.length === 0 ? (
-          <p class="upstream-none soft">
-            {of === 'agents' ? (
-              <>
-                {t.agentsServe} <a href={href('agents')}>{t.toAgents}</a>
-              </>
-            ) : (
-              t.noEndpoints
-            )}
-          </p>
+        {upstream.agents !== null ? (
+          <Agents agents={upstream.agents} />
+        ) : endpoints.length === 0 ? (
+          <p class="upstream-none soft">{t.noEndpoints}</p>
         ) : (
           <Table<Endpoint>
             label={name}
-            columns={columnsOf(
-              of,
-              may('operate') && of === 'addresses' ? { takeOut: (one) => void takeOut(one), putBack: (one) => void putBack(one), busy } : null,
-            )}
+            columns={columnsOf(may('operate') ? { takeOut: (one) => void takeOut(one), putBack: (one) => void putBack(one), busy } : null)}
             items={sick.slice(0, shown)}
             keyOf={({ id }) => id}
             toneOf={({ condition }) => (TONES[condition] === 'bad' ? 'bad' : TONES[condition] === 'warn' ? 'warn' : undefined)}
-            {...(of === 'agents' ? { onOpen: ({ id }: Endpoint) => go('agents', id) } : {})}
           />
         )}
         {endpoints.length > shown && (
@@ -217,38 +208,75 @@ function UpstreamCard({ upstream, chosen, reload }: { upstream: UpstreamInfo; ch
   );
 }
 
-/** How many are well, how many not, as parts of one short bar. */
-function HealthBar({ endpoints }: { endpoints: readonly Endpoint[] }) {
+/** The agents that serve it, as a sum: they come and go, and have a screen of their own. */
+function Agents({ agents: { selector, connected, slots, free } }: { agents: NonNullable<UpstreamInfo['agents']> }) {
   const t = texts();
-  const count = (tones: readonly Tone[]): number => endpoints.filter(({ condition }) => tones.includes(TONES[condition])).length;
-  const parts = (['good', 'warn', 'bad', 'idle'] as const).map((tone) => [tone, count([tone])] as const).filter(([, n]) => n > 0);
-  const says = Object.entries(Object.groupBy(endpoints, ({ condition }) => condition))
-    .map(([condition, some]) => `${t.conditions[condition as Condition]} ${some.length}`)
-    .join(', ');
+  return (
+    <div class="upstream-agents">
+      <span>
+        {connected === 0 ? (
+          <Badge tone="bad" dot>
+            {t.noAgents}
+          </Badge>
+        ) : (
+          t.connected(number(connected))
+        )}
+      </span>
+      {connected > 0 && (
+        <span class="upstream-slots">
+          <Meter used={slots - free} of={slots} label={t.slotsFree(number(free), number(slots))} />
+          <span class="tabular">{t.slotsFree(number(free), number(slots))}</span>
+        </span>
+      )}
+      <span class="soft">
+        {t.selects} <code>{selector}</code>
+      </span>
+      <a class="upstream-to" href={href('agents')}>
+        {t.toAgents}
+      </a>
+    </div>
+  );
+}
+
+/** How many are well, how many not, as parts of one short bar. */
+function HealthBar({ upstream: { endpoints, agents } }: { upstream: UpstreamInfo }) {
+  const t = texts();
+  if (agents !== null) {
+    const says = agents.connected === 0 ? t.noAgents : t.connected(number(agents.connected));
+    return (
+      <span class="health-bar" role="img" aria-label={says} title={says}>
+        <span class={agents.connected === 0 ? 'health-bad' : 'health-good'} style={{ flexGrow: 1 }} />
+      </span>
+    );
+  }
+  const counts = new Map<Tone, number>();
+  const names = new Map<Condition, number>();
+  for (const { condition } of endpoints) {
+    counts.set(TONES[condition], (counts.get(TONES[condition]) ?? 0) + 1);
+    names.set(condition, (names.get(condition) ?? 0) + 1);
+  }
+  const says = [...names].map(([condition, count]) => `${t.conditions[condition]} ${count}`).join(', ') || t.noEndpoints;
   return (
     <span class="health-bar" role="img" aria-label={says} title={says}>
-      {parts.map(([tone, n]) => (
-        <span key={tone} class={`health-${tone}`} style={{ flexGrow: n }} />
-      ))}
+      {(['good', 'warn', 'bad', 'idle'] as const).map(
+        (tone) => counts.has(tone) && <span key={tone} class={`health-${tone}`} style={{ flexGrow: counts.get(tone)! }} />,
+      )}
     </span>
   );
 }
 
-function columnsOf(
-  of: UpstreamInfo['of'],
-  acts: { takeOut: (one: Endpoint) => void; putBack: (one: Endpoint) => void; busy: boolean } | null,
-): Column<Endpoint>[] {
+function columnsOf(acts: { takeOut: (one: Endpoint) => void; putBack: (one: Endpoint) => void; busy: boolean } | null): Column<Endpoint>[] {
   const t = texts();
   const c = t.columns;
   return [
     {
-      id: 'host',
-      title: of === 'agents' ? c.agent : c.endpoint,
+      id: 'id',
+      title: c.endpoint,
       width: 'minmax(140px, 2fr)',
       narrow: 'minmax(90px, 1fr)',
       cell: ({ host, id }) => (
-        <span class="strong" title={of === 'agents' ? id : host}>
-          {of === 'agents' ? host || id : id}
+        <span class="strong" title={host}>
+          {id}
         </span>
       ),
     },
@@ -263,37 +291,42 @@ function columnsOf(
         </Badge>
       ),
     },
-    { id: 'inFlight', title: c.inFlight, width: '88px', right: true, spare: 3, cell: ({ inFlight }) => number(inFlight) },
-    ...(of === 'agents'
-      ? []
-      : ([
-          { id: 'weight', title: c.weight, width: '80px', right: true, spare: 2, cell: ({ weight }: Endpoint) => number(weight) },
-          { id: 'priority', title: c.priority, width: '84px', right: true, spare: 1, cell: ({ priority }: Endpoint) => number(priority) },
-          {
-            id: 'check',
-            title: c.check,
-            width: 'minmax(120px, 2.4fr)',
-            spare: 2,
-            cell: ({ check }: Endpoint) =>
-              check === null ? (
-                <span class="faint">{t.noCheck}</span>
-              ) : check.healthy ? (
-                <span class="soft">{t.checkOk}</span>
-              ) : (
-                <span class="check-bad" title={check.reason}>
-                  {check.reason}
-                </span>
-              ),
-          },
-          {
-            id: 'load',
-            title: c.load,
-            width: '76px',
-            right: true,
-            spare: 1,
-            cell: ({ load }: Endpoint) => (load === null ? <span class="faint">–</span> : percent(load)),
-          },
-        ] satisfies Column<Endpoint>[])),
+    { id: 'inFlight', title: c.inFlight, width: '84px', right: true, spare: 3, cell: ({ inFlight }) => number(inFlight) },
+    { id: 'requests', title: c.requests, width: '92px', right: true, spare: 2, cell: ({ requests }) => compact(requests) },
+    {
+      id: 'failures',
+      title: c.failures,
+      width: '80px',
+      right: true,
+      spare: 2,
+      cell: ({ failures }) => (failures === 0 ? <span class="faint">0</span> : compact(failures)),
+    },
+    { id: 'weight', title: c.weight, width: '78px', right: true, spare: 1, cell: ({ weight }) => number(weight) },
+    { id: 'priority', title: c.priority, width: '80px', right: true, spare: 0, cell: ({ priority }) => number(priority) },
+    {
+      id: 'check',
+      title: c.check,
+      width: 'minmax(120px, 2fr)',
+      spare: 2,
+      cell: ({ check }) =>
+        check === null ? (
+          <span class="faint">{t.noCheck}</span>
+        ) : check.healthy ? (
+          <span class="soft">{t.checkOk}</span>
+        ) : (
+          <span class="check-bad" title={check.reason}>
+            {check.reason}
+          </span>
+        ),
+    },
+    {
+      id: 'load',
+      title: c.load,
+      width: '70px',
+      right: true,
+      spare: 0,
+      cell: ({ load }) => (load === null ? <span class="faint">–</span> : percent(load)),
+    },
     ...(acts === null
       ? []
       : [
@@ -303,21 +336,16 @@ function columnsOf(
             width: '108px',
             narrow: '92px',
             right: true,
-            cell: (one: Endpoint) =>
-              one.condition === 'out' ? (
-                <Button small disabled={acts.busy} onClick={() => acts.putBack(one)}>
-                  {t.putBack}
-                </Button>
-              ) : (
-                <Button small disabled={acts.busy} onClick={() => acts.takeOut(one)}>
-                  {t.takeOut}
-                </Button>
-              ),
+            cell: (one: Endpoint) => (
+              <Button small disabled={acts.busy} onClick={() => (one.condition === 'out' ? acts.putBack(one) : acts.takeOut(one))}>
+                {one.condition === 'out' ? t.putBack : t.takeOut}
+              </Button>
+            ),
           },
         ]),
   ];
 }
 
-function isUnwell({ endpoints, of }: UpstreamInfo): boolean {
-  return of === 'addresses' && endpoints.some(({ condition }) => condition !== 'well');
+function isUnwell({ endpoints, agents }: UpstreamInfo): boolean {
+  return agents !== null ? agents.connected === 0 : endpoints.some(({ condition }) => condition !== 'well');
 }

@@ -3,7 +3,7 @@ import type { en } from './en.ts';
 
 export const zh: SameKeys<typeof en> = {
   title: '上游',
-  note: (total: string, unwell: string) => (unwell === '0' ? `${total} 个，全部正常` : `${total} 个，其中 ${unwell} 个有异常端点`),
+  note: (total: string, unwell: string) => (unwell === '0' ? `${total} 个，全部正常` : `${total} 个，其中 ${unwell} 个异常`),
   find: '上游或端点',
   show: '显示',
   all: '全部',
@@ -15,14 +15,14 @@ export const zh: SameKeys<typeof en> = {
   noLocations: '没有位置发往这里。',
   columns: {
     endpoint: '端点',
-    agent: '代理端',
     state: '状态',
+    inFlight: '处理中',
+    requests: '请求',
+    failures: '失败',
     weight: '权重',
     priority: '优先级',
-    inFlight: '处理中',
     check: '健康检查',
     load: '负载',
-    act: '',
   },
   conditions: { well: '正常', ejected: '已剔除', broken: '熔断', trying: '试探中', unhealthy: '不健康', out: '已移出' },
   conditionHelp: {
@@ -46,7 +46,10 @@ export const zh: SameKeys<typeof en> = {
   emptyText: '上游是一组命名的端点或代理端，位置把请求发往这里。它写在配置中。',
   toConfiguration: '前往配置',
   noEndpoints: '没有端点：发往这里的请求会失败。',
-  agentsServe: '由已连接的代理端提供服务。',
+  connected: (count: string) => `由 ${count} 个代理端提供服务`,
+  noAgents: '没有代理端',
+  slotsFree: (free: string, slots: string) => `空闲槽位 ${free} / ${slots}`,
+  selects: '选择条件',
   toAgents: '前往代理端',
   more: (count: string) => `再显示 ${count} 个`,
 };
