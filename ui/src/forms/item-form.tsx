@@ -7,6 +7,7 @@ import { Icon } from '../design/icon.tsx';
 import { deepEqual } from './deep-equal.ts';
 import { FieldInput, type Surroundings } from './field-input.tsx';
 import { editorOf, type FieldProblem, isHidden, problemOf, rawValue } from './field-value.ts';
+import { messageAtField } from './problem-text.ts';
 import { otherKeys, spellingOf, type Values, withKey } from './values.ts';
 import './forms.css';
 import { formWords } from './words.ts';
@@ -182,9 +183,9 @@ function FieldRow({ field, values, before, problems, disabled, around, change }:
               {(wrong === 'tooSmall' || wrong === 'tooLarge') && ` ${t.range(String(field.min ?? '−∞'), String(field.max ?? '∞'))}`}
             </p>
           )}
-          {told.map(({ message, level }) => (
-            <p key={message} class={level === 'error' ? 'field-error' : 'field-warning'}>
-              <Icon name={level === 'error' ? 'error' : 'warning'} size={14} /> {message}
+          {told.map((problem) => (
+            <p key={problem.message} class={problem.level === 'error' ? 'field-error' : 'field-warning'}>
+              <Icon name={problem.level === 'error' ? 'error' : 'warning'} size={14} /> {messageAtField(problem)}
             </p>
           ))}
         </div>

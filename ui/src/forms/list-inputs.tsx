@@ -221,12 +221,23 @@ function ReferencesInput({
     set([...names, name.trim()]);
     setTyped('');
   };
-  const left = named.filter(({ name }) => !names.includes(name));
+  const [all, setAll] = useState(false);
+  const chosen = new Set(names);
+  const left = named.filter(({ name }) => !chosen.has(name));
+  const known = new Map(named.map((one) => [one.name, one]));
+  const shown = all ? names : names.slice(0, SHOWN_MAX);
+  const hidden = names.slice(shown.length);
   return (
     <div class="stack-tight">
-      <Sortable items={names} nameOf={(name) => name} disabled={disabled} change={set} remove={(i) => set(names.toSpliced(i, 1))}>
+      <Sortable
+        items={shown}
+        nameOf={(name) => name}
+        disabled={disabled}
+        change={(next) => set([...next, ...hidden])}
+        remove={(i) => set(names.toSpliced(i, 1))}
+      >
         {(name) => {
-          const found = named.find((one) => one.name === name);
+          const found = known.get(name);
           return (
             <span class="row reference">
               {found === undefined ? <span class="mono">{name}</span> : <a href={link(name)}>{name}</a>}
@@ -236,6 +247,13 @@ function ReferencesInput({
           );
         }}
       </Sortable>
+      {hidden.length > 0 && (
+        <div>
+          <Button small kind="quiet" icon="down" onClick={() => setAll(true)}>
+            {t.showMore(hidden.length)}
+          </Button>
+        </div>
+      )}
       <div class="row">
         <input
           id={id}
@@ -268,6 +286,9 @@ function ReferencesInput({
     </div>
   );
 }
+
+/** A longer list shows its beginning until somebody asks for all of it. */
+const SHOWN_MAX = 60;
 
 function Names({ id, named }: { id: string; named: readonly Named[] }) {
   return (

@@ -1,5 +1,6 @@
 import type { ConfigProblem } from '../../../../src/admin/model.ts';
 import { Icon } from '../../design/icon.tsx';
+import { messageOf } from '../../forms/problem-text.ts';
 import { problemHref } from './config.ts';
 import { configurationWords } from './words.ts';
 
@@ -14,7 +15,7 @@ export function ProblemList({ problems, onShow }: { problems: readonly ConfigPro
         return (
           <li key={i} class={`problem problem-${problem.level}`}>
             <Icon name={problem.level === 'error' ? 'error' : 'warning'} size={16} />
-            <span class="grow wrap-anywhere">{problem.message}</span>
+            <span class="grow wrap-anywhere">{messageOf(problem)}</span>
             {place !== '' &&
               (onShow === undefined ? (
                 <a class="problem-place" href={problemHref(problem)}>

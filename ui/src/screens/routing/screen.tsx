@@ -133,10 +133,16 @@ function Question({ query, servers, version }: { query: URLSearchParams; servers
   );
 }
 
+/** Of more locations the beginning is shown, and the one that takes the request. */
+const SHOWN_MAX = 40;
+
 function Test({ test, url }: { test: RouteTest; url: string }) {
   const t = routingWords();
   const [open, setOpen] = useState(true);
+  const [all, setAll] = useState(false);
   const captures = Object.entries(test.captures);
+  const shown = all ? test.considered : test.considered.filter(({ location }, i) => i < SHOWN_MAX || location === test.location);
+  const hidden = test.considered.length - shown.length;
   const tone = test.location === null || (test.status !== null && test.status >= 400) ? 'warn' : 'good';
   return (
     <Card
@@ -212,7 +218,7 @@ function Test({ test, url }: { test: RouteTest; url: string }) {
             </button>
             {open && (
               <ol class="considered">
-                {test.considered.map(({ location, weight, matches, reason }) => (
+                {shown.map(({ location, weight, matches, reason }) => (
                   <li key={location} class={`considered-row ${location === test.location ? 'considered-taken' : matches ? '' : 'considered-not'}`}>
                     <Icon name={matches ? 'check' : 'close'} size={15} />
                     <a href={href('configuration', ['locations', location])} class="strong">
@@ -224,6 +230,13 @@ function Test({ test, url }: { test: RouteTest; url: string }) {
                     </span>
                   </li>
                 ))}
+                {hidden > 0 && (
+                  <li class="considered-row">
+                    <Button small kind="quiet" icon="down" onClick={() => setAll(true)}>
+                      {t.more(hidden)}
+                    </Button>
+                  </li>
+                )}
               </ol>
             )}
           </div>

@@ -24,6 +24,7 @@ import {
 } from '@codemirror/view';
 import { tags } from '@lezer/highlight';
 import type { ConfigProblem } from '../../../../../src/admin/model.ts';
+import { messageOf } from '../../../forms/problem-text.ts';
 import { meaningOf, suggestions, type Vocabulary } from './completion.ts';
 import { tomlPlace } from './toml-place.ts';
 
@@ -127,7 +128,9 @@ export class TomlView {
 }
 
 /** From the place to the end of what stands there. */
-function diagnosticOf(doc: Text, { line, column, message, level }: ConfigProblem): Diagnostic {
+function diagnosticOf(doc: Text, problem: ConfigProblem): Diagnostic {
+  const { line, column, level } = problem;
+  const message = messageOf(problem);
   const of = doc.line(Math.min(line, doc.lines));
   const from = Math.min(of.from + Math.max(column - 1, 0), of.to);
   const rest = of.text.slice(from - of.from);
