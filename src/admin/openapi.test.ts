@@ -23,15 +23,22 @@ const ROUTES: readonly AdminRoute[] = [
   { method: 'GET', path: '/events', role: 'read', summary: 'happens', handle },
 ];
 
+interface Operation {
+  readonly operationId: string;
+  readonly security?: unknown;
+  readonly requestBody: { readonly content: Record<string, { readonly schema: unknown }> };
+  readonly responses: Record<string, { readonly content?: unknown }>;
+}
+
 test('every route is described: role, parameters, body as it is checked, proof', () => {
   const { openapi, servers, paths } = openApi(ROUTES, '/ops') as {
     openapi: string;
     servers: unknown;
-    paths: Record<string, Record<string, Record<string, any>>>;
+    paths: Record<string, Record<string, Operation>>;
   };
   expect([openapi, servers]).toEqual(['3.1.0', [{ url: '/ops/api/v1' }]]);
   const operations = Object.values(paths).flatMap((one) => Object.values(one));
-  expect(operations.map((one) => one['operationId'])).toEqual([
+  expect(operations.map(({ operationId }) => operationId)).toEqual([
     'get_openapi_json',
     'get_agents_id',
     'delete_agents_id',
@@ -39,7 +46,7 @@ test('every route is described: role, parameters, body as it is checked, proof',
     'put_text',
     'get_events',
   ]);
-  expect(paths['/openapi.json']!['get']!['security']).toEqual([]);
+  expect(paths['/openapi.json']!['get']!.security).toEqual([]);
   expect(paths['/agents/{id}']!['get']).toMatchObject({
     'x-role': 'read',
     parameters: [
@@ -47,11 +54,11 @@ test('every route is described: role, parameters, body as it is checked, proof',
       { name: 'sort', in: 'query', description: 'by what' },
     ],
   });
-  const { schema } = paths['/agents']!['post']!['requestBody'].content['application/json'];
+  const { schema } = paths['/agents']!['post']!.requestBody.content['application/json']!;
   expect(schema).toMatchObject({
     additionalProperties: false,
     properties: { labels: { additionalProperties: { type: 'string' } }, in: { additionalProperties: false } },
   });
-  expect(paths['/text']!['put']!['requestBody'].content).toHaveProperty(['application/toml']);
-  expect(paths['/events']!['get']!['responses']['2XX'].content).toHaveProperty(['text/event-stream']);
+  expect(paths['/text']!['put']!.requestBody.content).toHaveProperty(['application/toml']);
+  expect(paths['/events']!['get']!.responses['2XX']!.content).toHaveProperty(['text/event-stream']);
 });
