@@ -15,7 +15,19 @@ const COMPRESSIBLE = /\.(?:css|html|js|json|svg)$/;
 const COMPRESSED_BYTES_MIN = 1024;
 
 /** Whose work is in what is built, so that their licences go with it. */
-const SHIPPED = ['preact', '@preact/signals', '@preact/signals-core', 'uplot', '@fontsource-variable/inter'];
+const SHIPPED = [
+  'preact',
+  '@preact/signals',
+  '@preact/signals-core',
+  'uplot',
+  '@fontsource-variable/inter',
+  ...['autocomplete', 'commands', 'language', 'legacy-modes', 'lint', 'search', 'state', 'view'].map((name) => `@codemirror/${name}`),
+  ...['common', 'highlight', 'lr'].map((name) => `@lezer/${name}`),
+  'style-mod',
+  'w3c-keyname',
+  'crelt',
+  '@marijn/find-cluster-break',
+];
 
 /** Leaves the pages in `to`; `from` may hold an earlier build. @returns false when the bundler refused */
 export function buildUi(root, to, { from = to, force = false } = {}) {

@@ -2,6 +2,7 @@
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { consolePages, hasBrowser, picture, sees, TIMEOUT_MS } from '../kit/console-pages.ts';
+import { configInfo } from '../kit/every-key.ts';
 import { pageFaults } from '../kit/page-faults.ts';
 
 const pages = consolePages();
@@ -184,6 +185,47 @@ test.runIf(hasBrowser)(
     await dialog.getByRole('button', { name: 'Save and put to use' }).click();
     await dialog.waitFor({ state: 'detached' });
     await sees(async () => (await page.locator('.tbody .badge-warn', { hasText: 'nothing' }).count()) === 2);
+  },
+  TIMEOUT_MS,
+);
+
+test.runIf(hasBrowser)(
+  'a thousand locations are a few dozen rows in the document, and each of them can be found',
+  async () => {
+    const names = Array.from({ length: 1_000 }, (_, i) => `loc-${i}`);
+    const text = `[servers.web]\naddr = "127.0.0.1:1"\nlocations = ${JSON.stringify(names)}\n${names.map((name, i) => `[locations.${name}]\nupstream = "u"\npath = "/p${i}"\n`).join('')}[upstreams.u]\naddrs = ["127.0.0.1:1"]\n`;
+    const considered = names.map((location, i) => ({ location, weight: 1_000 + i, matches: false, reason: 'path does not begin so' }));
+    const mock = await pages.mock({
+      routes: {
+        'GET /config': () => configInfo(text),
+        'POST /routing/test': () => ({
+          tests: [
+            {
+              server: 'web',
+              location: null,
+              status: 404,
+              refusal: 'none takes it',
+              captures: {},
+              upstream: '',
+              target: '/',
+              plugins: [],
+              considered,
+            },
+          ],
+        }),
+      },
+    });
+    const page = await pages.open(`${mock.url}#/configuration/locations`);
+    await page.locator('.tbody .tr', { hasText: 'loc-999' }).waitFor();
+    expect(await page.locator('.tbody .tr').count()).toBeLessThan(80);
+    await page.getByLabel('Find in locations').fill('/p517');
+    await sees(async () => (await page.locator('.tbody .tr .cell-name').allInnerTexts()).join() === 'loc-517');
+    await go(page, 'configuration/servers/web');
+    await page.getByRole('button', { name: 'Show 940 more' }).waitFor();
+    expect(await page.locator('.sortable-row').count()).toBe(60);
+    await go(page, 'routing?url=%2Fx');
+    await page.getByRole('button', { name: 'Show 960 more' }).click();
+    await sees(async () => (await page.locator('.considered-row').count()) === 1_000);
   },
   TIMEOUT_MS,
 );

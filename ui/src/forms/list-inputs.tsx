@@ -59,7 +59,7 @@ export function ListInput({ field, value, before, disabled, id, describedBy, inv
         >
           {t.add}
         </Button>
-        {rows.length === 0 && placeholderOf(field) !== '' && <span class="faint small wrap-anywhere">{placeholderOf(field)}</span>}
+        {rows.length === 0 && field.example !== '' && <span class="faint small wrap-anywhere">{t.suchAs(field.example)}</span>}
         {rows.length === 1 && single!.text.includes(',') && !disabled && (
           <>
             <span class="faint small">{t.splitHint}</span>
@@ -128,7 +128,7 @@ export function MapInput({ field, value, disabled, id, describedBy, change }: In
         >
           {t.add}
         </Button>
-        {pairs.length === 0 && placeholderOf(field) !== '' && <span class="faint small wrap-anywhere">{placeholderOf(field)}</span>}
+        {pairs.length === 0 && field.example !== '' && <span class="faint small wrap-anywhere">{t.suchAs(field.example)}</span>}
       </div>
     </div>
   );

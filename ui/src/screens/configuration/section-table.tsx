@@ -14,7 +14,7 @@ import { common } from '../../i18n/common.ts';
 import { date } from '../../i18n/format.ts';
 import { useLoad } from '../../live/load.ts';
 import { go, href, setQuery } from '../../router.ts';
-import { type Config, itemHref, namesIn, problemsOf, serversOf } from './config.ts';
+import { type Config, itemHref, namesIn, problemsOf } from './config.ts';
 import { ItemMenu } from './item-menu.tsx';
 import { sectionTitle } from './item-page.tsx';
 import { Review } from './review.tsx';
@@ -41,7 +41,10 @@ export function SectionTable({ config, section, query }: { config: Config; secti
     .split(/\s+/)
     .filter((word) => word !== '');
   const texts = useMemo(() => new Map(all.map((item) => [item.name, `${item.name} ${JSON.stringify(item.values)}`.toLowerCase()])), [all]);
-  const shown = all.filter((item) => words.every((word) => texts.get(item.name)!.includes(word))).toSorted(order(sort, live));
+  const shown = useMemo(
+    () => all.filter((item) => words.every((word) => texts.get(item.name)!.includes(word))).toSorted(order(sort, live)),
+    [all, find, sort, live],
+  );
   const picked = all.filter((item) => chosen.has(item.name));
 
   const columns: Column<ConfigItem>[] = [
@@ -222,38 +225,42 @@ interface Live {
   readonly certificates: ReadonlyMap<string, CertificateInfo>;
 }
 
+const NOTHING: Live = { weights: new Map(), upstreams: new Map(), certificates: new Map() };
+
 function useLive(section: string, etag: string): Live {
   const { data } = useLoad<Live>(
     async (signal) => {
-      const none: Live = { weights: new Map(), upstreams: new Map(), certificates: new Map() };
       try {
         if (section === 'upstreams') {
           const { items } = await api.get<Page<UpstreamInfo>>('upstreams', { signal });
-          return { ...none, upstreams: new Map(items.map((one) => [one.name, one])) };
+          return { ...NOTHING, upstreams: new Map(items.map((one) => [one.name, one])) };
         }
         if (section === 'certificates') {
           const { items } = await api.get<Page<CertificateInfo>>('certificates', { signal });
-          return { ...none, certificates: new Map(items.map((one) => [one.name, one])) };
+          return { ...NOTHING, certificates: new Map(items.map((one) => [one.name, one])) };
         }
         if (section === 'locations') {
           // Whatever is asked for, the answer has every location with the weight that is used.
           const { tests } = await api.post<{ tests: readonly RouteTest[] }>('routing/test', { host: 'example.invalid', path: '/' }, { signal });
-          return { ...none, weights: new Map(tests.flatMap(({ considered }) => considered.map(({ location, weight }) => [location, weight]))) };
+          return { ...NOTHING, weights: new Map(tests.flatMap(({ considered }) => considered.map(({ location, weight }) => [location, weight]))) };
         }
       } catch {
         // The table says what the files say; what the gateway adds is not there.
       }
-      return none;
+      return NOTHING;
     },
     `${section},${etag}`,
     { on: section === 'upstreams' ? ['upstreams', 'agents'] : section === 'certificates' ? ['certificates'] : [] },
   );
-  return data ?? { weights: new Map(), upstreams: new Map(), certificates: new Map() };
+  return data ?? NOTHING;
 }
+
+/** Made once: making one for each comparison is most of the work of sorting. */
+const NAMES = new Intl.Collator(undefined, { numeric: true });
 
 function order(sort: string, { weights }: Live): (a: ConfigItem, b: ConfigItem) => number {
   const sign = sort.startsWith('-') ? -1 : 1;
-  const byName = (a: ConfigItem, b: ConfigItem): number => a.name.localeCompare(b.name, undefined, { numeric: true });
+  const byName = (a: ConfigItem, b: ConfigItem): number => NAMES.compare(a.name, b.name);
   switch (sort.replace('-', '')) {
     case 'weight':
       return (a, b) => sign * ((weights.get(a.name) ?? 0) - (weights.get(b.name) ?? 0)) || byName(a, b);
@@ -268,6 +275,7 @@ function order(sort: string, { weights }: Live): (a: ConfigItem, b: ConfigItem) 
 
 function columnsOf(section: string, config: Config, live: Live): Column<ConfigItem>[] {
   const t = configurationWords();
+  const at = section === 'locations' ? serversByLocation(config) : new Map<string, string[]>();
   const c = t.column;
   const usedBy: Column<ConfigItem> = {
     id: 'used',
@@ -352,7 +360,7 @@ function columnsOf(section: string, config: Config, live: Live): Column<ConfigIt
           width: 'minmax(90px, 0.8fr)',
           spare: 1,
           cell: ({ name }) => {
-            const servers = [...serversOf(config.info, name)];
+            const servers = at.get(name) ?? [];
             return servers.length === 0 ? (
               <Badge tone="warn">{t.nobody}</Badge>
             ) : (
@@ -447,6 +455,14 @@ function columnsOf(section: string, config: Config, live: Live): Column<ConfigIt
         remark,
       ];
   }
+}
+
+/** Servers that list each location. */
+function serversByLocation({ info }: Config): ReadonlyMap<string, string[]> {
+  const found = new Map<string, string[]>();
+  for (const { name, values } of info.sections['servers'] ?? [])
+    for (const location of namesIn(values['locations'])) found.set(location, [...(found.get(location) ?? []), name]);
+  return found;
 }
 
 function text(value: unknown): string {

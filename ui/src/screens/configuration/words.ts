@@ -172,7 +172,7 @@ const en = {
   added: 'added',
   removed: 'removed',
   moreLines: (count: number) => `${count} lines that stay`,
-  diffLines: (added: number, removed: number) => `${added} lines added, ${removed} removed`,
+  diffLines: (added: number, removed: number) => `${added === 1 ? '1 line' : `${added} lines`} added, ${removed} removed`,
   editorLabel: (file: string) => `Text of ${file}`,
   editorKeys: 'Ctrl-Space completes, Ctrl-F searches, Ctrl-S reviews. Escape, then Tab leaves the editor.',
   secretsHidden: 'Secrets are hidden from your role.',
