@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// From a fresh clone to a running hub, agent and demo service: installs, builds and runs `windlass demo`, each only when needed.
+// From a fresh clone to a running gateway, agent and demo service: installs, builds and runs `windlass demo`, each only when needed.
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from './build.mjs';

@@ -343,12 +343,12 @@ export const commands: readonly Command[] = [
   ...operatorCommands,
   {
     words: ['demo'],
-    summary: 'a hub, an agent and a small service on this machine, to try things on',
+    summary: 'a gateway with a file, an agent and a small service on this machine, to try things on',
     section: null,
     switches: {},
     examples: [
-      ['windlass demo', 'prints curl lines to try'],
-      ['windlass demo --port 9000', 'the hub on another port'],
+      ['windlass demo', 'prints curl lines to try, and a link that opens the console'],
+      ['windlass demo --port 9000', 'the gateway on another port'],
     ],
     notes: [],
     table: async () => (await import('../config/demo.ts')).demoTable,

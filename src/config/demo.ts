@@ -4,7 +4,7 @@ import type { DemoSettings } from './settings.ts';
 
 /** Settings of `demo`; it has no section, because nobody runs it for long. */
 export const demoTable = {
-  port: setting({ kind: port(), group: 'To start', help: 'port of the hub', fallback: 8080, inFile: false }),
+  port: setting({ kind: port(), group: 'To start', help: 'port of the gateway', fallback: 8080, inFile: false }),
 } as const;
 
 export function demoSettings(values: Values<typeof demoTable>): DemoSettings {
