@@ -148,7 +148,7 @@ function About({ agent }: { agent: AgentInfo }) {
           ...(agent.leftAtMs === 0 ? [] : [[f.left, ago(agent.leftAtMs, nowMs.value)] as const]),
           [f.scopes, agent.scopes.length === 0 ? f.anyScope : agent.scopes.join(', ')],
           [f.wire, agent.wire],
-          [f.version, agent.version || '–'],
+          [f.version, agent.version.replace('windlass/', '') || '–'],
           ...(agent.expiresAtMs === 0 ? [] : [[f.token, dateTime(agent.expiresAtMs)] as const]),
           ...(agent.certificate === null ? [] : [[f.certificate, `${agent.certificate.subject} · ${agent.certificate.fingerprint}`] as const]),
           ...(agent.remark === '' ? [] : [[t.remark, agent.remark] as const]),
@@ -191,7 +191,7 @@ function About({ agent }: { agent: AgentInfo }) {
 /** `cpuCores` as people write it; the unit stands with the value. */
 function named(key: string): string {
   const words = key.replace(/Bytes$/, '').replaceAll(/([a-z\d])([A-Z])/g, '$1 $2');
-  return words.charAt(0).toUpperCase() + words.slice(1).toLowerCase();
+  return (words.charAt(0).toUpperCase() + words.slice(1).toLowerCase()).replaceAll(/\b[cg]pu/gi, (word) => word.toUpperCase());
 }
 
 function Hardware({ name, value }: { name: string; value: unknown }) {

@@ -210,7 +210,7 @@ function columnsOf(): Column<AgentInfo>[] {
       width: '84px',
       spare: 2,
       sort: 'version',
-      cell: ({ version, wire }) => (wire !== 'native' ? <Badge>{wire}</Badge> : version || <span class="faint">–</span>),
+      cell: ({ version, wire }) => (wire !== 'native' ? <Badge>{wire}</Badge> : version.replace('windlass/', '') || <span class="faint">–</span>),
     },
     {
       id: 'joined',

@@ -47,6 +47,7 @@ export const en = {
   connected: (count: string) => (count === '1' ? '1 agent serves it' : `${count} agents serve it`),
   noAgents: 'no agent is here',
   slotsFree: (free: string, slots: string) => `${free} of ${slots} slots free`,
+  selectsAll: 'whoever has dialled in',
   selects: 'chosen by',
   toAgents: 'To the agents',
   more: (count: string) => `Show ${count} more`,

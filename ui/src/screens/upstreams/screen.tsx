@@ -229,7 +229,7 @@ function Agents({ agents: { selector, connected, slots, free } }: { agents: NonN
         </span>
       )}
       <span class="soft">
-        {t.selects} <code>{selector}</code>
+        {selector === '*' ? t.selectsAll : t.selects} {selector !== '*' && <code>{selector}</code>}
       </span>
       <a class="upstream-to" href={href('agents')}>
         {t.toAgents}

@@ -49,6 +49,7 @@ export const zh: SameKeys<typeof en> = {
   connected: (count: string) => `由 ${count} 个代理端提供服务`,
   noAgents: '没有代理端',
   slotsFree: (free: string, slots: string) => `空闲槽位 ${free} / ${slots}`,
+  selectsAll: '所有已连接的代理端',
   selects: '选择条件',
   toAgents: '前往代理端',
   more: (count: string) => `再显示 ${count} 个`,
