@@ -34,17 +34,22 @@ export function trafficRoutes(backend: TrafficBackend): readonly AdminRoute[] {
       method: 'GET',
       path: '/traffic/events',
       role: 'read',
-      summary: 'Requests as they end: events `exchange`, and `missed` with how many were left out since there were too many.',
+      summary:
+        'Requests as they end: events `open` once at the beginning, `exchange`, and `missed` with how many were left out since there were too many.',
       query: filterQuery,
       handle: ({ query }) => {
         const filter = readTrafficFilter(query);
         return {
-          events: (out) =>
-            backend.follow(
+          events: (out) => {
+            const end = backend.follow(
               filter,
               (item) => out.send('exchange', item),
               (count) => out.send('missed', { count }),
-            ),
+            );
+            // Who then asks for the list has not missed anything in between.
+            out.send('open', {});
+            return end;
+          },
         };
       },
     },

@@ -49,14 +49,13 @@ async function follow(client: AdminClient, values: Values<typeof tailTable>, wor
     else world.stdout.write(`${tailLine(item, style)}\n`);
   };
   const query = queryOf(values);
-  // What ends while the others are listed is in the stream, which is opened first.
   const enough = new AbortController();
   const events = client.events(`/traffic/events?${query}`, AbortSignal.any([signal, enough.signal]));
-  let next = events.next();
-  next.catch(() => {});
   const shown = new Set<string>();
   let left = count ?? Number.POSITIVE_INFINITY;
   try {
+    // What ends while the others are listed is in the stream, which is open by then.
+    await events.next();
     if (last > 0) {
       const { items } = await client.get<ListPage<TrafficItem>>(`/traffic?${query}&limit=${last}`);
       for (const item of items.filter(({ status }) => status > 0).reverse()) {
@@ -65,8 +64,8 @@ async function follow(client: AdminClient, values: Values<typeof tailTable>, wor
         print(item);
       }
     }
-    for (; left > 0; next = events.next()) {
-      const { done, value } = await next;
+    while (left > 0) {
+      const { done, value } = await events.next();
       if (done === true) break;
       if (value.event === 'missed') world.stderr.write(`… ${Number((value.data as { count: number }).count)} more requests were not shown\n`);
       if (value.event !== 'exchange') continue;
