@@ -39,6 +39,8 @@ export const adminLimits = {
   auditFileBytes: 8 * 1024 * 1024,
   /** Time in which changes of one kind are told as one, ms. */
   changesMs: 500,
+  /** How long requests may take to end when operators are to ask at another address, ms. Event streams do not end by themselves, and pages join again. */
+  leaveMs: 5_000,
   /** Connections to the listener for operators. */
   connections: 256,
 } as const;

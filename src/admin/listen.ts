@@ -11,6 +11,8 @@ import { adminLimits } from './limits.ts';
 /** The listener for operators, running. */
 export interface AdminListener {
   readonly address: { readonly host: string; readonly port: number };
+  /** Nobody comes in any more. What runs may end, for a moment: it may be what ordered this. */
+  leave(): void;
   close(): void;
 }
 
@@ -45,5 +47,9 @@ export async function listenForOperators(
     halfClose: 'answer',
   });
   const bound = await server.listen(at.host, at.port);
-  return { address: { host: bound.address, port: bound.port }, close: () => server.destroy() };
+  const leave = (): void => {
+    const late = setTimeout(() => server.destroy(), adminLimits.leaveMs).unref();
+    void server.drain().then(() => clearTimeout(late));
+  };
+  return { address: { host: bound.address, port: bound.port }, leave, close: () => server.destroy() };
 }

@@ -145,7 +145,7 @@ export class House {
     const { loop, metrics, health, console } = this;
     await console?.open();
     const next = address === null ? null : await listenForOperators(loop, address, metrics, this.#ready, status, health, pages, console?.here);
-    this.#admin?.close();
+    this.#admin?.leave();
     this.#admin = next;
     console?.opened(next?.address ?? null);
     return next?.address ?? null;

@@ -339,6 +339,21 @@ test('where a request would go is told without sending it, of what serves and of
   expect(bad.json.problem).toContain('did you mean {method}');
 });
 
+test('who moves the console to another address hears that it is done, and finds it there', async () => {
+  const { admin, gateway } = await start();
+  const before = gateway.adminAddress!.port;
+  const free = await tools.startOrigin((_request, response) => response.end());
+  const port = free.port;
+  await free.close();
+  const { json } = await admin.info();
+  const { status } = await admin.apply([
+    { section: 'basic', name: '', values: { ...json.sections['basic']![0]!.values, admin_addr: `127.0.0.1:${port}` } },
+  ]);
+  expect(status).toBe(200);
+  expect((await fetch(`http://127.0.0.1:${port}/healthz`)).status).toBe(200);
+  await expect(fetch(`http://127.0.0.1:${before}/healthz`)).rejects.toThrow();
+});
+
 test('forms and the JSON Schema are there for whoever may look', async () => {
   const { reader } = await start();
   const looker = await reader();
