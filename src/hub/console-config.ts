@@ -51,6 +51,9 @@ export interface ConfigOptions {
   readonly disk?: Disk;
 }
 
+/** A short look is good for so long, ms. */
+const GLANCE_MS = 2_000;
+
 /** What runs by it. */
 export interface ConfigRunner {
   readonly reload: Pick<Reload, 'now' | 'outcome' | 'ended'>;
@@ -71,6 +74,8 @@ export class ConsoleConfig implements ConfigBackend {
   /** It is we who write: what is read then is noted by us. */
   #isSaving = false;
   #noted: Promise<void> = Promise.resolve();
+  /** What lay there at the last short look. */
+  #glance: { readonly atMs: number; readonly etag: string; readonly report: Report } | null = null;
   #form: readonly FormSection[] | null = null;
   #shown: { readonly etag: string; readonly sections: ConfigInfo['sections'] } | null = null;
 
@@ -85,6 +90,7 @@ export class ConsoleConfig implements ConfigBackend {
     this.#runner = runner;
     const { reload } = runner;
     reload.ended = () => {
+      this.#glance = null;
       runner.changed();
       if (!this.#isSaving) this.#note();
     };
@@ -93,8 +99,13 @@ export class ConsoleConfig implements ConfigBackend {
 
   /** How it fares, without what stands in it. */
   applied(): Promise<AppliedConfig> {
-    const { etag, report } = this.#read();
-    return Promise.resolve(this.#applied(etag, report));
+    const nowMs = this.#options.wall();
+    // Many pages ask, and files do not change that often.
+    if (this.#glance === null || nowMs - this.#glance.atMs >= GLANCE_MS || nowMs < this.#glance.atMs) {
+      const { etag, report } = this.#read();
+      this.#glance = { atMs: nowMs, etag, report };
+    }
+    return Promise.resolve(this.#applied(this.#glance.etag, this.#glance.report));
   }
 
   async info(): Promise<ConfigInfo> {
