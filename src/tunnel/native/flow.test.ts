@@ -113,9 +113,7 @@ describe('flow control', () => {
 
   test('[threat 50] fifty readers that stop cost at most 50 MiB, and another stream is served whole', async () => {
     p = await pair(51);
-    const stalledBytes = 4 * 1024 * 1024;
-    let bytes = stalledBytes;
-    p.serving.onOpen = (served) => answerWith(served, bytes);
+    p.serving.onOpen = (served) => answerWith(served, 64 * 1024 * 1024);
     const stalled = Array.from({ length: 50 }, () => p.hub.open().heard);
     for (const heard of stalled) stopAfter(heard, 500_000);
     await until(() => stalled.every(({ bytes }) => bytes >= 500_000), 'all fifty read a little');
