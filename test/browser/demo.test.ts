@@ -15,6 +15,10 @@ test.runIf(hasBrowser)(
     const demo = await startDemo(0, false, { ...nullLog, level: 'error' });
     tools.later(() => demo.close());
     const page = await pages.open(demo.consoleUrl);
+    const refused: string[] = [];
+    page.on('response', (response) => {
+      if (response.status() >= 400) refused.push(`${response.status()} ${response.url()}`);
+    });
     await page.locator('.node', { hasText: 'agents' }).first().waitFor();
     expect(page.url()).not.toContain('ticket');
 
@@ -45,6 +49,23 @@ test.runIf(hasBrowser)(
     await page.locator('dialog[open]').last().getByRole('button', { name: 'Revoke it' }).click();
     await page.locator('.tbody').getByText('<b>newcomer</b>').waitFor({ state: 'detached' });
     await sees(() => agent.log.some((line) => JSON.stringify(line).includes('revoked')));
+
+    // Every way in which the page can ask is one that the program understands.
+    for (const name of ['Name', 'State', 'Slots', 'Served', 'Joined']) {
+      for (let i = 0; i < 2; i++) await page.getByRole('columnheader', { name }).getByRole('button').click();
+    }
+    for (const name of ['Serving', 'Draining', 'Away', 'All']) await page.getByRole('button', { name, exact: true }).click();
+    await page.getByRole('button', { name: 'Revoked agents' }).click();
+    await dialog.getByText('<b>newcomer</b>').waitFor();
+    await page.keyboard.press('Escape');
+    for (const name of ['Queue', 'Upstreams', 'Overview', 'Traffic']) await page.getByRole('link', { name, exact: true }).click();
+    for (const name of ['2xx', '3xx', '4xx', '5xx', 'All']) await page.getByRole('button', { name, exact: true }).click();
+    await page.getByLabel('Method').selectOption('POST');
+    for (const slow of ['100', '5000', '']) await page.getByLabel('Slower than').selectOption(slow);
+    await page.getByLabel('Path contains').fill('mine');
+    await page.getByLabel('Method').selectOption('GET');
+    await sees(async () => (await page.locator('.tbody').getByText('/v1/models?mine').count()) === 2);
+    expect(refused).toEqual([]);
   },
   TIMEOUT_MS,
 );

@@ -12,6 +12,7 @@ const ROUTES = [
   { server: 'web', location: 'static', upstream: 'files', of: 'addresses', method: 'GET', path: '/assets/app.js', ms: 3 },
   { server: 'internal', location: 'billing', upstream: 'billing', of: 'addresses', method: 'PUT', path: '/api/invoices/4711', ms: 48 },
 ];
+const SORTS = ['name', 'id', 'state', 'slots', 'free', 'inFlight', 'served', 'failed', 'joined'];
 const HISTORY = 300;
 const KEPT = 500;
 
@@ -305,7 +306,8 @@ export const liveRoutes = {
     const asked = (query.get('query') ?? '').toLowerCase();
     const state = query.get('state') ?? '';
     const sort = query.get('sort') ?? 'name';
-    const key = sort.replace(/^-/, '');
+    const key = sort.replace(/^-/, '').replace('joined', 'joinedAtMs');
+    if (!SORTS.includes(sort.replace(/^-/, ''))) throw new Refusal(400, 'bad_query', `sort is one of ${SORTS.join(', ')}`);
     const found = world.agents
       .filter((one) => state === '' || one.state === state)
       .filter((one) => asked === '' || `${one.name} ${one.id} ${Object.entries(one.labels).flat().join(' ')}`.toLowerCase().includes(asked))
@@ -409,7 +411,9 @@ function matches(item, query) {
   if (status !== '' && !(status.endsWith('xx') ? `${Math.floor(item.status / 100)}xx` === status : String(item.status) === status)) return false;
   for (const name of ['location', 'upstream', 'agent', 'method']) if ((query.get(name) ?? '') !== '' && item[name] !== query.get(name)) return false;
   if ((query.get('path') ?? '') !== '' && !item.target.includes(query.get('path'))) return false;
-  return (query.get('slow') ?? '') === '' || item.totalMs >= Number(query.get('slow'));
+  const slow = query.get('slow') ?? '';
+  if (slow !== '' && !/^\d+ms$/.test(slow)) throw new Refusal(400, 'bad_query', 'slow is a duration such as 1s or 200ms');
+  return slow === '' || item.totalMs >= Number.parseInt(slow, 10);
 }
 
 function story(world, id) {

@@ -43,8 +43,8 @@ export function follow(
       if (ended || current !== mine) return;
       current = null;
       hears.down?.(error);
-      // Who must log in, or may not look, gains nothing by asking again.
-      if (error.status === 401 || error.status === 403 || error.status === 404) return;
+      // Who is refused gains nothing by asking the same again.
+      if (error.status >= 400 && error.status < 500 && error.status !== 408 && error.status !== 429) return;
       const ms = RETRY_MS[Math.min(tries++, RETRY_MS.length - 1)]! * (0.8 + Math.random() * 0.4);
       nextTryAtMs.value = Date.now() + ms;
       waiting = setTimeout(begin, ms);

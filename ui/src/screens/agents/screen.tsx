@@ -32,7 +32,8 @@ export default function AgentsScreen({ rest, query }: ScreenProps) {
   const t = texts();
   const [text, setText] = useState(query.get('query') ?? '');
   const state = STATES.find((known) => known === query.get('state')) ?? '';
-  const sort = query.get('sort') ?? 'name';
+  const wished = query.get('sort') ?? '';
+  const sort = columnsOf().some((column) => column.sort !== undefined && column.sort === wished.replace(/^-/, '')) ? wished : 'name';
   const { total, rows, offset, error, loading, range, reload } = useAgents({ query: query.get('query') ?? '', state, sort });
 
   useEffect(() => {
@@ -209,7 +210,7 @@ function columnsOf(): Column<AgentInfo>[] {
       title: t.columns.version,
       width: '84px',
       spare: 2,
-      sort: 'version',
+
       cell: ({ version, wire }) => (wire !== 'native' ? <Badge>{wire}</Badge> : version.replace('windlass/', '') || <span class="faint">–</span>),
     },
     {
@@ -217,7 +218,7 @@ function columnsOf(): Column<AgentInfo>[] {
       title: t.columns.joined,
       width: '116px',
       right: true,
-      sort: 'joinedAtMs',
+      sort: 'joined',
       spare: 3,
       cell: ({ joinedAtMs, leftAtMs, state }) => (
         <Joined atMs={state === 'away' && leftAtMs > 0 ? leftAtMs : joinedAtMs} left={state === 'away' && leftAtMs > 0} />

@@ -85,7 +85,11 @@ function Traffic({ rest, query, settings, reload }: ScreenProps & { settings: Tr
   const [atTop, setAtTop] = useState(true);
   const [path, setPath] = useState(query.get('path') ?? '');
   const [busy, run] = useAction();
-  const filters = Object.fromEntries(FILTERS.map((name) => [name, query.get(name) ?? undefined]));
+  const slowMs = Number(query.get('slow') ?? '');
+  const filters = {
+    ...Object.fromEntries(FILTERS.map((name) => [name, query.get(name) ?? undefined])),
+    slow: slowMs > 0 ? `${slowMs}ms` : undefined,
+  };
   const { items, held, error, loading, forget } = useTraffic(filters, paused || !atTop);
   const names = useAgentNames();
   const filtered = FILTERS.some((name) => query.get(name) !== null);
