@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { ConfigItem } from '../admin/model.ts';
+import { Problem } from '../admin/route.ts';
 import { tomlName } from '../schema/setting.ts';
 import { Draft } from './draft.ts';
 import { fullExample } from './example.ts';
@@ -166,3 +168,40 @@ test.each(['../x.toml', '.x.toml', 'x', 'a/../b.toml', '/etc/x.toml', 'a\\b.toml
     expect(() => new Draft([{ name: 'a.toml', text: '' }], true).apply([{ file: name, text: 'x = 1' }])).toThrow(/can be no file/);
   },
 );
+
+test('whatever is asked for, it is done or refused with a reason, and never half', { timeout: 60_000 }, () => {
+  const json = fc.jsonValue({ maxDepth: 3 });
+  const name = fc.oneof(fc.constantFrom('web', 'api', 'gpu', '', 'constructor', 'a.b', '"', 'x\ny'), fc.string({ maxLength: 8 }));
+  const values = fc.option(
+    fc.dictionary(fc.oneof(fc.constantFrom('addr', 'locations', 'upstream', 'plugins', 'category', 'keys'), fc.string({ maxLength: 5 })), json),
+  );
+  const change = fc.oneof(
+    fc.record({ section: fc.constantFrom('basic', 'servers', 'locations', 'upstreams', 'plugins', 'admins', 'hub', 'toString'), name, values }),
+    fc.record({ section: fc.constantFrom('upstreams', 'plugins'), name, values, rename: name }),
+    fc.record({
+      file: fc.constantFrom('a.toml', 'b.toml'),
+      text: fc.option(fc.constantFrom('[servers.x]', 'servers = 5', '[[upstreams]]', '[', '')),
+    }),
+  );
+  fc.assert(
+    fc.property(
+      fc.constantFrom(EVERY_KEY, '', 'locations = 1\n[[servers]]\n', '[broken'),
+      fc.array(change, { minLength: 1, maxLength: 3 }),
+      (text, changes) => {
+        const draft = new Draft([{ name: 'a.toml', text }], true);
+        try {
+          draft.apply(changes);
+        } catch (error) {
+          expect(error).toBeInstanceOf(Problem);
+          return;
+        }
+        // An item that was put in is there.
+        const last = changes.at(-1)!;
+        if (!('section' in last) || last.values === null || last.section === 'basic') return;
+        const all = draft.files.map((file) => tomlData(file.text) as Record<string, Record<string, unknown>>);
+        expect(all.some((data) => Object.hasOwn(data[last.section] ?? {}, 'rename' in last ? last.rename : last.name))).toBe(true);
+      },
+    ),
+    { numRuns: 500 },
+  );
+});

@@ -205,7 +205,8 @@ export class Draft {
     const data = this.#dataOf(file) ?? {};
     const [section = '', name] = path;
     if (name === undefined) return this.#write(file, { add: table === null ? {} : { [section]: table }, drop: table === null ? [section] : [] });
-    const items = isTable(data[section]) ? data[section] : {};
+    if (Object.hasOwn(data, section) && !isTable(data[section])) throw new TomlEditError(`${section} of ${file} is no section; mend the text`);
+    const items = tableAt(data, section);
     const { [name]: _, ...others } = items;
     const next = table === null ? others : { ...items, [name]: table };
     this.#write(file, Object.keys(next).length === 0 ? { add: {}, drop: [section] } : { add: { [section]: next }, drop: [] });
@@ -317,7 +318,7 @@ function shownKeys(section: string, values: TomlData, shown: Readonly<Record<str
 }
 
 function tableAt(data: TomlData, section: string): TomlData {
-  const table = data[section];
+  const table = Object.hasOwn(data, section) ? data[section] : undefined;
   return isTable(table) ? table : {};
 }
 
