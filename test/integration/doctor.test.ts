@@ -27,7 +27,7 @@ interface Said {
 
 async function doctor(words: readonly string[], env: Record<string, string> = {}): Promise<Said> {
   const world = fakeWorld({ WINDLASS_ADMIN_ADDR: '127.0.0.1:1', ...env });
-  const code = await run(['doctor', '--json', '--timeout', '2s', ...words], { ...world, readText });
+  const code = await run(['doctor', '--json', '--timeout', '8s', ...words], { ...world, readText });
   expect(world.err()).toBe('');
   const page = JSON.parse(world.out()) as { ok: boolean; findings: readonly Finding[] };
   expect(page.ok).toBe(code === 0);

@@ -31,9 +31,9 @@ test('an endpoint that falls ill and its upstream are told of, signed, and told 
   const check = 'health_check = "http://one/health?check_frequency=100ms"\neject_failures = 0\n';
   const gateway = await startGatewayOf(tools, fileTo(origin.port, { more: `${check}${section(told, 'secret = "canary-secret"\n')}` }));
   isIll = true;
-  await until('the bad news', () => told.notices.some(({ event }) => event === 'upstream_down'));
+  await until('the bad news', () => told.notices.some(({ event }) => event === 'upstream_down'), 20_000);
   isIll = false;
-  await until('the good news', () => told.notices.some(({ event }) => event === 'upstream_up'));
+  await until('the good news', () => told.notices.some(({ event }) => event === 'upstream_up'), 20_000);
   const endpoint = `127.0.0.1:${origin.port}`;
   expect(told.notices.filter(({ event }) => event.startsWith('endpoint')).map(({ event, level, subject }) => [event, level, subject])).toEqual([
     ['endpoint_unhealthy', 'warning', `one ${endpoint}`],
@@ -61,7 +61,7 @@ ${section(told, 'events = ["agent_joined", "agent_lost", "upstream_down"]\n')}`;
   const gateway = await startGatewayOf(tools, text);
   const origin = await tools.startOrigin((_, response) => void response.end());
   const agent = await tools.startAgentFor({ port: gateway.port() }, origin);
-  await until('the agent', () => told.notices.some(({ event }) => event === 'agent_joined'));
+  await until('the agent', () => told.notices.some(({ event }) => event === 'agent_joined'), 20_000);
   await agent.close();
   // Those that only restart are back before anybody hears of it.
   const both = (): boolean => ['agent_lost', 'upstream_down'].every((name) => told.notices.some(({ event }) => event === name));
@@ -81,16 +81,16 @@ test('a reload that fails and one that succeeds are told of by the program, to w
   const running = program.run(['run', '-c', file, '--state-dir', join(file, '..', 'state')]);
   const port = await running.port('a server listens');
   write(fileTo(origin.port, { location: 'pluginz = ["x"]\n', more: section(told) }));
-  await until('the bad news', () => told.notices.some(({ event }) => event === 'reload_failed'));
+  await until('the bad news', () => told.notices.some(({ event }) => event === 'reload_failed'), 20_000);
   expect(told.notices[0]!.message).toContain('cannot be used, the old one serves on');
   expect(told.notices[0]!.message).toContain('locations.all.pluginz is no setting');
   expect(told.received[0]!.body).toMatchObject({ name: 'edge', version: 1 });
   write(fileTo(origin.port, { location: 'weight = 7\n', more: section(told) }));
-  await until('the good news', () => told.notices.some(({ event }) => event === 'reload_succeeded'));
+  await until('the good news', () => told.notices.some(({ event }) => event === 'reload_succeeded'), 20_000);
   expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('served');
   expect(running.err).not.toContain('canary');
   running.child.kill('SIGTERM');
-  await until('its end', () => !running.alive);
+  await until('its end', () => !running.alive, 20_000);
 });
 
 test("Pingap's webhook keys name a receiver, who gets Pingap's JSON", { timeout: 30_000 }, async () => {
