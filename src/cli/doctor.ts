@@ -140,7 +140,11 @@ async function programFinding(url: string): Promise<readonly Finding[]> {
   if (typeof said['ready'] !== 'boolean') return [];
   if (said['ready']) return [ok(about, `what runs at ${url} is ready; windlass status says more`)];
   return [
-    warn(about, `what runs at ${url} is not ready (${typeof said['state'] === 'string' ? said['state'] : 'no reason given'})`, 'it is starting or stopping: its log says which'),
+    warn(
+      about,
+      `what runs at ${url} is not ready (${typeof said['state'] === 'string' ? said['state'] : 'no reason given'})`,
+      'it is starting or stopping: its log says which',
+    ),
   ];
 }
 
