@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs';
 import http from 'node:http';
+import https from 'node:https';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { SessionInfo } from '../../src/admin/model.ts';
@@ -95,6 +97,27 @@ test("users in the clear, as Pingap's plugin has them, are refused with what to 
   const error: unknown = await start(clear).catch((reason: unknown) => reason);
   expect((error as { lines: readonly string[] }).lines).toEqual([expect.stringMatching(/authorizations.*write \[admins\.NAME\]/)]);
   expect(String((error as { lines: readonly string[] }).lines)).not.toContain('Y2Fu');
+});
+
+test('over TLS the cookie never goes without it [threat 66]', async () => {
+  const gateway = await start(FILE.replace('locations = ["ops", "all"]', 'locations = ["ops", "all"]\nself_signed = true'));
+  const body = JSON.stringify(alice);
+  const options = {
+    host: '127.0.0.1',
+    port: gateway.port(),
+    method: 'POST',
+    path: '/ops/api/v1/session',
+    headers: { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) },
+    ca: readFileSync(gateway.developmentCa!),
+    servername: 'localhost',
+    agent: false,
+  };
+  const response = await new Promise<http.IncomingMessage>((resolve, reject) => https.request(options, resolve).on('error', reject).end(body));
+  response.resume();
+  expect(response.statusCode).toBe(200);
+  expect(response.headers['set-cookie']).toEqual([
+    expect.stringMatching(/^windlass_session=[\w-]{43}; Path=\/ops\/; HttpOnly; SameSite=Strict; Secure$/),
+  ]);
 });
 
 test('an event stream passes through a location, and ends when its session does', async () => {
