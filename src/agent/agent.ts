@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type net from 'node:net';
 import type tls from 'node:tls';
 import type { Clock } from '../std/clock.ts';
-import { createLoop } from '../std/loop.ts';
+import { createLoop, type Loop } from '../std/loop.ts';
 import type { Log } from '../observe/log.ts';
 import { Registry } from '../observe/metrics.ts';
 import { proxyFor } from '../schema/egress.ts';
@@ -24,7 +24,7 @@ import { readHardware } from './hardware.ts';
 import { Hubs, type Resolve } from './hubs.ts';
 import { UpstreamProbe } from './probe.ts';
 import { SlotsLock } from './slots-lock.ts';
-import { AgentTraces } from './traced.ts';
+import type { AgentTraces } from './traced.ts';
 
 /** Running agents: one per upstream. */
 export interface Agents {
@@ -61,6 +61,8 @@ export interface AgentDeps {
   readonly clock?: Clock;
   /** How names of hubs are resolved, when not by the system. */
   readonly resolve?: Resolve;
+  /** Makes the traces of those whose settings want them; absent: there are none. Programs that use us as a library need not load what traces take. */
+  readonly traces?: (settings: NonNullable<AgentSettings['traces']>, loop: Loop, metrics: Registry) => AgentTraces;
 }
 
 /** Dials its hubs and serves them from upstreams that nobody else can reach. It reads no configuration and listens nowhere: see agent/process.ts. */
@@ -73,7 +75,7 @@ export async function startAgents(
   const token = tokenSource(settings, log);
   const baseId = agentId(settings.agentId, settings.stateDir, log);
   const hardware = settings.reportHardware ? await readHardware() : null;
-  const traces = settings.traces === null ? null : new AgentTraces(settings.traces, loop, log, metrics);
+  const traces = settings.traces === null ? null : (deps.traces?.(settings.traces, loop, metrics) ?? null);
   const checks = metrics.counters('windlass_health_checks_total', 'Health checks made, by result: pass, fail.', ['result']);
   let wanted = settings.slots;
   const agents = settings.upstreams.map((upstream, i) => startOne(upstream, i === 0 ? baseId : `${baseId}-${i + 1}`));

@@ -11,6 +11,7 @@ import { authorities } from '../config/authorities.ts';
 import type { AgentSettings } from '../config/settings.ts';
 import { SettingsError } from '../config/settings-error.ts';
 import { type AgentDeps, type Agents, startAgents } from './agent.ts';
+import { AgentTraces } from './traced.ts';
 
 /** A running agent process. */
 export interface RunningAgent extends Omit<Agents, 'joined' | 'readiness'> {
@@ -31,6 +32,7 @@ export async function startAgent(
   const agents = await startAgents(settings, {
     ...deps,
     metrics,
+    traces: (of, loop) => new AgentTraces(of, loop, log, metrics),
     ...(trust === undefined ? {} : { trust }),
     ...(shown === null ? {} : { hubTrust: hubContext(shown, settings.caFile, log) }),
   });
