@@ -410,10 +410,21 @@ function matches(item, query) {
   const status = query.get('status') ?? '';
   if (status !== '' && !(status.endsWith('xx') ? `${Math.floor(item.status / 100)}xx` === status : String(item.status) === status)) return false;
   for (const name of ['location', 'upstream', 'agent', 'method']) if ((query.get(name) ?? '') !== '' && item[name] !== query.get(name)) return false;
-  if ((query.get('path') ?? '') !== '' && !item.target.includes(query.get('path'))) return false;
+  // The beginning of the path, or with * all of it.
+  const wanted = query.get('path') ?? '';
+  const path = item.target.replace(/\?.*/s, '');
+  if (
+    wanted !== '' &&
+    !(wanted.includes('*') ? new RegExp(`^${wanted.split('*').map(escaped).join('.*')}$`, 's').test(path) : path.startsWith(wanted))
+  )
+    return false;
   const slow = query.get('slow') ?? '';
   if (slow !== '' && !/^\d+ms$/.test(slow)) throw new Refusal(400, 'bad_query', 'slow is a duration such as 1s or 200ms');
   return slow === '' || item.totalMs >= Number.parseInt(slow, 10);
+}
+
+function escaped(text) {
+  return text.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&');
 }
 
 function story(world, id) {

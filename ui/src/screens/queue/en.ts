@@ -23,6 +23,7 @@ export const en = {
   cancel: 'Cancel',
   cancelTitle: 'Cancel this request?',
   cancelText: (path: string) => `${path} gets 503 and waits no more. Its client may try again.`,
+  request: (upstream: string) => `The request for ${upstream}`,
   cancelYes: 'Cancel it',
   cancelled: 'It waits no more',
   empty: 'Nobody waits',

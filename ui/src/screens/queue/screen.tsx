@@ -39,7 +39,7 @@ export default function QueueScreen() {
       (like === '' || `${one.key} ${one.path} ${one.upstream} ${one.scope}`.toLowerCase().includes(like)),
   );
   const cancel = async (one: Waiting): Promise<void> => {
-    const yes = await confirm({ title: t.cancelTitle, text: t.cancelText(one.path), yes: t.cancelYes, danger: true });
+    const yes = await confirm({ title: t.cancelTitle, text: t.cancelText(one.path || t.request(one.upstream)), yes: t.cancelYes, danger: true });
     if (yes !== null && (await run(() => api.delete(at`queue/${one.id}`), t.cancelled))) reload();
   };
   const upstreams = data?.byUpstream ?? [];
@@ -69,7 +69,11 @@ export default function QueueScreen() {
         ) : (
           <Table<Waiting>
             label={t.title}
-            columns={columnsOf(may('operate') ? (one) => void cancel(one) : null, busy)}
+            columns={columnsOf(
+              may('operate') ? (one) => void cancel(one) : null,
+              busy,
+              waiting.some(({ path }) => path !== ''),
+            )}
             items={waiting}
             total={data === undefined ? 8 : waiting.length}
             keyOf={({ id }) => id}
@@ -118,7 +122,7 @@ function Fact({ name, note, value }: { name: string; note?: string; value: strin
   );
 }
 
-function columnsOf(cancel: ((one: Waiting) => void) | null, busy: boolean): Column<Waiting>[] {
+function columnsOf(cancel: ((one: Waiting) => void) | null, busy: boolean, paths: boolean): Column<Waiting>[] {
   const t = texts();
   const c = t.columns;
   return [
@@ -131,28 +135,33 @@ function columnsOf(cancel: ((one: Waiting) => void) | null, busy: boolean): Colu
       cell: ({ position }) => <span class="strong">{number(position)}</span>,
     },
     {
-      id: 'path',
-      title: c.path,
-      width: 'minmax(140px, 3fr)',
-      narrow: 'minmax(90px, 1fr)',
-      cell: ({ path }) => (
-        <code class="clip" title={path}>
-          {path}
-        </code>
-      ),
-    },
-    {
       id: 'upstream',
       title: c.upstream,
-      width: 'minmax(90px, 1fr)',
-      spare: 3,
-      cell: ({ upstream }) => <a href={href('upstreams', upstream)}>{upstream}</a>,
+      width: 'minmax(110px, 1.5fr)',
+      narrow: 'minmax(80px, 1fr)',
+      cell: ({ upstream }) => (
+        <a class="strong" href={href('upstreams', upstream)}>
+          {upstream}
+        </a>
+      ),
     },
+    // Paths matter to the queue only where tokens name them.
+    ...(paths
+      ? [
+          {
+            id: 'path',
+            title: c.path,
+            width: 'minmax(120px, 2fr)',
+            narrow: 'minmax(60px, 1fr)',
+            cell: ({ path }: Waiting) => (path === '' ? <span class="faint">–</span> : <code title={path}>{path}</code>),
+          },
+        ]
+      : []),
     {
       id: 'key',
       title: c.key,
-      width: 'minmax(90px, 1.2fr)',
-      spare: 2,
+      width: 'minmax(90px, 1.5fr)',
+      spare: 3,
       cell: ({ key }) => (key === '' ? <span class="faint">–</span> : <span title={key}>{key}</span>),
     },
     { id: 'class', title: c.class, width: '72px', right: true, spare: 1, cell: ({ class: value }) => number(value) },

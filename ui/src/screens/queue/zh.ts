@@ -16,6 +16,7 @@ export const zh: SameKeys<typeof en> = {
   cancel: '取消',
   cancelTitle: '取消此请求？',
   cancelText: (path: string) => `${path} 会得到 503，不再等待。客户端可以重试。`,
+  request: (upstream: string) => `发往 ${upstream} 的请求`,
   cancelYes: '取消请求',
   cancelled: '已不再等待',
   empty: '没有等待的请求',

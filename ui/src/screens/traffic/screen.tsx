@@ -89,6 +89,7 @@ function Traffic({ rest, query, settings, reload }: ScreenProps & { settings: Tr
   const filters = {
     ...Object.fromEntries(FILTERS.map((name) => [name, query.get(name) ?? undefined])),
     slow: slowMs > 0 ? `${slowMs}ms` : undefined,
+    path: anywhere(query.get('path')),
   };
   const { items, held, error, loading, forget } = useTraffic(filters, paused || !atTop);
   const names = useAgentNames();
@@ -241,6 +242,11 @@ function Traffic({ rest, query, settings, reload }: ScreenProps & { settings: Tr
       )}
     </Page>
   );
+}
+
+/** The server takes the beginning of a path, or all of it with `*` for any text; people look for a part. */
+function anywhere(text: string | null): string | undefined {
+  return text === null || text === '' ? undefined : text.includes('*') ? text : `*${text}*`;
 }
 
 function columnsOf(names: ReadonlyMap<string, string>): Column<TrafficItem>[] {
