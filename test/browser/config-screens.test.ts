@@ -88,6 +88,8 @@ test.runIf(hasBrowser)(
     await dialog.locator('.note-bad').waitFor();
     expect(await dialog.getByRole('button', { name: 'Save and put to use' }).isDisabled()).toBe(true);
     await picture(page, 'review-away');
+    await dialog.getByRole('button', { name: 'Try again' }).click();
+    await dialog.locator('.note-bad').waitFor();
     await dialog.getByRole('button', { name: 'Cancel' }).click();
     expect(await page.locator('[data-key=remark] input').inputValue()).toBe('not lost');
     // Other places say so, too, and do not break.

@@ -29,6 +29,8 @@ export function go(screen: string, rest: string | readonly string[] = [], query:
 
 /** Changes the query of the present place without a step in the history; `undefined` and '' take a name out. */
 export function setQuery(changes: PlaceQuery): void {
+  // Somebody is on the way to another place, and the page has not been told yet.
+  if (location.hash !== stays) return;
   const { screen, rest, query } = place.peek();
   replace(screen, rest, { ...Object.fromEntries(query), ...changes });
 }
@@ -46,6 +48,7 @@ export function replace(screen: string, rest: string | readonly string[] = [], q
 
 /** Follows the address bar. Called once, by the entry. */
 export function startRouter(): void {
+  stays = location.hash;
   addEventListener('hashchange', () => {
     const wished = location.hash;
     const guard = leaveGuard.peek();

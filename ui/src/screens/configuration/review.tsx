@@ -41,15 +41,17 @@ export function Review({
   const [error, setError] = useState<ApiError | null>(null);
   const [note, setNote] = useState('');
   const [busy, setBusy] = useState(false);
+  const [asked, setAsked] = useState(0);
 
   useEffect(() => {
     const ends = new AbortController();
+    setError(null);
     api.post<ConfigVerdict>('config/check', { changes }, { signal: ends.signal }).then(
       (found) => setVerdict(found),
       (failed: unknown) => !ends.signal.aborted && setError(asApiError(failed)),
     );
     return () => ends.abort();
-  }, []);
+  }, [asked]);
 
   const save = async (): Promise<void> => {
     setBusy(true);
@@ -98,6 +100,11 @@ export function Review({
             <div class="note-text">
               <ProblemText error={error} />
             </div>
+            {verdict === null && (
+              <Button small icon="refresh" onClick={() => setAsked(asked + 1)}>
+                {common().retry}
+              </Button>
+            )}
           </div>
         )}
         {verdict === null && error === null && (

@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { ConfigInfo, FormSection } from '../../../../src/admin/model.ts';
 import { api } from '../../api/client.ts';
 import { Refused } from '../../design/empty.tsx';
@@ -125,8 +125,14 @@ const ICONS: Record<(typeof PAGES)[number], IconName> = { files: 'file', history
 function Parts({ config, here }: { config: Config; here: string }) {
   const t = configurationWords();
   const { info, sections } = config;
+  const nav = useRef<HTMLElement>(null);
+  // On narrow pages they are one line, in which the present one may be out of sight.
+  useEffect(() => {
+    const [line, present] = [nav.current!, nav.current!.querySelector<HTMLElement>('[aria-current=page]')];
+    if (present !== null) line.scrollLeft = present.offsetLeft - (line.clientWidth - present.offsetWidth) / 2;
+  }, [here]);
   return (
-    <nav class="config-parts" aria-label={t.parts}>
+    <nav class="config-parts" aria-label={t.parts} ref={nav}>
       <ul>
         <li>
           <a href={href('configuration')} aria-current={here === '' ? 'page' : undefined}>

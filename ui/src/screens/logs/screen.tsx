@@ -40,6 +40,7 @@ export default function LogsScreen({ query }: ScreenProps) {
   pausing.current = paused;
 
   useEffect(() => {
+    if (typed === wanted) return undefined;
     const timer = setTimeout(() => setQuery({ find: typed }), RESTS_MS);
     return () => clearTimeout(timer);
   }, [typed]);
