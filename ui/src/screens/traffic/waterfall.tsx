@@ -7,7 +7,7 @@ type Span = TrafficStory['spans'][number];
 /** Marks of the time axis. */
 const MARKS = [0, 0.25, 0.5, 0.75, 1];
 /** Those that hold no others: time is spent in them, not passed on. */
-const LEAVES: ReadonlySet<Span['name']> = new Set(['plugins', 'queue', 'connect', 'tls', 'upstream']);
+const LEAVES: ReadonlySet<Span['name']> = new Set(['plugins', 'queue', 'connect', 'tls', 'upstream', 'answer']);
 
 /** Where the time of a request went, from its first byte on. */
 export function Waterfall({ story: { spans, totalMs } }: { story: TrafficStory }) {
