@@ -3,7 +3,7 @@ import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { consolePages, hasBrowser, picture, sees, TIMEOUT_MS } from '../kit/console-pages.ts';
 import { configInfo } from '../kit/every-key.ts';
-import { pageFaults } from '../kit/page-faults.ts';
+import { pageFaults } from './page-faults.ts';
 
 const pages = consolePages();
 
