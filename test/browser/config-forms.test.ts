@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import type { ConfigChange, ConfigInfo } from '../../src/admin/model.ts';
 import { formSchema } from '../../src/config/form-schema.ts';
 import { consolePages, hasBrowser, picture, sees, TIMEOUT_MS } from '../kit/console-pages.ts';
-import { configInfo, everyKeyText, pingapText } from '../kit/every-key.ts';
+import { configInfo, pingapText } from '../kit/every-key.ts';
 
 const pages = consolePages();
 const SECTIONS = formSchema();
@@ -48,7 +48,6 @@ async function saves(page: Page, asked: (readonly ConfigChange[])[], section: st
 const TOUCHED: Record<string, string> = { basic: 'name', agents: 'hub_id' };
 
 test.runIf(hasBrowser).each([
-  ['a file with every key there is', everyKeyText],
   ["a file with every key of Pingap's", () => pingapText('today')],
   ["a file with every option of Pingap's plugins", () => pingapText('today-plugins')],
 ])(
