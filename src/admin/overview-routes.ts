@@ -21,7 +21,8 @@ export function overviewRoutes(backend: OverviewBackend): readonly AdminRoute[] 
       method: 'GET',
       path: '/topology',
       role: 'read',
-      summary: 'Servers, locations, upstreams, and their endpoints and agents, with what goes from one to the other now; at most 40 of a kind, busiest first.',
+      summary:
+        'Servers, locations, upstreams, and their endpoints and agents, with what goes from one to the other now; at most 40 of a kind, busiest first.',
       handle: async () => ({ json: await backend.topology() }),
     },
   ];
