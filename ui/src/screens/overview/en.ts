@@ -29,7 +29,7 @@ export const en = {
     slots: 'Free slots',
     slotsOf: (count: string) => `of ${count}`,
     noSlots: 'no agent here',
-    agents: (count: string) => `${count} agents`,
+    agents: (count: string) => `${count} ${count === '1' ? 'agent' : 'agents'}`,
     inFlight: 'In flight',
     connections: (count: string) => `${count} connections`,
   },
