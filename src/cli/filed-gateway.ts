@@ -72,9 +72,10 @@ export async function startFiled(settings: GatewaySettings, options: FileOptions
   gateway.reloadedBy(reload);
   return {
     gateway,
-    close: () => {
+    close: async () => {
       reload.close();
-      return gateway.close();
+      await gateway.close();
+      await config.written();
     },
     destroy: () => {
       reload.close();

@@ -97,6 +97,12 @@ export class ConsoleConfig implements ConfigBackend {
     this.#note();
   }
 
+  /** What was to be kept of it is. */
+  async written(): Promise<void> {
+    await this.#last.catch(() => {});
+    await this.#noted;
+  }
+
   /** How it fares, without what stands in it. */
   applied(): Promise<AppliedConfig> {
     const nowMs = this.#options.wall();
