@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 // Makes the pages of the console from ui/. Does nothing when they were made from exactly these sources.
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join, relative, sep } from 'node:path';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { digestOf, files, read } from './sources.mjs';
 import { swap } from './swap.mjs';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 
@@ -77,33 +77,13 @@ function compress(folder) {
 }
 
 function digestOfSources(root) {
-  const hash = createHash('sha256');
   const inputs = files(join(root, 'ui')).filter((file) => !/\.test\.tsx?$/.test(file) && !file.includes(`${sep}ui${sep}dev${sep}`));
   for (const name of ['package-lock.json', 'scripts/build-ui.mjs']) inputs.push(join(root, name));
-  for (const file of inputs.toSorted((a, b) => (a < b ? -1 : 1)))
-    hash
-      .update(`${relative(root, file)}\0`)
-      .update(readFileSync(file))
-      .update('\0');
-  return hash.digest('hex');
-}
-
-function files(folder) {
-  return readdirSync(folder, { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
+  return digestOf(root, inputs);
 }
 
 function madeFrom(folder) {
   return read(join(folder, STAMP));
-}
-
-function read(path) {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return null;
-  }
 }
 
 // By itself, for those who work on the pages only.

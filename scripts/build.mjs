@@ -1,11 +1,11 @@
 #!/usr/bin/env node
 // Makes dist/ from src/, and dist/ui/ from ui/. Does nothing when they were made from exactly these sources; --force builds anyway.
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { buildUi } from './build-ui.mjs';
+import { digestOf, files, read } from './sources.mjs';
 import { swap } from './swap.mjs';
 
 const BIN = 'cli/main.js';
@@ -50,31 +50,9 @@ function copyDeclarations(src, dist) {
 }
 
 function digestOfSources(root) {
-  const hash = createHash('sha256');
-  const inputs = files(join(root, 'src'))
-    .filter((file) => !file.endsWith('.test.ts'))
-    .toSorted((a, b) => (a < b ? -1 : 1));
+  const inputs = files(join(root, 'src')).filter((file) => !file.endsWith('.test.ts'));
   for (const name of ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json']) inputs.push(join(root, name));
-  for (const file of inputs)
-    hash
-      .update(`${relative(root, file)}\0`)
-      .update(readFileSync(file))
-      .update('\0');
-  return hash.digest('hex');
-}
-
-function files(folder) {
-  return readdirSync(folder, { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
-}
-
-function read(path) {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return null;
-  }
+  return digestOf(root, inputs);
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
