@@ -114,7 +114,8 @@ test.each([
     client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
     const answer = await client.answer();
     expect(answer).toMatchObject({ status: 200, complete: false });
-    expect(client.text).not.toContain('0\r\n\r\n');
+    // The last field of the head is an id, which may end with a zero.
+    expect(client.text.slice(client.text.indexOf('\r\n\r\n') + 4)).not.toContain('0\r\n\r\n');
     await quiet(hub, 1);
   }
 });
