@@ -29,7 +29,6 @@ const PLACES: Readonly<Record<string, readonly [place: string, drawn: string]>> 
 const LOOKS = [
   ['light', { colorScheme: 'light' }],
   ['dark', { colorScheme: 'dark' }],
-  ['phone', { colorScheme: 'light', viewport: { width: 390, height: 844 } }],
   ['small-phone', { colorScheme: 'dark', viewport: { width: 360, height: 640 } }],
 ] as const;
 

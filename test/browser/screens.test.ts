@@ -25,7 +25,6 @@ test.runIf(hasBrowser).each(Object.keys(NAMES) as (keyof typeof NAMES)[])(
       ['light', 'light', 1440, 900],
       ['dark', 'dark', 1440, 900],
       ['tablet', 'light', 820, 1100],
-      ['phone', 'light', 390, 844],
       ['small-phone', 'dark', 360, 640],
     ] as const) {
       await page.emulateMedia({ colorScheme });

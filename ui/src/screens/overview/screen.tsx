@@ -23,21 +23,27 @@ export default function OverviewScreen() {
     on: ['config', 'upstreams', 'certificates'],
     everyMs: EVERY_MS,
   });
+  const isDrawn = overview.data !== undefined || overview.error !== null;
   return (
     <Page title={t.title} note={t.lastMinutes}>
       <Attention overview={overview.data} />
-      <Tiles />
-      <FirstRequest />
-      <TopologyCard />
-      <Charts />
-      <div class="overview-foot">
-        <Card title={t.failures} note={t.failuresText}>
-          <Failures failures={overview.data?.failures ?? []} />
-        </Card>
-        <Card title={t.process}>
-          <Process />
-        </Card>
-      </div>
+      {/* What is unwell stands above all else: nothing is drawn that it would push down. */}
+      {isDrawn && (
+        <>
+          <Tiles />
+          <FirstRequest />
+          <TopologyCard />
+          <Charts />
+          <div class="overview-foot">
+            <Card title={t.failures} note={t.failuresText}>
+              <Failures failures={overview.data?.failures ?? []} />
+            </Card>
+            <Card title={t.process}>
+              <Process />
+            </Card>
+          </div>
+        </>
+      )}
     </Page>
   );
 }
