@@ -115,6 +115,17 @@ test('a body beyond the bound is refused, whether its length is said or not [thr
   }
 });
 
+test('who has not shown who it is may send no more than a name and a password take [threat 60]', async () => {
+  const { port } = await serve([route('POST', '/in', () => ({ json: 'heard' }), { body: { type: 'object' }, role: 'anybody' })]);
+  const send = async (bytes: number, headers: http.OutgoingHttpHeaders = {}): Promise<number> => {
+    const body = JSON.stringify({ a: 'x'.repeat(bytes - 8) });
+    return (await ask(port, { method: 'POST', path: '/in', body, headers: { 'Content-Type': 'application/json', ...headers } })).status;
+  };
+  expect(await send(adminLimits.strangerBodyBytes)).toBe(200);
+  expect(await send(adminLimits.strangerBodyBytes + 1)).toBe(413);
+  expect(await send(adminLimits.strangerBodyBytes + 1, { 'Transfer-Encoding': 'chunked' })).toBe(413);
+});
+
 test('ETags: what has not changed is not sent again, and If-Match comes to the route as it was given', async () => {
   const { port } = await serve([
     route('GET', '/x', () => ({ json: 1, etag: 'v1' })),

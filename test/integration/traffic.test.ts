@@ -8,6 +8,7 @@ import { expect, test } from 'vitest';
 import type { LogEntry, Page, TrafficItem, TrafficSettings, TrafficStory } from '../../src/admin/model.ts';
 import { LogRing } from '../../src/observe/log-ring.ts';
 import { createLog } from '../../src/observe/log.ts';
+import { REPLAY_BYTES } from '../../src/proxy/limits.ts';
 import { ask } from '../kit/ask.ts';
 import { openEvents } from '../kit/event-client.ts';
 import { startGatewayOf } from '../kit/gateway.ts';
@@ -330,4 +331,31 @@ test('the last lines of the log are shown, by level and text, and as they come',
   expect((await events.seen<LogEntry>('line', 2)).map(({ level }) => level)).toEqual(['warn', 'error']);
   expect((await operator.ask('GET', '/logs?level=loud')).status).toBe(400);
   expect(written.join('')).toContain('first');
+});
+
+test('the answer to what is sent again is read for nobody, up to a bound', async () => {
+  const chunk = Buffer.alloc(1024 * 1024);
+  let bytes = 5;
+  const origin = await on.startOrigin(async (_request, response) => {
+    response.writeHead(200, { 'Content-Length': bytes });
+    for (let left = bytes; left > 0 && !response.destroyed; left -= chunk.length)
+      if (!response.write(chunk.subarray(0, Math.min(left, chunk.length)))) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+    response.end();
+  });
+  const stateDir = on.folder();
+  const gateway = await startGatewayOf(on, fileTo(origin.port), { stateDir });
+  const operator = new Operator(gateway, stateDir);
+  await ask(gateway.port(), { path: '/much' });
+  const [first] = (await list(operator)).items;
+  const again = async (size: number): Promise<TrafficStory> => {
+    bytes = size;
+    const { json } = await operator.ask<{ id: string }>('POST', `/traffic/${first!.id}/replay`);
+    return until('its end', async () => {
+      const story = await operator.get<TrafficStory>(`/traffic/${json.id}`);
+      return story.status === 0 ? null : story;
+    });
+  };
+  expect(await again(REPLAY_BYTES)).toMatchObject({ status: 200, failure: '', replyBytes: REPLAY_BYTES });
+  const cut = await again(REPLAY_BYTES + 1);
+  expect(cut.failureDetail).toContain('is too large');
 });
