@@ -92,11 +92,16 @@ export class ProxyMetrics {
   /** All that was ever counted, in one. */
   total(): Tally {
     const total = new Tally('', '', '', '', this.#queueWait);
-    this.#settle();
-    total.add(this.#gone);
-    for (const one of this.#leaving) for (const tally of one.tallies) total.add(tally);
-    for (const tally of this.tallies()) if (tally.requests > 0) total.add(tally);
+    for (const tally of this.#counted()) total.add(tally);
     return total;
+  }
+
+  /** Every tally that has counted anything, those included that are gone. */
+  *#counted(): IterableIterator<Tally> {
+    this.#settle();
+    yield this.#gone;
+    for (const one of this.#leaving) yield* one.tallies;
+    for (const tally of this.tallies()) if (tally.requests > 0) yield tally;
   }
 
   finished(location: LocationTally, upstream: Upstream | null, notes: Notes, status: number, nowMs: number): void {
@@ -160,18 +165,27 @@ export class ProxyMetrics {
       'Requests answered, by class of status (4xx includes clients that left, logged as 499).',
       ['code'],
       (emit) => {
-        const { byClass } = this.total();
-        for (let i = 0; i < CLASSES.length; i++) emit(byClass[i]!, labelText(['code'], [CLASSES[i]!]));
+        const sums = CLASSES.map(() => 0);
+        for (const { byClass } of this.#counted()) for (let i = 0; i < sums.length; i++) sums[i]! += byClass[i]!;
+        for (const [i, code] of CLASSES.entries()) emit(sums[i]!, labelText(['code'], [code]));
       },
     );
     const times = (name: string, help: string, of: (tally: Tally) => Histogram): void =>
-      registry.labelledHistograms(name, help, [], SECONDS, (emit) => emit(of(this.total()), ''));
+      registry.labelledHistograms(name, help, [], SECONDS, (emit) => {
+        const all = new Histogram(TIMES);
+        for (const tally of this.#counted()) all.add(of(tally));
+        emit(all, '');
+      });
+    const bytes = (name: string, help: string, of: (tally: Tally) => number): void =>
+      registry.computed('counter', name, help, [], (emit) => {
+        let sum = 0;
+        for (const tally of this.#counted()) sum += of(tally);
+        emit(sum);
+      });
     times('windlass_request_duration_seconds', 'From the first byte of a request to the last of its answer.', ({ duration }) => duration);
     times('windlass_first_byte_seconds', 'From the first byte of a request to the head of its answer.', ({ firstByte }) => firstByte);
-    registry.computed('counter', 'windlass_request_body_bytes_total', 'Bytes of request bodies received.', [], (emit) =>
-      emit(this.total().requestBytes),
-    );
-    registry.computed('counter', 'windlass_reply_body_bytes_total', 'Bytes of answer bodies sent.', [], (emit) => emit(this.total().replyBytes));
+    bytes('windlass_request_body_bytes_total', 'Bytes of request bodies received.', ({ requestBytes }) => requestBytes);
+    bytes('windlass_reply_body_bytes_total', 'Bytes of answer bodies sent.', ({ replyBytes }) => replyBytes);
     registry.computedGauge('windlass_requests_in_flight', 'Requests inside: waiting, running, or being answered.', () => this.inFlight);
     this.#countEach(registry);
   }
