@@ -2,12 +2,13 @@
 import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { besideNginx } from '../kit/beside-nginx.mjs';
 import { get } from '../kit/client.mjs';
 import { load } from '../kit/load.mjs';
 import { maximum, median, spread } from '../kit/numbers.mjs';
-import { freePort, hasNginx, hasWindlass, startGateway, startNginxProxy, startOrigin, stop } from '../kit/programs.mjs';
+import { freePort, hasWindlass, startGateway, startOrigin, stop } from '../kit/programs.mjs';
 import { judge } from '../kit/report.mjs';
-import { figures, invalid, measure, perRequestUs, quietness, ratioOf, ratios, requestsPerSecond } from '../kit/rounds.mjs';
+import { invalid, perRequestUs, ratioOf, ratios } from '../kit/rounds.mjs';
 
 /** @typedef {import('../kit/report.mjs').Finding} Finding */
 
@@ -44,121 +45,65 @@ ${plugins ? PLUGINS : ''}`;
 }
 
 /** CPU per request. @param {import('./requests.mjs').Bench} bench @returns {Promise<Finding[]>} */
-export async function gateway(bench) {
-  const title = 'A gateway of a file, 64 connections, 1 KiB, 13 header fields';
-  bench.say(title);
-  /** @type {Finding} */
-  const finding = {
-    title,
-    columns: ['process', 'CPU us/request', 'ratio to nginx (without a log)', 'target', 'requests/s'],
-    rows: [],
-    notes: [],
-    checks: [],
-  };
-  if (!hasNginx || !hasWindlass) {
-    finding.notes.push('skipped: needs nginx and dist/cli/main.js');
-    return [finding];
-  }
-  const origin = await startOrigin(bench.dir);
-  const nginx = await startNginxProxy(bench.dir, origin.port);
-  const start = (/** @type {string} */ name, /** @type {{ plugins?: boolean, log?: string }} */ of) =>
-    startGateway(bench.dir, name, fileOf(origin.port, of));
-  const plain = await start('gateway', {});
-  const logged = await start('gateway + log', { log: `${join(bench.dir, 'gateway.log')} combined` });
-  const guarded = await start('gateway + 3 plugins', { plugins: true });
-  const both = await start('gateway + 3 plugins + log', { plugins: true, log: `${join(bench.dir, 'both.log')} combined` });
-  const targets = new Map([
-    [plain.name, 1.4],
-    [logged.name, 1.5],
-    [both.name, 1.8],
-  ]);
-  const contenders = [nginx, plain, logged, guarded, both];
-  // Code that is young is slow: the first seconds of a process tell nothing of the rest of its life.
-  for (const { port } of contenders) await load({ port, connections: 64, path: '/1k', headers: true, seconds: bench.warmSeconds * 4 });
-  const samples = await measure(contenders, { connections: 64, path: '/1k', headers: true }, bench);
-  finding.raw = [...samples];
-  for (const { name } of contenders) {
-    const wrong = invalid(samples, name);
-    if (wrong !== null) finding.notes.push(`${name}: ${wrong}`);
-    const ratio = ratioOf(ratios(samples, [name, perRequestUs(name)], ['nginx', perRequestUs('nginx')]));
-    const target = targets.get(name);
-    finding.rows.push([
-      name,
-      spread(figures(samples, name, perRequestUs(name))),
-      ratio.text,
-      target === undefined ? '' : `<= ${target}`,
-      spread(figures(samples, name, requestsPerSecond), 0),
-    ]);
-    if (target !== undefined)
-      finding.checks.push(judge(`${name}, CPU per request / nginx`, ratio.value, '', '<=', target, { invalid: wrong, comparable: bench.comparable }));
-  }
-  const more = ratioOf(ratios(samples, [guarded.name, perRequestUs(guarded.name)], [plain.name, perRequestUs(plain.name)]));
-  finding.notes.push(`request_id, ip_restriction and limit cost ${more.text} of a request without them`);
-  finding.checks.push(
-    judge('three plugins, CPU per request / none', more.value, '', '<=', 1.25, {
-      invalid: invalid(samples, guarded.name),
-      comparable: bench.comparable,
-    }),
+export function gateway(bench) {
+  const targets = new Map(
+    [
+      ['gateway', 1.4],
+      ['gateway + log', 1.5],
+      ['gateway + 3 plugins + log', 1.8],
+    ].map(([name, atMost]) => [String(name), { measure: `${name}, CPU per request / nginx`, atMost: Number(atMost) }]),
   );
-  finding.notes.push(quietness(samples));
-  await stop(both, guarded, logged, plain, nginx, origin);
-  return [finding];
+  return besideNginx(bench, {
+    title: 'A gateway of a file, 64 connections, 1 KiB, 13 header fields',
+    ratio: 'ratio to nginx (without a log)',
+    warm: 4,
+    targets,
+    start: async (originPort) => {
+      const start = (/** @type {string} */ name, /** @type {{ plugins?: boolean, log?: string }} */ of) =>
+        startGateway(bench.dir, name, fileOf(originPort, of));
+      return [
+        await start('gateway', {}),
+        await start('gateway + log', { log: `${join(bench.dir, 'gateway.log')} combined` }),
+        await start('gateway + 3 plugins', { plugins: true }),
+        await start('gateway + 3 plugins + log', { plugins: true, log: `${join(bench.dir, 'both.log')} combined` }),
+      ];
+    },
+    more: (finding, samples, [plain, , guarded]) => {
+      if (plain === undefined || guarded === undefined) return;
+      const cost = ratioOf(ratios(samples, [guarded.name, perRequestUs(guarded.name)], [plain.name, perRequestUs(plain.name)]));
+      finding.notes.push(`request_id, ip_restriction and limit cost ${cost.text} of a request without them`);
+      const options = { invalid: invalid(samples, guarded.name), comparable: bench.comparable };
+      finding.checks.push(judge('three plugins, CPU per request / none', cost.value, '', '<=', 1.25, options));
+    },
+  });
 }
 
 /** What a hit of the cache costs, beside nginx that proxies what would be a miss. @param {import('./requests.mjs').Bench} bench @returns {Promise<Finding[]>} */
-export async function cache(bench) {
-  const title = 'A hit of the cache, 64 connections, 1 KiB, 13 header fields of a browser';
-  bench.say(title);
-  /** @type {Finding} */
-  const finding = {
-    title,
-    columns: ['process', 'CPU us/request', 'ratio to nginx (a miss)', 'target', 'requests/s'],
-    rows: [],
-    notes: [],
-    checks: [],
-  };
-  if (!hasNginx || !hasWindlass) {
-    finding.notes.push('skipped: needs nginx and dist/cli/main.js');
-    return [finding];
-  }
-  const origin = await startOrigin(bench.dir);
-  const nginx = await startNginxProxy(bench.dir, origin.port);
-  const cached = await startGateway(
-    bench.dir,
-    'gateway, a hit',
-    `locations = ["all"]
+export function cache(bench) {
+  const name = 'gateway, a hit';
+  return besideNginx(bench, {
+    title: 'A hit of the cache, 64 connections, 1 KiB, 13 header fields of a browser',
+    ratio: 'ratio to nginx (a miss)',
+    headers: 'browser',
+    warm: 4,
+    targets: new Map([[name, { measure: 'a hit of the cache / nginx proxying it', atMost: 1 }]]),
+    start: async (originPort) => [
+      await startGateway(
+        bench.dir,
+        name,
+        `locations = ["all"]
 [locations.all]
 plugins = ["cache"]
 upstream = "one"
 [upstreams.one]
-addrs = ["127.0.0.1:${origin.port}"]
+addrs = ["127.0.0.1:${originPort}"]
 [plugins.cache]
 category = "cache"
 default_ttl = "1h"
 `,
-  );
-  for (const { port } of [nginx, cached]) await load({ port, connections: 64, path: '/1k', headers: 'browser', seconds: bench.warmSeconds * 4 });
-  const samples = await measure([nginx, cached], { connections: 64, path: '/1k', headers: 'browser' }, bench);
-  finding.raw = [...samples];
-  for (const { name } of [nginx, cached]) {
-    const ratio = ratioOf(ratios(samples, [name, perRequestUs(name)], ['nginx', perRequestUs('nginx')]));
-    const target = name === cached.name ? 1 : undefined;
-    finding.rows.push([
-      name,
-      spread(figures(samples, name, perRequestUs(name))),
-      ratio.text,
-      target === undefined ? '' : `<= ${target}`,
-      spread(figures(samples, name, requestsPerSecond), 0),
-    ]);
-    const wrong = invalid(samples, name);
-    if (target !== undefined)
-      finding.checks.push(
-        judge('a hit of the cache / nginx proxying it', ratio.value, '', '<=', target, { invalid: wrong, comparable: bench.comparable }),
-      );
-  }
-  finding.notes.push(quietness(samples));
-  await stop(cached, nginx, origin);
-  return [finding];
+      ),
+    ],
+  });
 }
 
 const LOCATIONS = 1_000;
