@@ -91,7 +91,8 @@ export class Roster {
   announced(authority: string, path: string): string | null {
     this.#prune();
     if (this.#hosts.size === 0) return null;
-    const host = plainHost(authority);
+    // Where nobody announces a host, nothing is to be known of the request's.
+    const host = this.#hosts.size === 1 && this.#hosts.has('') ? '' : plainHost(authority);
     if (host !== '') {
       const exact = this.#route(host, path);
       if (exact !== null) return exact;
@@ -122,6 +123,7 @@ export class Roster {
   }
 
   #prune(): void {
+    if (this.#away.size === 0) return;
     const until = this.#clock.now() - this.#knownForMs;
     for (const known of this.#away.values()) {
       if (known.awaySinceMs >= until) return;

@@ -9,7 +9,9 @@ import { REASONS } from '../../http/write.ts';
 const CR = 13;
 const LF = 10;
 const SP = 32;
+const ZERO = 48;
 const COLON = 58;
+const EQUALS = 61;
 /** What stands for a host that was not told. */
 const NO_HOST = 'Host: localhost\r\n';
 /** What a writer adds beside fields, target and authority. */
@@ -27,15 +29,13 @@ export class HeadReader {
   response(head: ResponseHead, bytes: Buffer, start: number, end: number, limits: HttpLimits): boolean {
     const out = this.#room(head, bytes, start, end, limits);
     if (out === null) return false;
-    let i = lineEnd(bytes, start, end);
-    // The reason is whatever it is (jc leaves a word for later there): the status says it all.
+    const i = lineEnd(bytes, start, end);
     const to = trimmed(bytes, start, i);
+    // The reason is whatever it is (jc leaves a word for later there): the status says it all.
     const status = statusOf(bytes, start, to);
-    let at: number;
-    if (status === 0) at = copyLine(bytes, start, to, out, 0);
-    else at = out.latin1Write(`HTTP/1.1 ${status} ${REASONS[status] ?? 'Unknown'}\r\n`, 0);
-    i++;
-    at = copyFields(bytes, i, end, out, at);
+    let at =
+      status === 0 ? copyLine(bytes, start, to, '', out, 0) : copyLine(bytes, start, start + STATUS_END, ` ${REASONS[status] ?? 'Unknown'}`, out, 0);
+    at = copyFields(bytes, i + 1, end, out, at);
     if (at < 0) return refuse(head, 'bad_response', 'text behind the head');
     const parsed = parseResponse(head, out, 0, at, limits);
     return parsed === at || refuseUnless(head, 'bad_response');
@@ -46,7 +46,7 @@ export class HeadReader {
     const out = this.#room(head, bytes, start, end, limits);
     if (out === null) return false;
     const first = lineEnd(bytes, start, end);
-    let at = copyLine(bytes, start, trimmed(bytes, start, first), out, 0);
+    let at = copyLine(bytes, start, trimmed(bytes, start, first), '', out, 0);
     at = copyFields(bytes, first + 1, end, out, at);
     if (at < 0) return refuse(head, 'bad_request', 'text behind the head');
     if (parseRequest(head, out, 0, at, limits) !== at) {
@@ -85,16 +85,22 @@ function copyFields(bytes: Buffer, from: number, end: number, out: Buffer, outAt
   let at = outAt;
   let i = from;
   while (i < end) {
-    const next = lineEnd(bytes, i, end);
-    const to = trimmed(bytes, i, next);
-    if (to === i) {
+    const line = at;
+    while (i < end && TCHAR[bytes[i]!] !== 0) out[at++] = bytes[i++]!;
+    // `GET /x?b=x:y` of crank4go, `:status` of HTTP/2, folded lines: none has a field's name before its colon.
+    const isField = at > line && i < end && bytes[i] === COLON;
+    while (i < end && bytes[i] !== LF) out[at++] = bytes[i++]!;
+    i++;
+    if (at > line && out[at - 1] === CR) at--;
+    if (at === line) {
       // The blank line. Some write it, some don't; one writes two.
-      for (let j = next + 1; j < end; j++) if (bytes[j] !== LF && bytes[j] !== CR) return -1;
+      for (; i < end; i++) if (bytes[i] !== LF && bytes[i] !== CR) return -1;
       break;
     }
-    // `GET /x?b=x:y` of crank4go, `:status` of HTTP/2, folded lines: none has a field's name before its colon.
-    if (hasName(bytes, i, to)) at = copyLine(bytes, i, to, out, at);
-    i = next + 1;
+    if (isField) {
+      out[at++] = CR;
+      out[at++] = LF;
+    } else at = line;
   }
   out[at++] = CR;
   out[at++] = LF;
@@ -112,28 +118,26 @@ function trimmed(bytes: Buffer, from: number, to: number): number {
   return to > from && bytes[to - 1] === CR ? to - 1 : to;
 }
 
-function hasName(bytes: Buffer, from: number, to: number): boolean {
-  let i = from;
-  while (i < to && TCHAR[bytes[i]!] !== 0) i++;
-  return i > from && i < to && bytes[i] === COLON;
+function copyLine(bytes: Buffer, from: number, to: number, more: string, out: Buffer, outAt: number): number {
+  let at = outAt;
+  for (let i = from; i < to; i++) out[at++] = bytes[i]!;
+  return put('\r\n', out, put(more, out, at));
 }
 
-function copyLine(bytes: Buffer, from: number, to: number, out: Buffer, outAt: number): number {
-  out.set(bytes.subarray(from, to), outAt);
-  const at = outAt + to - from;
-  out[at] = CR;
-  out[at + 1] = LF;
-  return at + 2;
-}
+/** Where the status ends that begins a head. */
+const STATUS_END = 12;
+const VERSION = 'HTTP/1.1 ';
 
 /** The status of `HTTP/1.1 200 …`; 0 when the line is none such. */
 function statusOf(bytes: Buffer, from: number, to: number): number {
-  if (to - from < 12 || bytes.latin1Slice(from, from + 9) !== 'HTTP/1.1 ') return 0;
-  const a = bytes[from + 9]! - 48;
-  const b = bytes[from + 10]! - 48;
-  const c = bytes[from + 11]! - 48;
-  if (a < 1 || a > 9 || b < 0 || b > 9 || c < 0 || c > 9) return 0;
-  return to - from > 12 && bytes[from + 12] !== SP ? 0 : a * 100 + b * 10 + c;
+  if (to - from < STATUS_END || !begins(bytes, from, VERSION)) return 0;
+  let status = 0;
+  for (let i = from + VERSION.length; i < from + STATUS_END; i++) {
+    const digit = bytes[i]! - ZERO;
+    if (digit < 0 || digit > 9) return 0;
+    status = status * 10 + digit;
+  }
+  return status < 100 || (to - from > STATUS_END && bytes[from + STATUS_END] !== SP) ? 0 : status;
 }
 
 /** Bytes that writeRequestText() needs at most. */
@@ -147,16 +151,15 @@ export function requestTextRoom(head: RequestHead): number {
  * `legacy`: so do `X-Forwarded-*`. The text is UTF-8. @returns the offset behind it
  */
 export function writeRequestText(head: RequestHead, out: Buffer, from: number, host: boolean, legacy: boolean): number {
-  let at = from + out.latin1Write(head.method, from);
+  let at = put(head.method, out, from);
   out[at++] = SP;
-  if (head.newTarget === null) at = copy(head.bytes, head.targetStart, head.targetEnd, out, at);
+  if (head.newTarget === null) at = copy(head, head.targetStart, head.targetEnd, out, at);
   else at += out.latin1Write(head.newTarget, at);
-  at += out.latin1Write(' HTTP/1.1\n', at);
+  at = put(' HTTP/1.1\n', out, at);
   if (!host) return asUtf8(out, from, writeFieldLines(head, out, at, legacy, head.peer.localAddress));
   if (head.newAuthority !== null) at += out.latin1Write(`host:${head.newAuthority}\n`, at);
   else if (head.authorityEnd > head.authorityStart) {
-    at += out.latin1Write('host:', at);
-    at = copy(head.bytes, head.authorityStart, head.authorityEnd, out, at);
+    at = copy(head, head.authorityStart, head.authorityEnd, out, put('host:', out, at));
     out[at++] = LF;
   }
   return asUtf8(out, from, writeFieldLines(head, out, at, legacy, head.peer.localAddress));
@@ -175,57 +178,85 @@ export function writeResponseText(head: ResponseHead, out: Buffer, from: number)
 
 /** The fields that are passed on, then those that were added, the length, and the blank line. `legacy`: with `X-Forwarded-*`. `by`: our own address. */
 function writeFieldLines(head: Head, out: Buffer, from: number, legacy: boolean, by: string): number {
-  const { bytes, fields, count, tail } = head;
+  const { fields, count } = head;
   let at = from;
   let hasLength = false;
   for (let f = 0, last = count * STRIDE; f < last; f += STRIDE) {
     const id = fields[f + 4]!;
     if ((id & REMOVED) !== 0 || (!legacy && isLegacy(id))) continue;
     if (id === CONTENT_LENGTH) hasLength = true;
-    at = copy(bytes, fields[f]!, fields[f + 1]!, out, at);
+    at = copy(head, fields[f]!, fields[f + 1]!, out, at);
     out[at++] = COLON;
-    at = copy(bytes, fields[f + 2]!, fields[f + 3]!, out, at);
+    at = copy(head, fields[f + 2]!, fields[f + 3]!, out, at);
     out[at++] = LF;
   }
-  // Lines of fieldLine(): `Name: value` CR LF, each.
-  for (let i = 0; i < tail.length;) {
-    const colon = tail.indexOf(':', i);
-    const end = tail.indexOf('\r\n', colon);
-    if (!legacy && tail.startsWith('X-Forwarded-', i)) {
-      i = end + 2;
-      continue;
-    }
-    at += out.latin1Write(tail.slice(i, colon + 1), at);
-    // Ours is the last element of it, and the family says in it who adds it.
-    const ours = by !== '' && tail.startsWith('Forwarded:', i) ? tail.lastIndexOf('for=', end) : -1;
-    if (ours < colon) at += out.latin1Write(tail.slice(colon + 2, end), at);
-    else at += out.latin1Write(`${tail.slice(colon + 2, ours)}by=${by.includes(':') ? `"[${by}]"` : by};${tail.slice(ours, end)}`, at);
-    out[at++] = LF;
-    i = end + 2;
-  }
+  if (head.tail !== '') at = writeTail(head.tail, out, at, legacy, by);
   if (head.length >= 0 && !hasLength) at += out.latin1Write(`content-length:${head.length}\n`, at);
   out[at++] = LF;
   return at;
+}
+
+/** Lines of fieldLine(), `Name: value` CR LF: from the end of `out`, which has room, moved to `from` and made ours. @returns the offset behind them */
+function writeTail(tail: string, out: Buffer, from: number, legacy: boolean, by: string): number {
+  let at = from;
+  let i = out.length - tail.length;
+  out.latin1Write(tail, i);
+  while (i < out.length) {
+    if (!legacy && begins(out, i, 'X-Forwarded-')) {
+      while (out[i++] !== LF);
+      continue;
+    }
+    const isForwarded = by !== '' && begins(out, i, 'Forwarded:');
+    let ours = -1;
+    while (out[i] !== COLON) out[at++] = out[i++]!;
+    out[at++] = COLON;
+    for (i += 2; out[i] !== CR; i++) {
+      if (out[i] === EQUALS && isForwarded && begins(out, at - 3, 'for')) ours = at - 3;
+      out[at++] = out[i]!;
+    }
+    out[at++] = LF;
+    i += 2;
+    if (ours < 0) continue;
+    // Ours is the last element of it, and the family says in it who adds it.
+    const said = by.includes(':') ? `by="[${by}]";` : `by=${by};`;
+    out.copyWithin(ours + said.length, ours, at);
+    put(said, out, ours);
+    at += said.length;
+  }
+  return at;
+}
+
+function begins(bytes: Buffer, at: number, text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (bytes[at + i] !== text.charCodeAt(i)) return false;
+  return true;
 }
 
 function isLegacy(id: number): boolean {
   return id >= X_FORWARDED_FOR && id <= X_FORWARDED_PORT;
 }
 
-function copy(bytes: Buffer, from: number, to: number, out: Buffer, outAt: number): number {
+/** Short runs byte by byte: below about 32 bytes a native call costs more than it saves. */
+function copy(head: Head, from: number, to: number, out: Buffer, outAt: number): number {
   if (to - from > 32) {
-    out.set(bytes.subarray(from, to), outAt);
+    out.set(new Uint8Array(head.memory, head.memoryAt + from, to - from), outAt);
     return outAt + to - from;
   }
+  const { bytes } = head;
   let at = outAt;
   for (let i = from; i < to; i++) out[at++] = bytes[i]!;
   return at;
 }
 
+/** Short ASCII. @returns the offset behind it */
+function put(text: string, out: Buffer, at: number): number {
+  for (let i = 0; i < text.length; i++) out[at + i] = text.charCodeAt(i);
+  return at + text.length;
+}
+
 /** A field may hold any byte over 127, a TEXT message may not: what is no UTF-8 is taken for Latin-1, as HTTP once meant it. */
 function asUtf8(out: Buffer, from: number, end: number): number {
-  const text = out.subarray(from, end);
-  return isUtf8(text) ? end : from + out.write(text.toString('latin1'), from, 'utf8');
+  const text = new Uint8Array(out.buffer, out.byteOffset + from, end - from);
+  return isUtf8(text) ? end : from + out.write(out.latin1Slice(from, end), from, 'utf8');
 }
 
 function refuse(head: Head, code: 'bad_request' | 'bad_response' | 'head_too_large', detail: string): false {
