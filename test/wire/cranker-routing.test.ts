@@ -180,6 +180,26 @@ test('protocol 1.0 costs one WebSocket per request and no more, and its sockets 
   expect(behind.dialled).toBe(7);
 });
 
+test('the sockets of a connector of 3.0 share what runs, within 16 requests', async () => {
+  const router = await startRouter();
+  const running: (() => void)[] = [];
+  const behind = await connector(router, '3.0', {
+    route: 'a',
+    id: 'a',
+    window: 2,
+    answer: () => new Promise((resolve) => running.push(() => resolve({ body: 'x' }))),
+  });
+  const answers = Array.from({ length: 48 }, () => ask(router, '/a', ['Content-Length: 0'], 'POST'));
+  await until('all run', () => running.length === 48);
+  [...behind.peers][0]!.drop();
+  const isLost = ({ status }: { status: number }): boolean => status === 502;
+  await until('the others may end', async () => (await metric(router, 'windlass_requests_in_flight')) < 48);
+  for (const done of running) done();
+  const lost = (await Promise.all(answers)).filter(isLost).length;
+  expect(lost).toBeGreaterThanOrEqual(16);
+  expect(lost).toBeLessThanOrEqual(32);
+});
+
 describe('what these protocols cannot carry', () => {
   test.each(VERSIONS)('is 501 for an upgrade and UNIMPLEMENTED for gRPC, and never mangled, in %s', async (version) => {
     const router = await startRouter();
