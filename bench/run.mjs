@@ -18,11 +18,31 @@ import { cache, gateway, reload } from './scenarios/gateway.mjs';
 import { idle, slow, stalled } from './scenarios/memory.mjs';
 import { many, one, requests } from './scenarios/requests.mjs';
 import { start } from './scenarios/start.mjs';
+import { watching } from './scenarios/watching.mjs';
 import { websocket } from './scenarios/websocket.mjs';
 import { wires } from './scenarios/wires.mjs';
 
 /** In the order they run. @type {Record<string, (bench: import('./scenarios/requests.mjs').Bench) => Promise<import('./kit/report.mjs').Finding[]>>} */
-const scenarios = { requests, one, many, latency, bodies, slow, stalled, idle, events, websocket, start, logs, gateway, cache, reload, grpc, wires };
+const scenarios = {
+  requests,
+  one,
+  many,
+  latency,
+  bodies,
+  slow,
+  stalled,
+  idle,
+  events,
+  websocket,
+  start,
+  logs,
+  gateway,
+  cache,
+  reload,
+  grpc,
+  wires,
+  watching,
+};
 /** No scenario takes longer than this unless something hangs. */
 const scenarioTimeoutMs = 20 * 60_000;
 const markers = ['<!-- bench:begin -->', '<!-- bench:end -->'];

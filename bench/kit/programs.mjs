@@ -85,14 +85,14 @@ export async function startDirect(originPort, options = {}) {
 }
 
 /**
- * windlass run: `text` goes below the server's address. `adminPort` asks for the page of metrics.
- * @param {string} dir @param {string} name @param {string} text @param {{ adminPort?: number }} [options]
+ * windlass run: `text` goes below the server's address. `adminPort` asks for the page of metrics; `basic` are more lines of [basic].
+ * @param {string} dir @param {string} name @param {string} text @param {{ adminPort?: number, basic?: string }} [options]
  * @returns {Promise<Contender & { file: string, head: string }>}
  */
 export async function startGateway(dir, name, text, options = {}) {
   const port = await freePort();
   const admin = options.adminPort === undefined ? '"off"' : `"127.0.0.1:${options.adminPort}"`;
-  const head = `[basic]\nadmin_addr = ${admin}\nauto_restart_check_interval = "0s"\n[servers.main]\naddr = "127.0.0.1:${port}"\n`;
+  const head = `[basic]\nadmin_addr = ${admin}\nauto_restart_check_interval = "0s"\n${options.basic ?? ''}[servers.main]\naddr = "127.0.0.1:${port}"\n`;
   const file = join(dir, `${name.replaceAll(/\W+/g, '-')}.toml`);
   writeFileSync(file, head + text, { mode: 0o600 });
   const child = windlass(name, ['run', '-c', file, '--state-dir', 'off']);
