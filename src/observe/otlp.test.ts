@@ -6,7 +6,7 @@ import { kit } from '../../test/kit/kit.ts';
 import { MemoryLog } from '../../test/kit/tunnel.ts';
 import { until } from '../../test/kit/until.ts';
 import { otlpHeaders, OtlpExporter } from './otlp.ts';
-import { SERVER, type Span } from './span.ts';
+import { SERVER, type Spans } from './span.ts';
 
 const on = kit();
 
@@ -25,8 +25,8 @@ async function start(script: readonly Said[], query = '?scheduled_delay=1ms', ra
   return { collector, log, exporter };
 }
 
-function span(name: string): Span {
-  return {
+function span(name: string, count = 1): Spans {
+  const one = {
     traceId: '0af7651916cd43dd8448eb211c80319c',
     spanId: 'b7ad6b7169203331',
     parentId: '',
@@ -38,7 +38,8 @@ function span(name: string): Span {
     endMs: 1_700_000_000_001.5,
     attributes: { text: 'x', whole: 3, part: 0.5, yes: true, list: ['a', 'b'] },
     error: 'refused',
-  };
+  } as const;
+  return { count, make: () => Array.from({ length: count }, () => one) };
 }
 
 test('spans arrive as OTLP over HTTP wants them, with the fields and the user that were given', async () => {
@@ -70,6 +71,16 @@ test('a portion goes when it is full, and what is left over goes after its delay
   for (const name of ['a', 'b', 'c', 'd', 'e']) exporter.add(span(name));
   await collector.seen(5);
   expect(collector.requests.map(({ body }) => body.match(/"traceId"/g)!.length)).toStrictEqual([2, 2, 1]);
+});
+
+test('spans of one request stay together, and fill a portion as far as they fit', async () => {
+  const { collector, exporter } = await start([], '?scheduled_delay=1ms&max_export_batch_size=4&max_queue_size=10');
+  for (const count of [2, 1, 3, 1]) exporter.add(span('x', count));
+  exporter.add(span('one too many', 4));
+  expect([exporter.waiting, exporter.dropped]).toStrictEqual([7, 4]);
+  await collector.seen(7);
+  expect(collector.requests.map(({ body }) => body.match(/"traceId"/g)!.length)).toStrictEqual([3, 4]);
+  await until('counted', () => exporter.sent === 7);
 });
 
 test.each([429, 502, 503, 504])('after a %d the same portion is sent again', async (status) => {

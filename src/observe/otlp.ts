@@ -4,7 +4,7 @@ import type { OtlpEndpoint } from '../schema/otlp-endpoint.ts';
 import { OTLP_CLOSE_MS, OTLP_TRIES } from './limits.ts';
 import type { Log } from './log.ts';
 import { Seldom } from './seldom.ts';
-import type { AttributeValue, Span, SpanSink } from './span.ts';
+import type { AttributeValue, Span, Spans, SpanSink } from './span.ts';
 import { VERSION } from './version.ts';
 
 export interface OtlpOptions {
@@ -30,14 +30,16 @@ export class OtlpExporter implements SpanSink {
   readonly #options: OtlpOptions;
   readonly #backoff: Backoff;
   readonly #seldom: Seldom;
-  readonly #resource: object;
-  #waiting: Span[] = [];
+  readonly #resource: string;
+  #waiting: Spans[] = [];
   #timer: NodeJS.Timeout | null = null;
   #sending: Promise<void> | null = null;
   #isClosing = false;
   /** Ends a wait between two tries. */
   #hurry: () => void = () => {};
   readonly #gone = new AbortController();
+  /** Spans that have not been sent yet. */
+  waiting = 0;
   sent = 0;
   dropped = 0;
   /** Sendings that failed, each try counted. */
@@ -47,23 +49,19 @@ export class OtlpExporter implements SpanSink {
     this.#options = options;
     this.#backoff = new Backoff(RETRY_MS, RETRY_MAX_MS, options.random);
     this.#seldom = new Seldom(LINES_MS, () => options.clock.now());
-    this.#resource = { attributes: attributesOf(options.resource) };
+    this.#resource = attributesOf(options.resource);
   }
 
-  /** Spans that have not been sent yet. */
-  get waiting(): number {
-    return this.#waiting.length;
-  }
-
-  add(span: Span): void {
+  add(spans: Spans): void {
     const { queueSize, batchSize, delayMs } = this.#options.endpoint;
-    if (this.#waiting.length >= queueSize || this.#isClosing) {
-      this.dropped++;
+    if (this.waiting + spans.count > queueSize || this.#isClosing) {
+      this.dropped += spans.count;
       return;
     }
-    this.#waiting.push(span);
+    this.#waiting.push(spans);
+    this.waiting += spans.count;
     if (this.#sending !== null) return;
-    if (this.#waiting.length >= batchSize) this.#begin();
+    if (this.waiting >= batchSize) this.#begin();
     else this.#timer ??= setTimeout(() => this.#begin(), delayMs).unref();
   }
 
@@ -83,8 +81,9 @@ export class OtlpExporter implements SpanSink {
   destroy(): void {
     this.#isClosing = true;
     this.#stopTimer();
-    this.dropped += this.#waiting.length;
+    this.dropped += this.waiting;
     this.#waiting = [];
+    this.waiting = 0;
     this.#gone.abort();
     this.#hurry();
   }
@@ -96,31 +95,44 @@ export class OtlpExporter implements SpanSink {
 
   #begin(): void {
     this.#stopTimer();
-    if (this.#sending !== null || this.#waiting.length === 0) return;
+    if (this.#sending !== null || this.waiting === 0) return;
     // Not in the turn of a request: to write a portion as text takes its time.
     this.#sending = new Promise<void>((resolve) => setImmediate(resolve))
       .then(() => this.#sendAll())
       .finally(() => {
         this.#sending = null;
         // What came meanwhile, and was too little for a portion of its own.
-        if (this.#waiting.length > 0 && !this.#isClosing) this.#timer ??= setTimeout(() => this.#begin(), this.#options.endpoint.delayMs).unref();
+        if (this.waiting > 0 && !this.#isClosing) this.#timer ??= setTimeout(() => this.#begin(), this.#options.endpoint.delayMs).unref();
       });
   }
 
   async #sendAll(): Promise<void> {
     const { batchSize } = this.#options.endpoint;
     do {
-      const portion = this.#waiting.splice(0, batchSize);
+      const portion = this.#take(batchSize);
       if (portion.length === 0) return;
       if (await this.#send(this.#bodyOf(portion))) this.sent += portion.length;
       else this.dropped += portion.length;
-    } while (this.#waiting.length >= batchSize || this.#isClosing);
+    } while (this.waiting >= batchSize || this.#isClosing);
+  }
+
+  /** As many as fit, and at least those that came together first. */
+  #take(most: number): Span[] {
+    let upTo = 0;
+    let count = 0;
+    for (const spans of this.#waiting) {
+      if (upTo > 0 && count + spans.count > most) break;
+      count += spans.count;
+      upTo++;
+    }
+    this.waiting -= count;
+    return this.#waiting.splice(0, upTo).flatMap((spans) => spans.make());
   }
 
   #bodyOf(spans: readonly Span[]): string {
-    return JSON.stringify({
-      resourceSpans: [{ resource: this.#resource, scopeSpans: [{ scope: { name: 'windlass', version: VERSION }, spans: spans.map(jsonOf) }] }],
-    });
+    let text = `{"resourceSpans":[{"resource":{"attributes":${this.#resource}},"scopeSpans":[{"scope":{"name":"windlass","version":"${VERSION}"},"spans":[`;
+    for (const [i, span] of spans.entries()) text += `${i === 0 ? '' : ','}${jsonOf(span)}`;
+    return `${text}]}]}]}`;
   }
 
   /** @returns whether it was taken; what the collector refuses for good is given up at once */
@@ -190,20 +202,14 @@ export class OtlpExporter implements SpanSink {
 /** What the specification says may be tried again. */
 const RETRIED: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
-function jsonOf({ traceId, spanId, parentId, state, flags, name, kind, startMs, endMs, attributes, error }: Span): object {
-  return {
-    traceId,
-    spanId,
-    ...(parentId === '' ? {} : { parentSpanId: parentId }),
-    ...(state === '' ? {} : { traceState: state }),
-    flags,
-    name,
-    kind,
-    startTimeUnixNano: nanos(startMs),
-    endTimeUnixNano: nanos(Math.max(startMs, endMs)),
-    attributes: attributesOf(attributes),
-    status: error === null ? {} : { code: ERROR, message: error },
-  };
+/** As text: a tree of objects for each attribute would cost several times as much. */
+function jsonOf({ traceId, spanId, parentId, state, flags, name, kind, startMs, endMs, attributes, error }: Span): string {
+  const parent = parentId === '' ? '' : `,"parentSpanId":"${parentId}"`;
+  const from = state === '' ? '' : `,"traceState":${JSON.stringify(state)}`;
+  const status = error === null ? '{}' : `{"code":${ERROR},"message":${JSON.stringify(error)}}`;
+  const times = `"startTimeUnixNano":"${nanos(startMs)}","endTimeUnixNano":"${nanos(Math.max(startMs, endMs))}"`;
+  const what = `"flags":${flags},"name":${JSON.stringify(name)},"kind":${kind}`;
+  return `{"traceId":"${traceId}","spanId":"${spanId}"${parent}${from},${what},${times},"attributes":${attributesOf(attributes)},"status":${status}}`;
 }
 
 const ERROR = 2;
@@ -213,15 +219,17 @@ function nanos(ms: number): string {
   return `${Math.round(ms * 1000)}000`;
 }
 
-function attributesOf(of: Readonly<Record<string, AttributeValue>>): object[] {
-  return Object.keys(of).map((key) => ({ key, value: valueOf(of[key]!) }));
+function attributesOf(of: Readonly<Record<string, AttributeValue>>): string {
+  let text = '';
+  for (const key in of) text += `${text === '' ? '[' : ','}{"key":"${key}","value":${valueOf(of[key]!)}}`;
+  return text === '' ? '[]' : `${text}]`;
 }
 
-function valueOf(value: AttributeValue): object {
-  if (typeof value === 'string') return { stringValue: value };
-  if (typeof value === 'boolean') return { boolValue: value };
-  if (typeof value === 'number') return Number.isInteger(value) ? { intValue: String(value) } : { doubleValue: value };
-  return { arrayValue: { values: value.map((one) => ({ stringValue: one })) } };
+function valueOf(value: AttributeValue): string {
+  if (typeof value === 'string') return `{"stringValue":${JSON.stringify(value)}}`;
+  if (typeof value === 'boolean') return `{"boolValue":${value}}`;
+  if (typeof value === 'number') return Number.isInteger(value) ? `{"intValue":"${value}"}` : `{"doubleValue":${JSON.stringify(value)}}`;
+  return `{"arrayValue":{"values":[${value.map(valueOf).join(',')}]}}`;
 }
 
 /** `OTEL_EXPORTER_OTLP_HEADERS`: `name=value,name=value`, values with escapes as in URLs. What is none is left out. */

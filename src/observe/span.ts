@@ -19,12 +19,20 @@ export interface Span {
   /** Ms since the Unix epoch. */
   readonly startMs: number;
   readonly endMs: number;
+  /** Names are plain words with dots. */
   readonly attributes: Readonly<Record<string, AttributeValue>>;
   /** What went wrong, in a word; null = nothing. */
   readonly error: string | null;
 }
 
+/** Spans that are over, and are not made before they are sent: many at once cost much less than each within its request. */
+export interface Spans {
+  /** How many they are at most. */
+  readonly count: number;
+  make(): readonly Span[];
+}
+
 /** Who takes spans. Never waits, never throws. */
 export interface SpanSink {
-  add(span: Span): void;
+  add(spans: Spans): void;
 }

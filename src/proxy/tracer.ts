@@ -1,20 +1,10 @@
 // HOT: begin() runs per request while traces are on; what is not recorded costs it a look at one field.
 import { redactedTarget } from '../observe/log-text.ts';
-import { type AttributeValue, CLIENT, INTERNAL, SERVER, type Span, type SpanSink } from '../observe/span.ts';
+import { type AttributeValue, CLIENT, INTERNAL, SERVER, type Span, type Spans, type SpanSink } from '../observe/span.ts';
 import { type Trace, traceparentOf, type TraceSource } from '../observe/trace.ts';
 import { AgentTimes, type Notes } from '../http/exchange.ts';
 import type { Peer, RequestHead } from '../http/head.ts';
 import { TRACEPARENT, TRACESTATE, USER_AGENT } from '../http/names.ts';
-
-/** What a span of a request needs of its head, which is gone when it ends. */
-interface Asked {
-  readonly method: string;
-  readonly target: string;
-  readonly authority: string;
-  readonly client: string;
-  readonly userAgent: string;
-  readonly peer: Peer;
-}
 
 export interface TracerOptions {
   /** What all its spans of whole requests say beside what they are about. */
@@ -29,7 +19,6 @@ export class Tracer {
   readonly #sink: SpanSink;
   readonly #wall: () => number;
   readonly #options: TracerOptions;
-  readonly #asked = new WeakMap<Trace, Asked>();
 
   constructor(source: TraceSource, sink: SpanSink, wall: () => number, options: TracerOptions) {
     this.#source = source;
@@ -43,16 +32,8 @@ export class Tracer {
     const parent = head.has(TRACEPARENT) ? (head.get('traceparent') ?? '') : '';
     const trace = this.#source.begin(parent, parent === '' ? '' : (head.get('tracestate') ?? ''));
     if (trace === null) return;
-    notes.trace = trace;
+    notes.trace = new Recorded(trace, head);
     if (this.#options.asksAgents) notes.times ??= new AgentTimes();
-    this.#asked.set(trace, {
-      method: head.method,
-      target: head.target,
-      authority: head.authority,
-      client: head.client,
-      userAgent: head.value(USER_AGENT),
-      peer: head.peer,
-    });
     head.remove(TRACEPARENT);
     head.tail += `traceparent: ${traceparentOf(trace)}\r\n`;
     // Whose parent we do not know, his state is nobody's.
@@ -66,35 +47,96 @@ export class Tracer {
 
   /** Its exchange is over. `status`: as logged. */
   finished(notes: Notes, trace: Trace, status: number, nowMs: number, location: string, upstream: string): void {
-    const asked = this.#asked.get(trace);
-    if (asked === undefined) return;
-    this.#asked.delete(trace);
-    const wallMs = this.#wall() - nowMs;
+    if (!(trace instanceof Recorded) || trace.ended !== null) return;
+    trace.ended = { notes, status, endMs: nowMs, wallMs: this.#wall() - nowMs, location, upstream, facts: this.#options.facts, source: this.#source };
+    this.#sink.add(trace);
+  }
+}
+
+/** What is known of a request when it is over. */
+interface Ended {
+  readonly notes: Notes;
+  readonly status: number;
+  readonly endMs: number;
+  /** Between the monotonic clock and that on the wall. */
+  readonly wallMs: number;
+  readonly location: string;
+  readonly upstream: string;
+  readonly facts: Attributes;
+  readonly source: TraceSource;
+}
+
+/** A request that is recorded, with what spans need of its head, which is gone when it ends. */
+class Recorded implements Trace, Spans {
+  readonly traceId: string;
+  readonly parentId: string;
+  readonly spanId: string;
+  readonly sentId: string;
+  readonly state: string;
+  readonly flags: number;
+  requestId = '';
+  readonly method: string;
+  readonly target: string;
+  readonly authority: string;
+  readonly client: string;
+  readonly userAgent: string;
+  readonly peer: Peer;
+  ended: Ended | null = null;
+
+  constructor(trace: Trace, head: RequestHead) {
+    this.traceId = trace.traceId;
+    this.parentId = trace.parentId;
+    this.spanId = trace.spanId;
+    this.sentId = trace.sentId;
+    this.state = trace.state;
+    this.flags = trace.flags;
+    this.method = head.method;
+    this.target = head.target;
+    this.authority = head.authority;
+    this.client = head.client;
+    this.userAgent = head.value(USER_AGENT);
+    this.peer = head.peer;
+  }
+
+  get count(): number {
+    const { notes } = this.ended!;
+    const queued = notes.waitedMs > 0 ? 1 : 0;
+    if (notes.dispatchedMs === 0) return 1 + queued;
+    const connect = notes.connectMs === 0 ? 0 : notes.connectTlsMs > 0 ? 2 : 1;
+    return 2 + queued + connect + (!this.#tells(notes) ? 0 : notes.times!.connectMs > 0 ? 3 : 2);
+  }
+
+  /** Does its agent tell what we are to show? One that sends spans of its own says more than we know. */
+  #tells({ times, firstByteMs }: Notes): boolean {
+    return times !== null && times.told && !times.traced && firstByteMs > 0;
+  }
+
+  make(): readonly Span[] {
+    const { traceId, state, flags, method: asked } = this;
+    const { notes, status, endMs: nowMs, wallMs, location, upstream, source } = this.ended!;
     const failure = notes.failure?.code ?? null;
-    const common = { traceId: trace.traceId, state: trace.state, flags: trace.flags };
-    const add = (span: Pick<Span, 'spanId' | 'parentId' | 'name' | 'kind' | 'startMs' | 'endMs' | 'attributes' | 'error'>): void =>
-      this.#sink.add({ ...common, ...span, startMs: span.startMs + wallMs, endMs: span.endMs + wallMs });
-    const method = METHODS.has(asked.method) ? asked.method : '_OTHER';
+    const all: Span[] = [];
+    const add = ({ spanId, parentId, name, kind, startMs, endMs, attributes, error }: Piece): void => {
+      all.push({ traceId, spanId, parentId, state, flags, name, kind, startMs: startMs + wallMs, endMs: endMs + wallMs, attributes, error });
+    };
+    const method = METHODS.has(asked) ? asked : '_OTHER';
     const shown = method === '_OTHER' ? 'HTTP' : method;
     add({
-      spanId: trace.spanId,
-      parentId: trace.parentId,
+      spanId: this.spanId,
+      parentId: this.parentId,
       name: location === '' ? shown : `${shown} ${location}`,
       kind: SERVER,
       startMs: notes.startMs,
       endMs: nowMs,
-      attributes: {
-        ...serverAttributes(asked, method, notes, trace, status, location, upstream),
-        ...this.#options.facts,
-      },
+      attributes: serverAttributes(this, this.ended!, method),
       error: failure ?? (status >= 500 ? String(status) : null),
     });
     const queuedMs = notes.waitedMs;
     if (queuedMs > 0) {
       const endMs = notes.dispatchedMs > 0 ? notes.dispatchedMs : nowMs;
       add({
-        spanId: this.#source.spanId(),
-        parentId: trace.spanId,
+        spanId: source.spanId(),
+        parentId: this.spanId,
         name: 'queue',
         kind: INTERNAL,
         startMs: endMs - queuedMs,
@@ -103,33 +145,33 @@ export class Tracer {
         error: notes.dispatchedMs > 0 ? null : failure,
       });
     }
-    if (notes.dispatchedMs === 0) return;
+    if (notes.dispatchedMs === 0) return all;
     add({
-      spanId: trace.sentId,
-      parentId: trace.spanId,
+      spanId: this.sentId,
+      parentId: this.spanId,
       name: notes.agent === '' ? shown : `${shown} agent`,
       kind: CLIENT,
       startMs: notes.dispatchedMs,
       endMs: nowMs,
-      attributes: sentAttributes(method, notes, trace, status),
+      attributes: sentAttributes(method, notes, this, status),
       error: failure ?? (notes.firstByteMs > 0 && status >= 400 ? String(status) : null),
     });
-    const part = (name: string, parentId: string, startMs: number, ms: number, kind: Span['kind'] = INTERNAL): string => {
-      const spanId = this.#source.spanId();
-      add({ spanId, parentId, name, kind, startMs, endMs: startMs + ms, attributes: {}, error: null });
+    const part = (name: string, parentId: string, startMs: number, ms: number): string => {
+      const spanId = source.spanId();
+      add({ spanId, parentId, name, kind: INTERNAL, startMs, endMs: startMs + ms, attributes: {}, error: null });
       return spanId;
     };
-    const { times } = notes;
     if (notes.connectMs > 0) {
-      const id = part('connect', trace.sentId, notes.dispatchedMs, notes.connectMs);
+      const id = part('connect', this.sentId, notes.dispatchedMs, notes.connectMs);
       if (notes.connectTlsMs > 0) part('tls', id, notes.dispatchedMs + notes.connectMs - notes.connectTlsMs, notes.connectTlsMs);
     }
-    // An agent that sends spans of its own says more than we know.
-    if (times === null || !times.told || times.traced || notes.firstByteMs === 0) return;
+    if (!this.#tells(notes)) return all;
+    const times = notes.times!;
     const atAgentMs = notes.dispatchedMs + Math.max(0, notes.firstByteMs - notes.dispatchedMs - times.headMs) / 2;
-    const agent = part('agent', trace.sentId, atAgentMs, times.headMs);
+    const agent = part('agent', this.sentId, atAgentMs, times.headMs);
     if (times.connectMs > 0) part('connect', agent, atAgentMs, times.connectMs);
     part('upstream', agent, atAgentMs + times.connectMs, Math.max(0, times.headMs - times.connectMs));
+    return all;
   }
 }
 
@@ -137,56 +179,65 @@ export class Tracer {
 const METHODS: ReadonlySet<string> = new Set(['CONNECT', 'DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT', 'QUERY', 'TRACE']);
 
 type Attributes = Readonly<Record<string, AttributeValue>>;
+/** While they are gathered. */
+type Gathered = Record<string, AttributeValue>;
+type Piece = Pick<Span, 'spanId' | 'parentId' | 'name' | 'kind' | 'startMs' | 'endMs' | 'attributes' | 'error'>;
 
 /** By the names of OpenTelemetry's conventions for HTTP, where those have one. */
-function serverAttributes(asked: Asked, method: string, notes: Notes, trace: Trace, status: number, location: string, upstream: string): Attributes {
+function serverAttributes(asked: Recorded, { notes, status, location, upstream, facts }: Ended, method: string): Attributes {
   const { peer, target, authority } = asked;
+  const all: Gathered = { ...facts };
   const question = target.indexOf('?');
-  return {
-    'http.request.method': method,
-    ...(method === '_OTHER' ? { 'http.request.method_original': asked.method } : {}),
-    'url.scheme': peer.scheme,
-    'url.path': question < 0 ? target : target.slice(0, question),
-    ...(question < 0 ? {} : { 'url.query': redactedTarget(target).slice(question + 1) }),
-    ...addressAttributes('server', authority),
-    ...(asked.client === '' ? {} : { 'client.address': asked.client }),
-    ...(peer.address === '' ? {} : { 'network.peer.address': peer.address, 'network.peer.port': peer.port }),
-    'network.protocol.version': peer.http2 ? '2' : '1.1',
-    ...(asked.userAgent === '' ? {} : { 'user_agent.original': asked.userAgent }),
-    ...(status === 0 ? {} : { 'http.response.status_code': status }),
-    ...(notes.failure === null ? (status >= 500 ? { 'error.type': String(status) } : {}) : { 'error.type': notes.failure.code }),
-    ...requestIdAttribute(trace),
-    'http.request.body.size': notes.requestBytes,
-    'http.response.body.size': notes.replyBytes,
-    ...(location === '' ? {} : { 'windlass.location': location }),
-    ...(upstream === '' ? {} : { 'windlass.upstream': upstream }),
-    ...(notes.agent === '' ? {} : { 'windlass.agent': notes.agent }),
-  };
+  all['http.request.method'] = method;
+  if (method === '_OTHER') all['http.request.method_original'] = asked.method;
+  all['url.scheme'] = peer.scheme;
+  all['url.path'] = question < 0 ? target : target.slice(0, question);
+  if (question >= 0) all['url.query'] = redactedTarget(target).slice(question + 1);
+  tellServer(all, authority);
+  if (asked.client !== '') all['client.address'] = asked.client;
+  if (peer.address !== '') {
+    all['network.peer.address'] = peer.address;
+    all['network.peer.port'] = peer.port;
+  }
+  all['network.protocol.version'] = peer.http2 ? '2' : '1.1';
+  if (asked.userAgent !== '') all['user_agent.original'] = asked.userAgent;
+  if (status !== 0) all['http.response.status_code'] = status;
+  if (notes.failure !== null) all['error.type'] = notes.failure.code;
+  else if (status >= 500) all['error.type'] = String(status);
+  tellRequestId(all, asked);
+  all['http.request.body.size'] = notes.requestBytes;
+  all['http.response.body.size'] = notes.replyBytes;
+  if (location !== '') all['windlass.location'] = location;
+  if (upstream !== '') all['windlass.upstream'] = upstream;
+  if (notes.agent !== '') all['windlass.agent'] = notes.agent;
+  return all;
 }
 
 function sentAttributes(method: string, notes: Notes, trace: Trace, status: number): Attributes {
-  return {
-    'http.request.method': method,
-    ...addressAttributes('server', notes.agent === '' ? notes.address.replace(/^[a-z\d]+:\/\//, '').replace(/\/.*$/s, '') : ''),
-    ...(notes.firstByteMs > 0 ? { 'http.response.status_code': status } : {}),
-    ...(notes.failure === null ? {} : { 'error.type': notes.failure.code }),
-    ...requestIdAttribute(trace),
-    ...(notes.attempts > 1 ? { 'http.request.resend_count': notes.attempts - 1 } : {}),
-    ...(notes.tries === '' ? {} : { 'windlass.tries': notes.tries }),
-    ...(notes.agent === '' ? { 'windlass.reused': notes.reused } : { 'windlass.agent': notes.agent }),
-    'windlass.endpoint': notes.endpoint,
-  };
+  const all: Gathered = { 'http.request.method': method };
+  if (notes.agent === '') tellServer(all, notes.address.replace(/^[a-z\d]+:\/\//, '').replace(/\/.*$/s, ''));
+  if (notes.firstByteMs > 0) all['http.response.status_code'] = status;
+  if (notes.failure !== null) all['error.type'] = notes.failure.code;
+  tellRequestId(all, trace);
+  if (notes.attempts > 1) all['http.request.resend_count'] = notes.attempts - 1;
+  if (notes.tries !== '') all['windlass.tries'] = notes.tries;
+  if (notes.agent === '') all['windlass.reused'] = notes.reused;
+  else all['windlass.agent'] = notes.agent;
+  all['windlass.endpoint'] = notes.endpoint;
+  return all;
 }
 
-function requestIdAttribute({ requestId }: Trace): Attributes {
-  return requestId === '' ? {} : { 'http.request.header.x-request-id': [requestId] };
+function tellRequestId(all: Gathered, { requestId }: Trace): void {
+  if (requestId !== '') all['http.request.header.x-request-id'] = [requestId];
 }
 
-/** Host and port as two attributes. */
-function addressAttributes(name: string, authority: string): Attributes {
-  const [, host = '', port] = /^(.*?)(?::(\d+))?$/s.exec(authority) ?? [];
-  return {
-    ...(host === '' ? {} : { [`${name}.address`]: host.replace(/^\[|\]$/g, '') }),
-    ...(port === undefined ? {} : { [`${name}.port`]: Number(port) }),
-  };
+/** Host and port of an authority. */
+function tellServer(all: Gathered, authority: string): void {
+  if (authority === '') return;
+  const colon = authority.lastIndexOf(':');
+  const port = colon < 0 ? '' : authority.slice(colon + 1);
+  const hasPort = port !== '' && /^\d+$/.test(port);
+  const host = hasPort ? authority.slice(0, colon) : authority;
+  if (host !== '') all['server.address'] = host.startsWith('[') ? host.slice(1, host.endsWith(']') ? -1 : host.length) : host;
+  if (hasPort) all['server.port'] = Number(port);
 }
