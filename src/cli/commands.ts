@@ -253,7 +253,7 @@ export const commands: readonly Command[] = [
       ['windlass import pingap /etc/pingap > windlass.toml', 'a folder of files'],
     ],
     notes: ['Files of Pingap are read by windlass run as they are; this shows what they amount to.'],
-    table: async () => (await import('../config/import.ts')).importTable,
+    table: async () => (await import('../config/import/import.ts')).importTable,
     load: async () => ({ run: (await import('./import.ts')).importPingap }),
   },
   {
@@ -267,7 +267,7 @@ export const commands: readonly Command[] = [
       ['windlass import slime slime.yaml', 'look at it; what is not known is told on standard error'],
     ],
     notes: [],
-    table: async () => (await import('../config/import.ts')).importTable,
+    table: async () => (await import('../config/import/import.ts')).importTable,
     load: async () => ({ run: (await import('./import.ts')).importSlime }),
   },
   {

@@ -1,5 +1,5 @@
 import type { GatewaySettings, LoadedGateway } from '../config/gateway.ts';
-import type { RunningGateway } from '../hub/gateway.ts';
+import type { RunningGateway } from '../hub/gateway/gateway.ts';
 import type { Outcome } from '../hub/reload.ts';
 import type { Log, RootLog } from '../observe/log.ts';
 import type { LogRing } from '../observe/log-ring.ts';
@@ -39,9 +39,9 @@ export interface FiledGateway {
 export async function startFiled(settings: GatewaySettings, options: FileOptions): Promise<FiledGateway> {
   const { source, sinceMs, load, log, lines, stateDir, env, first, started, applied } = options;
   const { basic } = settings;
-  const { startGateway } = await import('../hub/gateway.ts');
+  const { startGateway } = await import('../hub/gateway/gateway.ts');
   const { Reload } = await import('../hub/reload.ts');
-  const { ConsoleConfig } = await import('../hub/console-config.ts');
+  const { ConsoleConfig } = await import('../hub/console/config.ts');
   const config = new ConsoleConfig({ source, env, stateDir, log, wall: () => Date.now() });
   const gateway = await startGateway(settings, { log, lines, stateDir, source, config });
   started?.(gateway);

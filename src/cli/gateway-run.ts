@@ -6,7 +6,7 @@ import { SettingsError } from '../config/settings-error.ts';
 import { formatAddress, isLoopback, type Address } from '../schema/address.ts';
 import type { Log } from '../observe/log.ts';
 import { LogRing } from '../observe/log-ring.ts';
-import type { RunningGateway } from '../hub/gateway.ts';
+import type { RunningGateway } from '../hub/gateway/gateway.ts';
 import { defaultStateDir } from './state-dir.ts';
 import type { Invocation } from './command.ts';
 import { configSource, settingsOf } from './settings.ts';

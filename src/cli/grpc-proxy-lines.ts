@@ -1,7 +1,7 @@
 import { formatAddress } from '../schema/address.ts';
 import { plainLine } from '../config/plain-line.ts';
 import type { PiFile } from '../config/pi-file.ts';
-import type { UpstreamStatus } from '../hub/gateway-status.ts';
+import type { UpstreamStatus } from '../hub/gateway/status.ts';
 import type { HealthReport } from '../upstream/health/checks.ts';
 
 /** One line for each call that was forwarded, as a template of an access log. */

@@ -2,7 +2,7 @@ import { commonSettings } from '../config/common.ts';
 import { grpcProxyTable } from '../config/grpc-proxy.ts';
 import { loadPiGateway, type PiGateway } from '../config/pi-gateway.ts';
 import { formatAddress } from '../schema/address.ts';
-import type { RunningGateway } from '../hub/gateway.ts';
+import type { RunningGateway } from '../hub/gateway/gateway.ts';
 import type { Invocation } from './command.ts';
 import { CALL_LINE, heartbeatLine } from './grpc-proxy-lines.ts';
 import { settingsOf } from './settings.ts';
@@ -32,7 +32,7 @@ export async function run(invocation: Invocation): Promise<number> {
   for (const line of first.warnings) log.warn({}, line);
   return runUntilSignal(
     async () => {
-      const { startGateway } = await import('../hub/gateway.ts');
+      const { startGateway } = await import('../hub/gateway/gateway.ts');
       const { Reload } = await import('../hub/reload.ts');
       let gateway: RunningGateway | null = null;
       const start = async (): Promise<RunningGateway> =>

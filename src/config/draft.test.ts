@@ -9,7 +9,7 @@ import { fullExample } from './example.ts';
 import { builtInPlugins } from './plugin-definitions.ts';
 import { SecretKeys } from './secret-keys.ts';
 import { sectionPages } from './section-pages.ts';
-import { sameData, tomlData } from './toml-edit.ts';
+import { sameData, tomlData } from './toml/edit.ts';
 
 const keys = new SecretKeys();
 

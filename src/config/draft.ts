@@ -15,8 +15,8 @@ import { Slices } from './slices.ts';
 import { gatewaySections } from './section-names.ts';
 import { sectionPages } from './section-pages.ts';
 import { pluginTable } from './sections/plugin.ts';
-import { editToml, sameData, type TomlData, TomlEditError, tomlData } from './toml-edit.ts';
-import { renameToml } from './toml-rename.ts';
+import { editToml, sameData, type TomlData, TomlEditError, tomlData } from './toml/edit.ts';
+import { renameToml } from './toml/rename.ts';
 
 /** One item where it stands. */
 interface Standing {

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { fullExample } from './example.ts';
 import { hiddenItem, hideSecrets, shownText, shownValue } from './masked.ts';
 import { SecretKeys } from './secret-keys.ts';
-import { editToml, sameData, tomlData } from './toml-edit.ts';
+import { editToml, sameData, tomlData } from './toml/edit.ts';
 
 const keys = new SecretKeys();
 

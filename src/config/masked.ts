@@ -1,7 +1,7 @@
 import { isTable } from './expand.ts';
-import { editToml, type TomlData, TomlEditError, tomlData } from './toml-edit.ts';
-import { valueText } from './toml-format.ts';
-import { type PairSpan, type Span, spansOf, type ValueSpan } from './toml-spans.ts';
+import { editToml, type TomlData, TomlEditError, tomlData } from './toml/edit.ts';
+import { valueText } from './toml/format.ts';
+import { type PairSpan, type Span, spansOf, type ValueSpan } from './toml/spans.ts';
 import { looksSecret, MASK, type SecretKeys } from './secret-keys.ts';
 
 /** What is shown instead of a text that cannot be read. */

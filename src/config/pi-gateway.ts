@@ -1,5 +1,5 @@
 import { gatewayOfText, type LoadedGateway } from './gateway.ts';
-import { type PiWishes, piToml } from './import-pi.ts';
+import { type PiWishes, piToml } from './import/pi.ts';
 import { type PiFile, readPiFile } from './pi-file.ts';
 import type { ReadText } from './file.ts';
 import type { CommonSettings } from './settings.ts';

@@ -1,4 +1,4 @@
-import { type KeyPart, TomlCursor } from './toml-cursor.ts';
+import { type KeyPart, TomlCursor } from './toml/cursor.ts';
 
 /** Where something stands in a file: line and column from 1. */
 export interface Position {

@@ -9,9 +9,9 @@ import type { Failure } from './failure.ts';
 import { makePeer, type Peer, plainAddress, RequestHead, STRIDE } from './head.ts';
 import type { HttpLimits } from './limits.ts';
 import { type End, NOT_TRUSTED, type ProxyProtocolIn } from './proxy-protocol.ts';
-import { headScratch } from './h2-fields.ts';
+import { headScratch } from './h2/fields.ts';
 import { ServerConnection } from './server-connection.ts';
-import { ServerH2Connection } from './server-h2-connection.ts';
+import { ServerH2Connection } from './h2/server-connection.ts';
 import { type Secured, type ServerTls, TlsListener } from './tls-listener.ts';
 
 /** What an HTTP server needs from whoever starts it. */

@@ -2,7 +2,7 @@ import type { Clock } from '../std/clock.ts';
 import type { Registry } from '../observe/metrics.ts';
 import type { Session } from '../tunnel/session.ts';
 import type { AgentPool } from '../upstream/agents.ts';
-import { AGENTS } from './hub-overview.ts';
+import { AGENTS } from './console/hub-overview.ts';
 
 /** What came and went by one wire. */
 interface Carried {

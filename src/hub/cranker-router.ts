@@ -5,7 +5,7 @@ import { AgentDesk } from './agent-desk.ts';
 import { CrankerDesk } from './cranker-desk.ts';
 import { Front, type Running } from './front.ts';
 import type { Deps } from './house.ts';
-import { AGENTS } from './hub-overview.ts';
+import { AGENTS } from './console/hub-overview.ts';
 import { answersWith } from './inside.ts';
 import { hubStatus } from './status.ts';
 

@@ -21,7 +21,7 @@ import { type ClientAuthorities, clientAuthorities } from '../config/sections/se
 import { SettingsError } from '../config/settings-error.ts';
 import type { CommonSettings, ListenSettings } from '../config/settings.ts';
 import type { TraceSettings } from '../config/traces.ts';
-import type { Console } from './console.ts';
+import type { Console } from './console/console.ts';
 import { tellOfHandshakes, tellOfTls } from './handshakes.ts';
 import { type Deps, House } from './house.ts';
 import type { Listener, ListenerSpec } from './listener.ts';

@@ -16,7 +16,7 @@ import { ProxyMetrics } from '../proxy/metrics.ts';
 import { type AdminListener, listenForOperators } from '../admin/listen.ts';
 import type { Pages, Readiness } from '../admin/basics.ts';
 import { GrpcHealth } from '../admin/grpc-health.ts';
-import type { Console } from './console.ts';
+import type { Console } from './console/console.ts';
 import { Listener, type ListenerSpec } from './listener.ts';
 import { Pressure } from './pressure.ts';
 import { Traces } from './traces.ts';

@@ -1,6 +1,6 @@
-import type { Backends } from './console.ts';
-import { ConsoleLogs } from './console-logs.ts';
-import { ConsoleTraffic } from './console-traffic.ts';
+import type { Backends } from './console/console.ts';
+import { ConsoleLogs } from './console/logs.ts';
+import { ConsoleTraffic } from './console/traffic.ts';
 import type { Deps, House } from './house.ts';
 import type { Listener } from './listener.ts';
 

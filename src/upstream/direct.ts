@@ -5,7 +5,7 @@ import { Wire } from '../std/wire.ts';
 import type { Endpoint, Notes, ReplySink, RequestSink } from '../http/exchange.ts';
 import { ClientExchange } from '../http/client-exchange.ts';
 import { ClientConnection, type ConnectionOwner } from '../http/client-h1.ts';
-import { HeadReader } from '../http/client-h2.ts';
+import { HeadReader } from '../http/h2/client.ts';
 import { type RequestHead, ResponseHead } from '../http/head.ts';
 import { AUTHORIZATION } from '../http/names.ts';
 import { writeProxyV1, writeProxyV2 } from '../http/proxy-protocol.ts';

@@ -1,7 +1,7 @@
 import type net from 'node:net';
 import type tls from 'node:tls';
-import { ClientSession, type HeadReader, type SessionOwner } from '../http/client-h2.ts';
-import { ClientStream, connectRefusal, type StreamOwner } from '../http/client-h2-stream.ts';
+import { ClientSession, type HeadReader, type SessionOwner } from '../http/h2/client.ts';
+import { ClientStream, connectRefusal, type StreamOwner } from '../http/h2/client-stream.ts';
 import type { ClientOptions } from '../http/client-h1.ts';
 import type { Notes, ReplySink, RequestSink } from '../http/exchange.ts';
 import { Failure } from '../http/failure.ts';

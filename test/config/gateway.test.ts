@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import { run } from '../../src/cli/run.ts';
 import { type GatewaySettings, loadGateway } from '../../src/config/gateway.ts';
-import { importPingap } from '../../src/config/import-pingap.ts';
+import { importPingap } from '../../src/config/import/pingap.ts';
 import { pingapKeys } from '../../src/config/pingap-keys.ts';
 import { httpLimits } from '../../src/http/limits.ts';
 import { fakeWorld } from './world.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import { loadGateway, readGateway } from '../../src/config/gateway.ts';
-import { importPingap } from '../../src/config/import-pingap.ts';
+import { importPingap } from '../../src/config/import/pingap.ts';
 import { SettingsError } from '../../src/config/settings-error.ts';
 
 const valid = fileURLToPath(new URL('gateway/valid/', import.meta.url));

@@ -1,8 +1,8 @@
 import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadGateway } from '../../src/config/gateway.ts';
-import { ConsoleConfig } from '../../src/hub/console-config.ts';
-import { type GatewayDeps, type RunningGateway, startGateway } from '../../src/hub/gateway.ts';
+import { ConsoleConfig } from '../../src/hub/console/config.ts';
+import { type GatewayDeps, type RunningGateway, startGateway } from '../../src/hub/gateway/gateway.ts';
 import { Reload } from '../../src/hub/reload.ts';
 import type { Kit } from './kit.ts';
 import { MemoryLog } from './tunnel.ts';
