@@ -221,5 +221,5 @@ export class Console {
 /** Beside the program as it is built; in development where the build puts it. */
 function uiFolder(): string {
   const here = import.meta.url;
-  return fileURLToPath(new URL(here.endsWith('.ts') ? '../../dist/ui' : '../ui', here));
+  return fileURLToPath(new URL(here.endsWith('.ts') ? '../../../dist/ui' : '../../ui', here));
 }
