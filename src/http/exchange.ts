@@ -80,6 +80,21 @@ export class AgentTimes {
   traced = false;
 }
 
+/** How long plugins made a request wait before it went on. Made when one does, so that others cost nothing. */
+export class PluginTimes {
+  /** When the first of them began to, monotonic ms. */
+  readonly fromMs: number;
+  /** When none did any more; 0 = one does still, or did when the request was over. */
+  toMs = 0;
+  /** Which ones, comma separated. */
+  names: string;
+
+  constructor(fromMs: number, name: string) {
+    this.fromMs = fromMs;
+    this.names = name;
+  }
+}
+
 /**
  * A plain record of one exchange: filled by whoever knows, read by log, metrics and retry. Times are monotonic ms, 0 = did not happen.
  */
@@ -128,6 +143,8 @@ export class Notes {
   trace: Trace | null = null;
   /** What its agent is asked to tell; null = nothing. */
   times: AgentTimes | null = null;
+  /** Null: none made it wait. */
+  plugins: PluginTimes | null = null;
 
   constructor(startMs: number) {
     this.startMs = startMs;

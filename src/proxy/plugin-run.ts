@@ -1,6 +1,6 @@
 // HOT: one PluginRun per request of a location with plugins.
 import { Buffer } from 'node:buffer';
-import type { BodySink, ReplySink, Writer } from '../http/exchange.ts';
+import { type BodySink, PluginTimes, type ReplySink, type Writer } from '../http/exchange.ts';
 import { Failure } from '../http/failure.ts';
 import type { FieldLines } from '../http/field-lines.ts';
 import { trailersOnly } from '../http/grpc.ts';
@@ -102,12 +102,18 @@ export class PluginRun implements PluginExchange, ReplySink {
   #await(verdict: Promise<Verdict>, step: number, place: number, go: () => void): void {
     const isRequest = step < this.#chain.request.length;
     const hosted = this.#chain.plugins[place]!;
+    const { notes, site } = this.#exchange;
+    const { clock } = site.loop;
+    const times = notes.plugins;
+    if (times !== null) times.names += `, ${hosted.name}`;
+    const waited = (notes.plugins ??= new PluginTimes(clock.now(), hosted.name));
     verdict.then(
       (reply) => {
         if (this.#exchange.isOver) {
           this.#unwanted(reply);
           return;
         }
+        waited.toMs = clock.now();
         if (reply === undefined) {
           if (this.#steps(step + 1, go) === 'go') go();
           return;
@@ -118,6 +124,7 @@ export class PluginRun implements PluginExchange, ReplySink {
       (error: unknown) => {
         hosted.failed(error);
         if (this.#exchange.isOver) return;
+        waited.toMs = clock.now();
         this.#entered = isRequest ? place : this.#chain.plugins.length;
         this.#exchange.fail(new Failure('internal', `plugin ${hosted.name} failed`));
       },

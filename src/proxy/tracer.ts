@@ -100,10 +100,10 @@ class Recorded implements Trace, Spans {
 
   get count(): number {
     const { notes } = this.ended!;
-    const queued = notes.waitedMs > 0 ? 1 : 0;
-    if (notes.dispatchedMs === 0) return 1 + queued;
+    const before = (notes.plugins === null ? 0 : 1) + (notes.waitedMs > 0 ? 1 : 0);
+    if (notes.dispatchedMs === 0) return 1 + before;
     const connect = notes.connectMs === 0 ? 0 : notes.connectTlsMs > 0 ? 2 : 1;
-    return 2 + queued + connect + (!this.#tells(notes) ? 0 : notes.times!.connectMs > 0 ? 3 : 2);
+    return 2 + before + connect + (!this.#tells(notes) ? 0 : notes.times!.connectMs > 0 ? 3 : 2);
   }
 
   /** Does its agent tell what we are to show? One that sends spans of its own says more than we know. */
@@ -131,6 +131,19 @@ class Recorded implements Trace, Spans {
       attributes: serverAttributes(this, this.ended!, method),
       error: failure ?? (status >= 500 ? String(status) : null),
     });
+    if (notes.plugins !== null) {
+      const { fromMs, toMs, names } = notes.plugins;
+      add({
+        spanId: source.spanId(),
+        parentId: this.spanId,
+        name: 'plugins',
+        kind: INTERNAL,
+        startMs: fromMs,
+        endMs: toMs === 0 ? nowMs : toMs,
+        attributes: { 'windlass.plugins': names.split(', ') },
+        error: toMs === 0 ? failure : null,
+      });
+    }
     const queuedMs = notes.waitedMs;
     if (queuedMs > 0) {
       const endMs = notes.dispatchedMs > 0 ? notes.dispatchedMs : nowMs;

@@ -146,6 +146,45 @@ test('the wait for a slot is a span, and a request that nobody takes has an erro
   expect(refused).toMatchObject({ error: 'queue_full', attributes: { 'error.type': 'queue_full', 'http.response.status_code': 503 } });
 });
 
+test('the wait for a plugin that asks elsewhere is a span, and says which; what waits for none has none', async () => {
+  const collector = await startCollector(on);
+  const auth = await on.startOrigin();
+  const origin = await on.startOrigin();
+  const gateway = await startGatewayOf(
+    on,
+    `[basic]
+admin_addr = "127.0.0.1:0"
+otlp_endpoint = "${collector.url}?scheduled_delay=5ms"
+[servers.main]
+addr = "127.0.0.1:0"
+locations = ["asks", "all"]
+[locations.asks]
+path = "/asks"
+plugins = ["mark", "door"]
+upstream = "one"
+[locations.all]
+plugins = ["mark"]
+upstream = "one"
+[plugins.mark]
+category = "request_id"
+[plugins.door]
+category = "forward_auth"
+auth_url = "http://127.0.0.1:${auth.port}/"
+[upstreams.one]
+addrs = ["127.0.0.1:${origin.port}"]
+`,
+  );
+  await ask(gateway.port(), { path: '/asks' });
+  await ask(gateway.port(), { path: '/all' });
+  await until('both', () => collector.spans.filter(({ kind }) => kind === 2).length === 2);
+  const whole = collector.named('GET asks');
+  const plugins = collector.named('plugins');
+  expect(plugins).toMatchObject({ parentSpanId: whole.spanId, kind: 1, error: null, attributes: { 'windlass.plugins': ['door'] } });
+  expect(isWithin(plugins, whole)).toBe(true);
+  const sent = collector.spans.find(({ kind, parentSpanId }) => kind === 3 && parentSpanId === whole.spanId)!;
+  expect(plugins.endNanos).toBeLessThanOrEqual(sent.startNanos);
+});
+
 test('a server of a gateway may have a collector of its own, as files of Pingap say', async () => {
   const [all, own] = [await startCollector(on), await startCollector(on)];
   const origin = await on.startOrigin();

@@ -146,6 +146,60 @@ test('the story of a request to an agent tells what the tunnel, the agent and it
   expect(ends(by['upstream']!)).toBeLessThanOrEqual(ends(by['agent']!) + 0.2);
 });
 
+test('the story tells what waiting for plugins took, and which, also of a request that they answered', async () => {
+  const auth = await on.startOrigin((request, response) => {
+    setTimeout(() => response.writeHead(request.headers['x-key'] === 'k' ? 200 : 401).end(), 20);
+  });
+  const origin = await on.startOrigin();
+  const stateDir = on.folder();
+  const file = fileTo(origin.port).replace('proxy_set_headers = ["X-Shop: 1"]', 'plugins = ["plain", "ask", "again"]');
+  const asks = ['ask', 'again'].map((name) => `[plugins.${name}]\ncategory = "forward_auth"\nauth_url = "http://127.0.0.1:${auth.port}/"\n`);
+  const plain = '[plugins.plain]\ncategory = "response_headers"\nset_headers = ["X-A: 1"]\n';
+  const gateway = await startGatewayOf(on, `${file}${plain}${asks.join('')}`, { stateDir });
+  const operator = new Operator(gateway, stateDir);
+  await ask(gateway.port(), { path: '/api/in', headers: { 'X-Key': 'k' } });
+  await ask(gateway.port(), { path: '/api/out' });
+  await ask(gateway.port(), { path: '/rest' });
+  const stories = await Promise.all((await list(operator)).items.map(({ id }) => operator.get<TrafficStory>(`/traffic/${id}`)));
+  const [rest, out, taken] = stories.map((story) => ({ ...story, names: story.spans.map(({ name }) => name) }));
+  expect(taken!.names).toEqual(['hub', 'plugins', 'connect', 'upstream', 'answer']);
+  expect(out!.names).toEqual(['hub', 'plugins']);
+  expect(rest!.names).not.toContain('plugins');
+  for (const [story, detail, ms] of [
+    [out!, 'ask', 15],
+    [taken!, 'ask, again', 30],
+  ] as const) {
+    const [hub, plugins] = story.spans;
+    expect(plugins).toMatchObject({ detail });
+    expect(plugins!.ms).toBeGreaterThan(ms);
+    expect(plugins!.startMs + plugins!.ms).toBeLessThanOrEqual(hub!.ms + 0.2);
+  }
+});
+
+test('of a plugin that makes a request wait until its client has left, the story tells that it waited until then', async () => {
+  const auth = await on.startOrigin(() => {});
+  const origin = await on.startOrigin();
+  const stateDir = on.folder();
+  const file = fileTo(origin.port).replace('proxy_set_headers = ["X-Shop: 1"]', 'plugins = ["ask"]');
+  const gateway = await startGatewayOf(on, `${file}[plugins.ask]\ncategory = "forward_auth"\nauth_url = "http://127.0.0.1:${auth.port}/"\n`, {
+    stateDir,
+  });
+  const operator = new Operator(gateway, stateDir);
+  const client = await on.rawClient({ port: gateway.port() });
+  client.send('GET /api HTTP/1.1\r\nHost: a\r\n\r\n');
+  await until('the question', () => auth.requests.length === 1);
+  const [running] = (await list(operator)).items;
+  expect((await operator.get<TrafficStory>(`/traffic/${running!.id}`)).spans.map(({ name }) => name)).toEqual(['hub', 'plugins']);
+  client.socket.destroy();
+  const story = await until('its end', async () => {
+    const now = await operator.get<TrafficStory>(`/traffic/${running!.id}`);
+    return now.status === 0 ? null : now;
+  });
+  expect(story.status).toBe(499);
+  const [hub, plugins] = story.spans;
+  expect(plugins!.startMs + plugins!.ms).toBeCloseTo(hub!.ms, 0);
+});
+
 test('a request that runs is listed without a status, and one that failed says why', async () => {
   let release!: () => void;
   const origin = await on.startOrigin((_, response) => {

@@ -69,11 +69,15 @@ function spansOf({ notes, endMs }: Inspected, totalMs: number): Spans {
   const add = (name: Spans[number]['name'], startMs: number, ms: number, detail: string): void => {
     if (ms >= 0) spans.push({ name, startMs: tenths(startMs), ms: tenths(ms), detail });
   };
-  const { startMs, waitedMs, dispatchedMs, firstByteMs, connectMs, connectTlsMs, times } = notes;
+  const { startMs, waitedMs, dispatchedMs, firstByteMs, connectMs, connectTlsMs, times, plugins } = notes;
   const end = endMs === 0 ? totalMs : endMs - startMs;
   const sent = dispatchedMs === 0 ? end : dispatchedMs - startMs;
   const ours = Math.max(0, sent - waitedMs);
   add('hub', 0, ours, notes.attempts > 1 ? `${notes.attempts} attempts` : '');
+  if (plugins !== null) {
+    const from = plugins.fromMs - startMs;
+    add('plugins', from, (plugins.toMs === 0 ? end : plugins.toMs - startMs) - from, plugins.names);
+  }
   if (waitedMs > 0) add('queue', ours, waitedMs, notes.failure?.code === 'queue_timeout' ? 'no slot became free' : 'for a slot');
   if (dispatchedMs === 0) return spans;
   const headAt = firstByteMs === 0 ? end : firstByteMs - startMs;
