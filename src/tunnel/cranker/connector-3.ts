@@ -26,6 +26,7 @@ import {
   writeWindowUpdate,
 } from './frames-3.ts';
 import type { Messages, MessageUser } from './messages.ts';
+import type { FrameSocket, Sending3 } from './sending-3.ts';
 import { Stream3 } from './stream-3.ts';
 
 /** How many requests more one socket of a connector may carry than another. */
@@ -131,7 +132,7 @@ const STRANGE = 100;
 const FRAMES_PER_REQUEST = 32;
 
 /** One WebSocket of protocol 3.0. What is wrong with one stream is answered there; what belongs to none is let go by, and counted. */
-export class Socket3 implements MessageUser, Flushable {
+export class Socket3 implements MessageUser, FrameSocket, Flushable {
   queued = false;
   readonly connector: Connector3;
   readonly id: string;
@@ -150,7 +151,7 @@ export class Socket3 implements MessageUser, Flushable {
   /** Short messages are copied by whoever sends them. */
   readonly #ackFrame: Buffer = Buffer.allocUnsafeSlow(WINDOW_UPDATE_BYTES);
   /** Streams that were told to pause. */
-  readonly #waiting = new Set<Stream3>();
+  readonly #waiting = new Set<Sending3>();
 
   constructor(connector: Connector3, id: string, port: number, messages: Messages) {
     this.connector = connector;
@@ -190,17 +191,17 @@ export class Socket3 implements MessageUser, Flushable {
   }
 
   /** It hears drained() when the socket takes more. */
-  waits(stream: Stream3): void {
-    this.#waiting.add(stream);
+  waits(sending: Sending3): void {
+    this.#waiting.add(sending);
   }
 
   drained(): void {
     if (!this.#full) return;
     this.#full = false;
-    for (const stream of this.#waiting) {
+    for (const sending of this.#waiting) {
       if (this.#full) return;
-      this.#waiting.delete(stream);
-      stream.socketDrained();
+      this.#waiting.delete(sending);
+      sending.goOn();
     }
     this.connector.turned();
   }
@@ -280,7 +281,6 @@ export class Socket3 implements MessageUser, Flushable {
   /** A stream is over. */
   forget(stream: Stream3): void {
     if (!this.streams.delete(stream.id)) return;
-    this.#waiting.delete(stream);
     this.connector.done();
   }
 

@@ -5,7 +5,7 @@ import type { ResponseHead } from '../../http/head.ts';
 import { ERRORED } from './close-codes.ts';
 import { type ConnectorCore, ConnectorExchange } from './dial-exchange.ts';
 import type { DialSocket3 } from './dial-socket-3.ts';
-import { HeadPieces } from './frames-3.ts';
+import { FRAME_HEAD, HeadPieces } from './frames-3.ts';
 import { responseTextRoom, writeResponseText } from './head-text.ts';
 import { Sending3, type SendingOwner } from './sending-3.ts';
 
@@ -131,8 +131,8 @@ export class DialStream3 extends ConnectorExchange implements SendingOwner {
   // --- the answer
 
   protected sendHead(head: ResponseHead, bodiless: boolean): void {
-    const text = Buffer.allocUnsafe(responseTextRoom(head));
-    this.#out.head(text, 0, writeResponseText(head, text, 0), !bodiless);
+    const text = Buffer.allocUnsafe(FRAME_HEAD + responseTextRoom(head));
+    this.#out.head(text, FRAME_HEAD, writeResponseText(head, text, FRAME_HEAD), !bodiless);
   }
 
   protected sendBody(chunk: Uint8Array): boolean {

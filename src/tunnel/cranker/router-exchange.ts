@@ -264,7 +264,7 @@ export abstract class RouterExchange implements RequestSink, Writer {
   }
 
   /** Fills of the request were told to pause; they may go on. */
-  protected roomy(): void {
+  roomy(): void {
     if (!this.over) this.writer?.drained();
   }
 

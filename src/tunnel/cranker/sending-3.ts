@@ -5,7 +5,7 @@ import type { CrankerLimits } from './limits.ts';
 
 /** The socket that frames go to. */
 export interface FrameSocket {
-  /** A whole frame, whose memory is the socket's now. */
+  /** A whole frame, whose memory is the socket's now; short ones it may copy, then it is nobody's. */
   send(frame: Buffer): void;
   readonly isFull: boolean;
   /** Calls goOn() when the socket takes more. */
@@ -54,17 +54,26 @@ export class Sending3 {
     return this.#waits || this.#pendingBytes > 0;
   }
 
-  /** Sends a head's text, text[start..end), in as many frames as it needs. Heads wait for nothing: the window counts them. */
+  /**
+   * Sends a head's text, text[start..end), in as many frames as it needs. There is room for a frame's head in front of it, and the memory is the socket's now.
+   * Heads wait for nothing: the window counts them.
+   */
   head(text: Buffer, start: number, end: number, hasBody: boolean): void {
     this.#count(end - start);
+    this.ended = !hasBody;
+    const most = this.#limits.headerChunkBytes;
+    if (end - start <= most) {
+      writeFrameHead(text, start - FRAME_HEAD, HEADER, headerFlags(true, hasBody), this.#id);
+      this.#socket.send(text.subarray(start - FRAME_HEAD, end));
+      return;
+    }
     for (let from = start; from < end;) {
-      const to = headerPieceEnd(text, from, end, this.#limits.headerChunkBytes);
+      const to = headerPieceEnd(text, from, end, most);
       const frame = Buffer.allocUnsafe(FRAME_HEAD + to - from);
       frame.set(text.subarray(from, to), writeFrameHead(frame, 0, HEADER, headerFlags(to === end, hasBody), this.#id));
       this.#socket.send(frame);
       from = to;
     }
-    this.ended = !hasBody;
   }
 
   /** Sends a borrowed piece of a body. @returns false to ask for a pause until roomy() */

@@ -6,25 +6,17 @@ import type { RequestHead } from '../../http/head.ts';
 import { CLIENT_LEFT, ERRORED } from './close-codes.ts';
 import type { RouterRules } from './connector.ts';
 import type { Socket3 } from './connector-3.ts';
-import { DATA, END_STREAM, FRAME_HEAD, HEADER, headerFlags, headerPieceEnd, HeadPieces, writeFrameHead } from './frames-3.ts';
+import { FRAME_HEAD, HeadPieces } from './frames-3.ts';
 import { requestTextRoom, writeRequestText } from './head-text.ts';
 import { COPIED_BYTES } from './messages.ts';
 import { type RouterCore, RouterExchange } from './router-exchange.ts';
+import { Sending3, type SendingOwner } from './sending-3.ts';
 
 /** One exchange of protocol 3.0 at the router's end, with the windows of both directions. */
-export class Stream3 extends RouterExchange {
+export class Stream3 extends RouterExchange implements SendingOwner {
   readonly id: number;
   readonly #socket: Socket3;
-  /** Bytes that have been sent, HEADER and DATA, and not been acknowledged. */
-  #outstanding = 0;
-  /** Over its window: nothing more is sent before enough has been acknowledged. */
-  #stopped = false;
-  /** What could not be sent yet. */
-  #pending: Buffer[] = [];
-  #pendingBytes = 0;
-  #endPending = false;
-  /** The request's sender has been told to pause. */
-  #waits = false;
+  readonly #out: Sending3;
   #pieces: HeadPieces | null = null;
   /** Bytes that the reply has taken and the connector does not know of; and those that it has not taken. */
   #ack = 0;
@@ -36,103 +28,36 @@ export class Stream3 extends RouterExchange {
     super(core, head, reply, notes);
     this.#socket = socket;
     this.id = id;
+    this.#out = new Sending3(socket, this, id, core.limits);
   }
 
   get bufferedBytes(): number {
-    return this.#pendingBytes + this.#unconsumed;
+    return this.#out.pendingBytes + this.#unconsumed;
   }
 
   // --- the request
 
   sendHead(head: RequestHead, rules: RouterRules): void {
-    const { headerChunkBytes } = this.core.limits;
-    const out = this.core.scratchText(FRAME_HEAD + requestTextRoom(head));
-    const end = writeRequestText(head, out, FRAME_HEAD, rules.keepsHost, rules.legacyForwarded);
-    this.#outstanding = end - FRAME_HEAD;
-    if (end - FRAME_HEAD <= headerChunkBytes) {
-      writeFrameHead(out, 0, HEADER, headerFlags(true, !this.hasEnded), this.id);
-      // Short ones are copied by whoever sends them.
-      this.#socket.send(end > COPIED_BYTES ? Buffer.from(out.subarray(0, end)) : out.subarray(0, end));
-      return;
-    }
-    for (let from = FRAME_HEAD; from < end;) {
-      const to = headerPieceEnd(out, from, end, headerChunkBytes);
-      const piece = Buffer.allocUnsafe(FRAME_HEAD + to - from);
-      piece.set(out.subarray(from, to), writeFrameHead(piece, 0, HEADER, headerFlags(to === end, !this.hasEnded), this.id));
-      this.#socket.send(piece);
-      from = to;
-    }
+    const room = FRAME_HEAD + requestTextRoom(head);
+    // Short ones are copied by whoever sends them.
+    const text = room > COPIED_BYTES ? Buffer.allocUnsafe(room) : this.core.scratchText(room);
+    this.#out.head(text, FRAME_HEAD, writeRequestText(head, text, FRAME_HEAD, rules.keepsHost, rules.legacyForwarded), !this.hasEnded);
   }
 
   protected sendBody(chunk: Uint8Array): boolean {
-    const most = this.core.limits.sendBytes - FRAME_HEAD;
-    for (let from = 0; from < chunk.length; from += most) {
-      const part = chunk.subarray(from, from + most);
-      const frame = Buffer.allocUnsafe(FRAME_HEAD + part.length);
-      frame.set(part, writeFrameHead(frame, 0, DATA, 0, this.id));
-      if (this.#pendingBytes > 0 || !this.#mayGo()) {
-        this.#pending.push(frame);
-        this.#pendingBytes += part.length;
-      } else this.#go(frame);
-    }
-    this.#waits = this.#pendingBytes > 0 || this.#stopped || this.#socket.isFull;
-    if (this.#waits && this.#socket.isFull) this.#socket.waits(this);
-    return !this.#waits;
-  }
-
-  #mayGo(): boolean {
-    return !this.#stopped && !this.#socket.isFull;
-  }
-
-  #go(frame: Buffer): void {
-    this.#outstanding += frame.length - FRAME_HEAD;
-    if (this.#outstanding > this.core.limits.windowBytes) this.#stopped = true;
-    this.#socket.send(frame);
+    return this.#out.data(chunk);
   }
 
   protected sendEnd(): void {
-    if (this.#pendingBytes > 0) this.#endPending = true;
-    else this.#goEnd();
-  }
-
-  #goEnd(): void {
-    const frame = Buffer.allocUnsafe(FRAME_HEAD);
-    writeFrameHead(frame, 0, DATA, END_STREAM, this.id);
-    this.#socket.send(frame);
+    this.#out.end();
   }
 
   /** WINDOW_UPDATE came. */
   credited(bytes: number): void {
-    if (this.over) return;
-    this.#outstanding = Math.max(0, this.#outstanding - bytes);
-    if (this.#stopped && this.#outstanding < this.core.limits.resumeBytes) {
-      this.#stopped = false;
-      this.#goOn();
-    }
+    if (!this.over) this.#out.credited(bytes);
   }
 
-  socketDrained(): void {
-    this.#goOn();
-  }
-
-  #goOn(): void {
-    let at = 0;
-    while (at < this.#pending.length && this.#mayGo()) {
-      const frame = this.#pending[at++]!;
-      this.#pendingBytes -= frame.length - FRAME_HEAD;
-      this.#go(frame);
-    }
-    if (at > 0) this.#pending.splice(0, at);
-    if (this.#socket.isFull) this.#socket.waits(this);
-    if (this.#pendingBytes > 0) return;
-    if (this.#endPending) {
-      this.#endPending = false;
-      this.#goEnd();
-    } else if (this.#waits && this.#mayGo()) {
-      this.#waits = false;
-      this.roomy();
-    }
-  }
+  sent(): void {}
 
   protected cancel(failure: Failure): void {
     const isClient = failure.code === 'client_gone' || failure.code === 'client_stalled';
@@ -147,8 +72,8 @@ export class Stream3 extends RouterExchange {
   }
 
   #forget(): void {
-    this.#pending = [];
-    this.#pendingBytes = this.#unconsumed = this.#ack = 0;
+    this.#out.drop();
+    this.#unconsumed = this.#ack = 0;
     this.#socket.forget(this);
   }
 
