@@ -7,7 +7,8 @@ export const EXPOSITION_TYPES: Readonly<Record<Exposition, string>> = {
   openmetrics: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
 };
 
-export type MetricType = 'counter' | 'gauge' | 'histogram';
+/** A summary here has quantiles alone, as both formats allow. */
+export type MetricType = 'counter' | 'gauge' | 'histogram' | 'summary';
 
 /** What somebody with this `Accept` gets: OpenMetrics only when he likes it at least as well as plain text. */
 export function expositionFor(accept: string): Exposition {

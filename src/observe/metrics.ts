@@ -68,7 +68,7 @@ export class Registry {
   }
 
   /** A metric that is computed when scraped. `collect` must be quick and may not wait. */
-  computed(type: 'counter' | 'gauge', name: string, help: string, labels: readonly string[], collect: (emit: Emit) => void): void {
+  computed(type: 'counter' | 'gauge' | 'summary', name: string, help: string, labels: readonly string[], collect: (emit: Emit) => void): void {
     this.#add(
       new Computed(name, help, type, labels, (emit) => {
         let left = LABEL_SETS;
@@ -146,6 +146,7 @@ abstract class Metric {
   constructor(name: string, help: string, type: MetricType, labels: readonly string[], more = '') {
     if (!METRIC_NAME.test(name)) throw new Error(`not a metric name: ${name}`);
     for (const label of labels) if (!LABEL_NAME.test(label) || label === 'le') throw new Error(`not a label name: ${label}`);
+    if (labels.includes('quantile') !== (type === 'summary')) throw new Error(`${name}: summaries have quantiles, and others have none`);
     if (new Set(labels).size !== labels.length) throw new Error(`a label of ${name} stands twice`);
     this.name = name;
     this.help = help;

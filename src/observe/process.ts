@@ -42,7 +42,7 @@ export function addProcessMetrics(metrics: Registry, version: string): ProcessMe
   });
   const delay = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });
   delay.enable();
-  metrics.computed('gauge', 'windlass_event_loop_delay_seconds', 'Delay of the event loop since the last scrape.', ['quantile'], (emit) => {
+  metrics.computed('summary', 'windlass_event_loop_delay_seconds', 'Delay of the event loop since the last scrape.', ['quantile'], (emit) => {
     const quiet = delay.count === 0;
     emit(quiet ? 0 : excess(delay.percentile(50)), '0.5');
     emit(quiet ? 0 : excess(delay.percentile(99)), '0.99');

@@ -32,6 +32,16 @@ test('whatever goes where it does not usually go is counted as going there', () 
   expect(valueOf(page(), 'windlass_failures_total', { code: 'upstream_reset' })).toBe(1);
 });
 
+test('the time until an answer begins is that of our own answers too, so that a service that is silent is seen there, and not of those who have left', () => {
+  const { metrics, end, page } = world();
+  const location = metrics.tally('web', 'all', 'one');
+  end(location, 'one', 200, { firstByteMs: 2 });
+  end(location, 'one', 504, { failure: new Failure('first_byte_timeout', 'x') });
+  end(location, 'one', 499, { failure: new Failure('client_gone', 'x') });
+  expect(valueOf(page(), 'windlass_first_byte_seconds_count')).toBe(2);
+  expect(valueOf(page(), 'windlass_first_byte_seconds_sum')).toBe(0.007);
+});
+
 test('statuses that are none are errors of ours', () => {
   const { metrics, end, page } = world();
   const location = metrics.tally('web', 'all', 'one');

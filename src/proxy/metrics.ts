@@ -111,7 +111,9 @@ export class ProxyMetrics {
     const group = Math.floor(status / 100) - 1;
     tally.byClass[group < 0 || group > 4 ? 4 : group]!++;
     tally.duration.observe((nowMs - notes.startMs) / 1000);
+    // Without one the answer is our own (a cache's, a plugin's, the 504 of a service that was silent), whose head goes with all of it. Who has left got none.
     if (notes.firstByteMs > 0) tally.firstByte.observe((notes.firstByteMs - notes.startMs) / 1000);
+    else if (status !== 499) tally.firstByte.observe((nowMs - notes.startMs) / 1000);
     if (notes.waitedMs > 0) {
       this.#queueWait.observe(notes.waitedMs / 1000);
       tally.waits.observe(notes.waitedMs / 1000);

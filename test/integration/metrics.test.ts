@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { parseUpstreamUrl } from '../../src/schema/upstream-url.ts';
-import { readMetrics, scrape, valueOf } from '../kit/exposition.ts';
+import { ask } from '../kit/ask.ts';
+import { type MetricsPage, readMetrics, scrape, valueOf } from '../kit/exposition.ts';
+
 import { fileTo, startGatewayOf } from '../kit/gateway.ts';
 import { kit, metric, metricBecomes, SECRET } from '../kit/kit.ts';
 import { asks, startHolding } from '../kit/stage.ts';
@@ -136,6 +138,26 @@ addrs = ["127.0.0.1:${origin.port}"]
     ['l498', 1],
   ]);
 });
+
+test('nothing that a client sends makes the page longer: paths, hosts, methods, fields and queries', async () => {
+  const origin = await startOrigin();
+  const gateway = await startGatewayOf(tools, TWO(origin.port, origin.port));
+  const strangers = async (from: number, to: number): Promise<string> => {
+    for (let i = from; i < to; i++) {
+      const headers = { Host: `h${i}.example`, 'User-Agent': `u${i}`, 'X-Request-Id': `r${i}`, Authorization: `Basic ${btoa(`p${i}:x`)}` };
+      for (const path of [`/a/${i}?q${i}=${i}`, `/b/${i}`, `/${i}`]) await ask(gateway.port(), { method: `M${i}`, path, headers });
+    }
+    await metricBecomes(gateway, 'windlass_request_duration_seconds_count', (value) => value === to * 3);
+    return seriesOf(await scrape(gateway));
+  };
+  const few = await strangers(0, 5);
+  expect(await strangers(5, 40)).toBe(few);
+});
+
+/** The series of a page, without their values. */
+function seriesOf({ samples }: MetricsPage): string {
+  return samples.map(({ name, labels }) => `${name} ${JSON.stringify([...labels])}`).join('\n');
+}
 
 test.each(['/metrics of operators', '/metrics of a server'])('OpenMetrics comes to those who ask for it (%s)', async (where) => {
   const origin = await startOrigin();

@@ -35,6 +35,8 @@ export function readMetrics(text: string, format: 'prometheus' | 'openmetrics' =
     const type = types.get(family);
     if (!belongs(name, family, type, format)) throw new Error(`${name} stands below ${family} (${type})`);
     const labels = readLabels(labelText);
+    // As promtool has it.
+    if (labels.has('quantile') !== (type === 'summary')) throw new Error(`${name} (${type}) has a quantile where there is none, or none`);
     const key = `${name} ${[...labels]
       .map(([label, value]) => `${label}=${JSON.stringify(value)}`)
       .toSorted()
