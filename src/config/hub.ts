@@ -5,6 +5,7 @@ import type { Person } from '../admin/people.ts';
 import { adminAddr, commonSettings, commonTable, listenSettings, listenTable } from './common.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
 import { adminUser, consoleTable } from './sections/admin.ts';
+import { notifySettings, notifyTable } from './notify.ts';
 import { SettingsError } from './settings-error.ts';
 import { tracesTable, traceSettings } from './traces.ts';
 import type { HubSettings, HubWire } from './settings.ts';
@@ -138,6 +139,7 @@ export const hubTable = {
     help: 'how many of the last requests to keep for operators to look at (console, windlass tail); 0 = none. It can be switched while the hub runs',
     fallback: 0,
   }),
+  ...notifyTable,
   ...tracesTable(1),
   ...commonTable,
 } as const;
@@ -177,6 +179,7 @@ export function hubSettings(values: Values<typeof hubTable>, randomId: () => str
     hubId: values.hubId ?? randomId(),
     siblings: values.sibling,
     inspector: values.inspector,
+    notification: notifySettings(values),
     traces: traceSettings(values),
   };
 }

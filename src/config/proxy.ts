@@ -2,6 +2,7 @@ import { address, choice, duration, list, path, upstreamUrl } from '../schema/ki
 import { setting, type Values } from '../schema/setting.ts';
 import { adminAddr, commonSettings, commonTable, listenSettings, listenTable } from './common.ts';
 import type { ProxySettings } from './settings.ts';
+import { tracesTable, traceSettings } from './traces.ts';
 
 const UPSTREAM = 'The upstream';
 
@@ -27,6 +28,7 @@ export const proxyTable = {
   }),
   ...listenTable,
   adminAddr: adminAddr(null),
+  ...tracesTable(1),
   ...commonTable,
 } as const;
 
@@ -42,5 +44,6 @@ export function proxySettings(values: Values<typeof proxyTable>): ProxySettings 
     connectTimeoutMs: values.connectTimeout,
     firstByteTimeoutMs: values.firstByteTimeout,
     idleTimeoutMs: values.idleTimeout,
+    traces: traceSettings(values),
   };
 }

@@ -7,6 +7,7 @@ import type { Egress } from '../schema/egress.ts';
 import type { HealthCheck } from '../schema/health-check.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
 import type { Person } from '../admin/people.ts';
+import type { NotificationSettings } from './sections/notification.ts';
 import type { TraceSettings } from './traces.ts';
 
 /** `auto`: pretty on a terminal, JSON otherwise. */
@@ -90,6 +91,8 @@ export interface HubSettings extends CommonSettings, ListenSettings {
   readonly siblings: ReadonlyMap<string, UpstreamUrl>;
   /** Exchanges that are kept for operators to look at; 0 = none. */
   readonly inspector: number;
+  /** Who is told of what happens; null = nobody. */
+  readonly notification: NotificationSettings | null;
   /** Null: no spans are made. */
   readonly traces: TraceSettings | null;
 }
@@ -179,6 +182,8 @@ export interface ProxySettings extends CommonSettings, ListenSettings, UpstreamT
   /** As for agents, but a direct upstream is told the client's Host unless asked otherwise. */
   readonly hostHeader: 'upstream' | 'keep';
   readonly caFile: string | null;
+  /** Null: no spans are made. */
+  readonly traces: TraceSettings | null;
 }
 
 /** Everything `windlass demo` needs to know. */

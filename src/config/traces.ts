@@ -1,6 +1,7 @@
 import { type Kind, orOff, text } from '../schema/kind.ts';
-import { type OtlpEndpoint, otlpEndpoint, share } from '../schema/otlp-endpoint.ts';
+import { type OtlpEndpoint, otlpEndpoint, parseOtlpEndpoint, parseShare, share } from '../schema/otlp-endpoint.ts';
 import { setting } from '../schema/setting.ts';
+import { Wrong } from '../schema/wrong.ts';
 
 const TRACES = 'Traces';
 
@@ -11,6 +12,22 @@ export interface TraceSettings {
   readonly service: string;
   /** Share of the requests without a trace for which one begins, 0 to 1. */
   readonly sample: number;
+}
+
+/** Where traces go, as the library is told. */
+export interface TracesOption {
+  /** The collector (OTLP over HTTP), such as http://localhost:4318. */
+  readonly endpoint: string;
+  /** Share of the requests without a trace for which one begins, 0 to 1. Absent: 1. */
+  readonly sample?: number;
+  /** `service.name`. Absent: `windlass`. */
+  readonly service?: string;
+}
+
+/** @throws Wrong */
+export function tracesOf({ endpoint, sample = 1, service = 'windlass' }: TracesOption): TraceSettings {
+  if (typeof endpoint !== 'string') throw new Wrong('needs an endpoint', "such as { endpoint: 'http://localhost:4318' }");
+  return { endpoint: parseOtlpEndpoint(endpoint), service, sample: parseShare(String(sample)) };
 }
 
 /** A collector, none, or the one that the environment names. */

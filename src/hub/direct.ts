@@ -37,6 +37,7 @@ export async function startProxy(settings: ProxySettings, deps: Deps): Promise<R
     upstream: new FixedUpstream(endpoints),
     patienceMs: () => 0,
     timeoutMs: 0,
+    traces: settings.traces,
     entry: null,
     readiness: () => ({ ok: true, detail: { state: 'serving' } }),
   });

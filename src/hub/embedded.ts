@@ -13,6 +13,7 @@ import type { Plugin } from '../proxy/plugin.ts';
 import { createKeyring, sealToken } from '../tunnel/token.ts';
 import { hubSettings, hubTable } from '../config/hub.ts';
 import type { HubSettings } from '../config/settings.ts';
+import { tracesOf, type TracesOption } from '../config/traces.ts';
 import type { AgentDesk } from './agent-desk.ts';
 import { type Connection, connectionOf } from './connections.ts';
 import { type HubEventName, type HubListener, Listeners } from './events.ts';
@@ -60,6 +61,8 @@ export interface HubOptions extends SameOptions {
   readonly trustedProxies?: readonly string[];
   /** Other hubs that agents are told to dial as well, by their ids. */
   readonly siblings?: Readonly<Record<string, string>>;
+  /** Absent: no spans are made. */
+  readonly traces?: TracesOption;
   /** Bounds of client connections that differ from the usual ones. */
   readonly limits?: Partial<HttpLimits>;
   /** What they do with requests, in this order; `windlass/plugin` has the types. */
@@ -184,6 +187,7 @@ function settingsOf(options: HubOptions): HubSettings {
     admin = null,
     trustedProxies = [],
     siblings = {},
+    traces,
     limits,
     plugins: _plugins,
     log: _log,
@@ -204,13 +208,14 @@ function settingsOf(options: HubOptions): HubSettings {
     // Whoever has the hub in a program of theirs has that program.
     console: false,
     trustedProxies: readOption('trustedProxies', () => new Cidrs(trustedProxies.flatMap(parseCidr))),
+    traces: traces === undefined ? null : readOption('traces', () => tracesOf(traces)),
     siblings: readOption('siblings', () => new Map(Object.entries(siblings).map(([id, address]) => [id, parseServerUrl(address)]))),
     limits: { ...defaults.limits, ...limits },
   };
 }
 
 /** Settings that another option stands for, or that are a program's own. */
-const NOT_OPTIONS = new Set(['secrets', 'host', 'port', 'adminAddr', 'console', 'consoleHosts', 'admins', 'logLevel', 'logFormat']);
+const NOT_OPTIONS = new Set('secrets host port adminAddr console consoleHosts admins inspector notification logLevel logFormat'.split(' '));
 
 function defaultsOf<T extends Table>(table: T): Values<T> {
   return Object.fromEntries(Object.entries(table).map(([name, { fallback }]) => [name, fallback])) as Values<T>;

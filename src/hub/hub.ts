@@ -15,6 +15,7 @@ import { AgentDesk } from './agent-desk.ts';
 import { Front, type FrontParts, type Running } from './front.ts';
 import { type Backends, Console } from './console/console.ts';
 import type { Deps, House } from './house.ts';
+import { hubNotices } from './hub-notices.ts';
 import { AGENTS, HUB, hubOverview } from './console/hub-overview.ts';
 import { hubResources } from './console/hub-resources.ts';
 import { KeptAgents } from './kept-agents.ts';
@@ -65,8 +66,10 @@ export async function startHub(settings: HubSettings, deps: Deps, embedding?: Em
   house.leave = () => desk.leave();
   const outside = (): number => front.anteroom?.waiting ?? 0;
   const overview = settings.adminAddr === null || !settings.console ? null : hubOverview(front, pool, outside);
+  const notices = hubNotices(front, pool, outside);
   house.cut = () => {
     overview?.close();
+    notices.close();
     desk.cut();
     kept.close();
   };
@@ -99,6 +102,15 @@ export async function startHub(settings: HubSettings, deps: Deps, embedding?: Em
     ...(settings.accepts.includes('slime') ? { slime: desk.slime } : {}),
     ...(embedding === undefined ? {} : embeddedFront(embedding, house)),
   });
+  const { notification } = settings;
+  if (notification !== null) notices.renew(settings.hubId, new Map([[notification.name, notification]]));
+  if (front.certs !== null) {
+    const renewed = front.certs.changed;
+    front.certs.changed = (pair) => {
+      renewed(pair);
+      notices.certificatesChanged();
+    };
+  }
   embedding?.opened({ desk, listener: front.listener! });
   return {
     ...running,

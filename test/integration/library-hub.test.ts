@@ -389,6 +389,13 @@ test('options that cannot be used are refused by name, with what to write instea
   await expect(startHub({ secret: '' })).rejects.toMatchObject({ option: 'secret' });
   await expect(startHub({ secret: 'x', prot: 1 } as never)).rejects.toMatchObject({ option: 'prot' });
   await expect(startHub({ secret: 'x', trustedProxies: ['everybody'] })).rejects.toMatchObject({ option: 'trustedProxies' });
+  await expect(startHub({ secret: 'x', traces: {} as never })).rejects.toMatchObject({
+    option: 'traces',
+    message: expect.stringContaining('endpoint'),
+  });
+  await expect(startHub({ secret: 'x', traces: { endpoint: 'ftp://x' } })).rejects.toMatchObject({ option: 'traces' });
+  await expect(startHub({ secret: 'x', traces: { endpoint: 'localhost:4318', sample: 2 } })).rejects.toMatchObject({ option: 'traces' });
+  await expect(startHub({ secret: 'x', notification: null } as never)).rejects.toMatchObject({ option: 'notification' });
   const taken = net.createServer();
   const port = await library.listen(taken);
   await expect(startHub({ secret: LIBRARY_SECRET, listen: { host: '127.0.0.1', port } })).rejects.toMatchObject({ code: 'EADDRINUSE' });

@@ -1,9 +1,13 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { makeCertificate } from '../../src/certs/certificate.ts';
 import { loadGateway } from '../../src/config/gateway.ts';
+import type { NotificationSettings } from '../../src/config/sections/notification.ts';
+import { parseHubUrl } from '../../src/schema/upstream-url.ts';
 import { fileTo, startGatewayOf } from '../kit/gateway.ts';
-import { kit, metricBecomes, SECRET } from '../kit/kit.ts';
+import { kit, metricBecomes, portOf, SECRET } from '../kit/kit.ts';
 import { NoticeReceiver } from '../kit/notice-receiver.ts';
 import { Program } from '../kit/program.ts';
 import { until } from '../kit/until.ts';
@@ -91,6 +95,95 @@ test('a reload that fails and one that succeeds are told of by the program, to w
   expect(running.err).not.toContain('canary');
   running.child.kill('SIGTERM');
   await until('its end', () => !running.alive, 20_000);
+});
+
+test('hub run tells of its agents and of its certificate, signed, with address and secret from files', { timeout: 60_000 }, async () => {
+  const told = await receiver();
+  const folder = tools.folder();
+  const file = (name: string, text: string): string => {
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  };
+  const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const dated = (days: number): string =>
+    makeCertificate({
+      names: ['127.0.0.1'],
+      isAuthority: false,
+      key,
+      notBeforeMs: Date.now() - 60_000,
+      notAfterMs: Date.now() + days * 86_400_000,
+      issuer: null,
+    });
+  const cert = file('cert.pem', dated(5));
+  // prettier-ignore
+  const running = program.run(['hub', 'run', '--secret-file', file('secret', SECRET), '--hub-id', 'hub-7', '--host', '127.0.0.1', '--port', '0', '--admin-addr', '127.0.0.1:0',
+    '--tls-cert', cert, '--tls-key', file('key.pem', key.export({ type: 'pkcs8', format: 'pem' }) as string), '--state-dir', join(folder, 'state'),
+    '--notify-file', file('address', `${told.url}\n`), '--notify-secret-file', file('notify', 'canary-secret\n'), '--log-format', 'json']);
+  const port = await until('its port', () => /https:\/\/127\.0\.0\.1:(\d+)/.exec(running.err)?.[1]);
+  const has = (event: string): boolean => told.notices.some((notice) => notice.event === event);
+  await until('word of the certificate', () => has('certificate_expiring'), 20_000);
+  expect(told.notices).toMatchObject([
+    { level: 'warning', subject: '--tls-cert', message: expect.stringMatching(/^certificate --tls-cert expires on .*, in [45] days$/) },
+  ]);
+
+  const origin = await tools.startOrigin((_, response) => void response.end());
+  const agent = await tools.startAgentFor({ port: Number(port) }, origin, {
+    hubs: [parseHubUrl(`https://127.0.0.1:${port}`)],
+    agentId: 'gpu-1',
+    caFile: cert,
+  });
+  await until('the agent', () => has('agent_joined') && has('upstream_up'), 20_000);
+  writeFileSync(cert, dated(90));
+  await agent.close();
+  await until('the new certificate, and the loss', () => ['certificate_renewed', 'agent_lost', 'upstream_down'].every(has), 30_000);
+  expect(told.notices.filter(({ event }) => event === 'agent_lost')).toMatchObject([{ level: 'warning', subject: 'gpu-1' }]);
+  expect(told.received.every(({ headers }) => /^sha256=[0-9a-f]{64}$/.test(String(headers['windlass-signature'])))).toBe(true);
+  expect(told.received[0]!.body).toMatchObject({ name: 'hub-7', version: 1 });
+  const admin = await running.port('/metrics');
+  expect(await (await fetch(`http://127.0.0.1:${admin}/metrics`)).text()).toMatch(
+    /^windlass_notifications_total\{notification="notify",result="sent"\} [3-9]$/m,
+  );
+  running.child.kill('SIGTERM');
+  await until('its end', () => !running.alive, 20_000);
+  expect(running.err).not.toContain('canary');
+});
+
+test('a queue of hub run that is long is told of, and nothing that was not asked for', { timeout: 40_000 }, async () => {
+  const told = await receiver();
+  const notification: NotificationSettings = {
+    name: 'notify',
+    url: new URL(told.url),
+    format: 'json',
+    secret: null,
+    events: new Set(['queue_long']),
+    queueThreshold: 2,
+    intervalMs: 10,
+  };
+  const hub = await tools.startHubWith({ notification, blockTimeoutMs: 60_000 });
+  const waiting = new AbortController();
+  tools.later(() => waiting.abort());
+  for (let i = 0; i < 2; i++) fetch(`http://127.0.0.1:${portOf(hub)}/`, { headers: { 'Slime-Block': '1' }, signal: waiting.signal }).catch(() => {});
+  await until('the news', () => told.notices.length > 0, 20_000);
+  expect(told.notices).toMatchObject([{ event: 'queue_long', subject: 'queue', message: '2 requests wait for a slot: 2 or more for some seconds' }]);
+});
+
+test.each([
+  [['--notify', 'canary'], '--notify is no address; write it as https://alerts.example.com/windlass'],
+  [['--notify', 'https://u:canary@x/'], '--notify has a user in it; leave the user out'],
+  [['--notify-secret', 'canary'], '--notify-secret is of no use without --notify: give --notify-file with the address of who is to be told'],
+  [['--notify-queue-threshold', '5'], '--notify-queue-threshold is of no use without --notify'],
+  [
+    ['--notify', 'https://x/?key=canary', '--notify-format', 'wecom', '--notify-secret', 'canary'],
+    '--notify-secret is of no use with --notify-format wecom',
+  ],
+  [['--notify', 'https://x/?key=canary', '--notify-events', 'agent_lots'], 'did you mean agent_lost?'],
+  [['--notify', 'https://x/?key=canary', '--notify-events', 'reload_failed'], '"reload_failed" is not one of the choices'],
+])('hub run refuses %j with one line and code 2, and shows no secret', async (flags, said) => {
+  const running = program.run(['hub', 'run', '--secret', SECRET, '--port', '0', '--admin-addr', 'off', ...flags]);
+  await until('its end', () => !running.alive, 20_000);
+  expect([running.child.exitCode, running.err.trim().split('\n').length]).toEqual([2, 1]);
+  expect(running.err).toContain(said);
+  expect(running.err).not.toContain('canary');
 });
 
 test("Pingap's webhook keys name a receiver, who gets Pingap's JSON", { timeout: 30_000 }, async () => {

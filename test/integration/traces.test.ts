@@ -4,6 +4,7 @@ import { parseOtlpEndpoint } from '../../src/schema/otlp-endpoint.ts';
 import { ask } from '../kit/ask.ts';
 import { type Collector, type SeenSpan, startCollector } from '../kit/collector.ts';
 import { startGatewayOf } from '../kit/gateway.ts';
+import { Library } from '../kit/library.ts';
 import { kit, metricBecomes, portOf } from '../kit/kit.ts';
 import { until } from '../kit/until.ts';
 
@@ -183,6 +184,38 @@ addrs = ["127.0.0.1:${origin.port}"]
   expect(isWithin(plugins, whole)).toBe(true);
   const sent = collector.spans.find(({ kind, parentSpanId }) => kind === 3 && parentSpanId === whole.spanId)!;
   expect(plugins.endNanos).toBeLessThanOrEqual(sent.startNanos);
+});
+
+test('windlass proxy makes spans as well, and asks for none of a service that makes its own', async () => {
+  const collector = await startCollector(on);
+  const origin = await on.startOrigin();
+  const proxy = await on.startDirect({ to: origin, traces: traces(collector, 0, 'door') });
+  await ask(portOf(proxy), { path: '/unseen' });
+  await ask(portOf(proxy), { path: '/seen', headers: { traceparent: `00-${ID}-${CALLER}-01` } });
+  await collector.seen(2);
+  const whole = collector.spans.find(({ kind }) => kind === 2)!;
+  const sent = collector.spans.find(({ kind }) => kind === 3)!;
+  expect(whole).toMatchObject({ traceId: ID, parentSpanId: CALLER, service: 'door', attributes: { 'url.path': '/seen' } });
+  expect(sent).toMatchObject({ parentSpanId: whole.spanId, attributes: { 'server.port': origin.port } });
+  expect(origin.requests[0]!.headers['traceparent']).toBeUndefined();
+  expect(parseTraceparent(String(origin.requests[1]!.headers['traceparent']))).toMatchObject({ traceId: ID, parentId: sent.spanId });
+});
+
+test('a hub of the library sends spans where it is told to, its agents tell it theirs, and the handler sees the trace', async () => {
+  const collector = await startCollector(on);
+  const library = new Library(on);
+  const hub = await library.hub({ traces: { endpoint: `${collector.url}?scheduled_delay=5ms`, service: 'inside' } });
+  let seen: string | null = null;
+  await library.serve(hub, (request: Request) => {
+    seen = request.headers.get('traceparent');
+    return new Response('ok');
+  });
+  await ask(hub.address!.port);
+  await collector.seen(5);
+  const sent = collector.named('GET agent');
+  expect(collector.named('agent').parentSpanId).toBe(sent.spanId);
+  expect(collector.named('GET').service).toBe('inside');
+  expect(parseTraceparent(seen!)).toMatchObject({ traceId: sent.traceId, parentId: sent.spanId });
 });
 
 test('a server of a gateway may have a collector of its own, as files of Pingap say', async () => {
