@@ -48,7 +48,7 @@ export class Tracer {
   /** Its exchange is over. `status`: as logged. */
   finished(notes: Notes, trace: Trace, status: number, nowMs: number, location: string, upstream: string): void {
     if (!(trace instanceof Recorded) || trace.ended !== null) return;
-    trace.ended = { notes, status, endMs: nowMs, wallMs: this.#wall() - nowMs, location, upstream, facts: this.#options.facts, source: this.#source };
+    trace.end({ notes, status, endMs: nowMs, wallMs: this.#wall() - nowMs, location, upstream, facts: this.#options.facts, source: this.#source });
     this.#sink.add(trace);
   }
 }
@@ -82,6 +82,7 @@ class Recorded implements Trace, Spans {
   readonly userAgent: string;
   readonly peer: Peer;
   ended: Ended | null = null;
+  count = 0;
 
   constructor(trace: Trace, head: RequestHead) {
     this.traceId = trace.traceId;
@@ -98,8 +99,12 @@ class Recorded implements Trace, Spans {
     this.peer = head.peer;
   }
 
-  get count(): number {
-    const { notes } = this.ended!;
+  end(ended: Ended): void {
+    this.ended = ended;
+    this.count = this.#countOf(ended.notes);
+  }
+
+  #countOf(notes: Notes): number {
     const before = (notes.plugins === null ? 0 : 1) + (notes.waitedMs > 0 ? 1 : 0);
     if (notes.dispatchedMs === 0) return 1 + before;
     const connect = notes.connectMs === 0 ? 0 : notes.connectTlsMs > 0 ? 2 : 1;
