@@ -10,6 +10,7 @@ import { editorOf, type FieldProblem, isHidden, problemOf, rawValue } from './fi
 import { messageAtField } from './problem-text.ts';
 import { otherKeys, spellingOf, type Values, withKey } from './values.ts';
 import './forms.css';
+import { language } from '../i18n/language.ts';
 import { formWords } from './words.ts';
 
 type Kind = FormSection['kinds'][number];
@@ -129,14 +130,14 @@ function FieldRow({ field, values, before, problems, disabled, around, change }:
     <div class={`setting ${isChanged ? 'setting-changed' : ''} ${WIDE.has(field.input) ? 'setting-wide' : ''}`} data-key={field.key}>
       <div class="setting-about">
         <label class="setting-label" for={id}>
-          {labelOf(field.key)}
+          {language.value === 'en' ? labelOf(field.key) : field.key}
           {field.required && (
             <span class="field-required" aria-hidden="true">
               *
             </span>
           )}
         </label>
-        <code class="setting-key">{key}</code>
+        {(language.value === 'en' || key !== field.key) && <code class="setting-key">{key}</code>}
         {field.help !== '' && (
           <p class="setting-help" id={`${id}-help`}>
             {sentence(field.help)}
@@ -299,5 +300,6 @@ function labelOf(key: string): string {
 }
 
 function sentence(text: string): string {
+  if (language.value === 'zh') return /[。！？]$/.test(text) ? text : `${text}。`;
   return `${text[0]!.toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
 }

@@ -38,5 +38,12 @@ test('ages are said in the language of the page', () => {
   language.value = 'en';
   expect(plain(ago(0, 12_000))).toBe('12 s ago');
   language.value = 'zh';
-  expect(plain(ago(0, 12_000))).toBe('12 s 前');
+  expect(plain(ago(0, 12_000))).toBe('12 秒前');
+  expect([44, 1_234, 200_000, 7_500_000, 200_000_000].map((ms) => plain(duration(ms)))).toEqual([
+    '44 ms',
+    '1.2 秒',
+    '3 分 20 秒',
+    '2 小时 5 分',
+    '2 天 7 小时',
+  ]);
 });

@@ -24,32 +24,36 @@ export function rate(value: number): string {
   return value > 0 && value < 0.1 ? '<0.1' : compact(value);
 }
 
+/** Units of time as people write them; a thousandth of a second is `ms` everywhere. */
+const UNITS = { en: { s: 's', m: 'm', h: 'h', d: 'd' }, zh: { s: '秒', m: '分', h: '小时', d: '天' } } as const;
+
 /** A length of time: `0.4 ms`, `12 ms`, `1.2 s`, `3 m 20 s`, `2 h 5 m`, `4 d 3 h`. */
 export function duration(ms: number): string {
   if (!Number.isFinite(ms) || ms < 0) return '–';
   if (ms === 0) return `0${SPACE}ms`;
   if (ms < 10) return `${ms < 0.1 ? '<0.1' : trim(ms)}${SPACE}ms`;
   if (ms < 1_000) return `${Math.round(ms)}${SPACE}ms`;
-  if (ms < 10_000) return `${(ms / 1_000).toFixed(1)}${SPACE}s`;
+  if (ms < 10_000) return `${(ms / 1_000).toFixed(1)}${SPACE}${UNITS[language.value].s}`;
   return span(ms);
 }
 
 /** As `duration`, without parts of a second. */
 export function span(ms: number): string {
+  const { s, m, h, d } = UNITS[language.value];
   const seconds = Math.max(0, Math.floor(ms / 1_000));
-  if (seconds < 60) return `${seconds}${SPACE}s`;
+  if (seconds < 60) return `${seconds}${SPACE}${s}`;
   const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `${minutes}${SPACE}m${seconds % 60 > 0 && minutes < 10 ? ` ${seconds % 60}${SPACE}s` : ''}`;
+  if (minutes < 60) return `${minutes}${SPACE}${m}${seconds % 60 > 0 && minutes < 10 ? ` ${seconds % 60}${SPACE}${s}` : ''}`;
   const hours = Math.floor(minutes / 60);
-  if (hours < 48) return `${hours}${SPACE}h${minutes % 60 > 0 && hours < 10 ? ` ${minutes % 60}${SPACE}m` : ''}`;
+  if (hours < 48) return `${hours}${SPACE}${h}${minutes % 60 > 0 && hours < 10 ? ` ${minutes % 60}${SPACE}${m}` : ''}`;
   const days = Math.floor(hours / 24);
-  return `${days}${SPACE}d${hours % 24 > 0 && days < 10 ? ` ${hours % 24}${SPACE}h` : ''}`;
+  return `${days}${SPACE}${d}${hours % 24 > 0 && days < 10 ? ` ${hours % 24}${SPACE}${h}` : ''}`;
 }
 
 /** How long ago that was: `12 s ago`. */
 export function ago(atMs: number, nowMs: number): string {
   const text = span(Math.max(0, nowMs - atMs));
-  return language.value === 'zh' ? `${text} 前` : `${text} ago`;
+  return language.value === 'zh' ? `${text}前` : `${text} ago`;
 }
 
 export function bytes(value: number): string {

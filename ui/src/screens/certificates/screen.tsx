@@ -17,7 +17,7 @@ import { info, nowMs } from '../../live/store.ts';
 import { go, href, setQuery } from '../../router.ts';
 import type { ScreenProps } from '../screen.ts';
 import './certificates.css';
-import { byUrgency, daysLeft, lifeOver, type Standing, standingOf } from './validity.ts';
+import { byUrgency, daysLeft, lifeOver, problemBesideDates, type Standing, standingOf } from './validity.ts';
 import { certificateWords } from './words.ts';
 
 const TONES: Record<Standing, Tone> = { good: 'good', soon: 'warn', expired: 'bad', early: 'warn', wrong: 'bad' };
@@ -100,6 +100,7 @@ function Certificate({ of, now }: { of: CertificateInfo; now: number }) {
   const t = certificateWords();
   const [open, setOpen] = useState(false);
   const standing = standingOf(of, now);
+  const problem = problemBesideDates(of);
   const days = daysLeft(of.notAfterMs, now);
   const left = days > 0 ? t.daysLeft(days) : days === 0 ? t.expiredToday : t.expired(-days);
   return (
@@ -124,9 +125,9 @@ function Certificate({ of, now }: { of: CertificateInfo; now: number }) {
         </span>
         <span class="life-date">{date(of.notAfterMs)}</span>
       </div>
-      {of.problem !== '' && (
+      {problem !== '' && (
         <p class="certificate-problem">
-          <Icon name="error" size={15} /> <span class="wrap-anywhere">{of.problem}</span>
+          <Icon name="error" size={15} /> <span class="wrap-anywhere">{problem}</span>
         </p>
       )}
       {open && (

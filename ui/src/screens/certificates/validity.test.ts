@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { CertificateInfo } from '../../../../src/admin/model.ts';
-import { byUrgency, daysLeft, lifeOver, standingOf } from './validity.ts';
+import { byUrgency, daysLeft, lifeOver, problemBesideDates, standingOf } from './validity.ts';
 
 const DAY = 86_400_000;
 
@@ -40,4 +40,11 @@ test('days and the part of a life are whole and bounded', () => {
 test('what needs a look comes first', () => {
   const [now, good, soon, expired] = [100 * DAY, certificate(0, 300), certificate(0, 105), certificate(0, 90)];
   expect([good, soon, expired].toSorted(byUrgency(now))).toEqual([expired, soon, good]);
+});
+
+test('what the dates say already is not said a second time, in other words and other numbers', () => {
+  const of = (problem: string): string => problemBesideDates(certificate(0, 100, problem));
+  expect(['it has expired', 'it is not valid yet', 'it expires in 5 days', 'it expires in 1 days'].map(of)).toEqual(['', '', '', '']);
+  expect(of('it has expired: the authority does not answer')).toBe('it has expired: the authority does not answer');
+  expect(of('the new one cannot be used: its key is another')).toBe('the new one cannot be used: its key is another');
 });

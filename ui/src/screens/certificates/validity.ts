@@ -19,6 +19,11 @@ export function daysLeft(notAfterMs: number, nowMs: number): number {
   return notAfterMs >= nowMs ? Math.floor((notAfterMs - nowMs) / DAY_MS) : -Math.ceil((nowMs - notAfterMs) / DAY_MS);
 }
 
+/** What is wrong with it beside its dates, which are said anyway. */
+export function problemBesideDates({ problem }: CertificateInfo): string {
+  return /^it (?:has expired|is not valid yet|expires in \d+ days?)$/.test(problem) ? '' : problem;
+}
+
 /** Part of its life that is over, 0 to 1. */
 export function lifeOver({ notBeforeMs, notAfterMs }: CertificateInfo, nowMs: number): number {
   const whole = notAfterMs - notBeforeMs;

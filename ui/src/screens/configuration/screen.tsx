@@ -4,6 +4,8 @@ import { api } from '../../api/client.ts';
 import { Refused } from '../../design/empty.tsx';
 import { Icon, type IconName } from '../../design/icon.tsx';
 import { Skeleton } from '../../design/skeleton.tsx';
+import { spokenSchema } from '../../forms/spoken-schema.ts';
+import { language } from '../../i18n/language.ts';
 import { useLoad } from '../../live/load.ts';
 import { href, replace } from '../../router.ts';
 import type { ScreenProps } from '../screen.ts';
@@ -23,7 +25,10 @@ export default function ConfigurationScreen(wished: ScreenProps) {
   const t = configurationWords();
   const { rest, query } = useGuarded(wished);
   const info = useLoad((signal) => api.get<ConfigInfo>('config', { signal }), 'config', { on: ['config'] });
-  const schema = useLoad((signal) => api.get<{ sections: readonly FormSection[] }>('config/schema', { signal }), 'schema');
+  const schema = useLoad(
+    async (signal) => spokenSchema((await api.get<{ sections: readonly FormSection[] }>('config/schema', { signal })).sections),
+    `schema-${language.value}`,
+  );
   const error = info.data === undefined ? info.error : schema.data === undefined ? schema.error : null;
   if (error !== null)
     return (
@@ -44,7 +49,7 @@ export default function ConfigurationScreen(wished: ScreenProps) {
         <Skeleton lines={6} height={20} />
       </div>
     );
-  const config: Config = { info: info.data, sections: schema.data.sections.toSorted((a, b) => rankOf(a) - rankOf(b)), reload: info.reload };
+  const config: Config = { info: info.data, sections: schema.data.toSorted((a, b) => rankOf(a) - rankOf(b)), reload: info.reload };
   return (
     <div class="page">
       <div class="page-head">

@@ -1,6 +1,7 @@
 import type { Overview } from '../../../../src/admin/model.ts';
 import { Icon, type IconName } from '../../design/icon.tsx';
 import { duration, number, span } from '../../i18n/format.ts';
+import { said } from '../../i18n/said.ts';
 import { latest, nowMs } from '../../live/store.ts';
 import { href } from '../../router.ts';
 import { texts } from './texts.ts';
@@ -62,7 +63,7 @@ function troublesOf({ endpoints, certificates, config }: Overview): Trouble[] {
       tone: 'bad',
       icon: 'upstreams',
       text: endpoint === '' ? t.unwellUpstream(upstream) : t.unwellEndpoint(endpoint, upstream),
-      more: reason,
+      more: said(reason),
       to: href('upstreams', upstream),
     });
   const { soonest } = certificates;

@@ -5,6 +5,7 @@ import { Card } from '../../design/card.tsx';
 import { Empty, Refused } from '../../design/empty.tsx';
 import { Skeleton } from '../../design/skeleton.tsx';
 import { rate } from '../../i18n/format.ts';
+import { said } from '../../i18n/said.ts';
 import { useLoad } from '../../live/load.ts';
 import { href } from '../../router.ts';
 import { layOut, pathsThrough, type Placed } from './layout.ts';
@@ -119,7 +120,7 @@ function Node({
       class={`node node-${node.state} node-of-${node.kind} ${lit ? 'node-lit' : ''} ${height < 40 ? 'node-small' : ''}`}
       href={placeOfNode(node)}
       aria-label={says}
-      title={[label, node.detail, traffic].filter((part) => part !== '').join('\n')}
+      title={[label, said(node.detail), traffic].filter((part) => part !== '').join('\n')}
       style={{ left: `${x}px`, top: `${y}px`, width: `${width}px`, height: `${height}px` }}
       onMouseEnter={() => onOver(node.id)}
       onMouseLeave={() => onOver(null)}
@@ -129,7 +130,7 @@ function Node({
       <span class="node-dot" />
       <span class="node-text">
         <span class="node-label clip">{label}</span>
-        <span class="node-detail clip">{node.detail === '' ? t.nodeState[node.state] : node.detail}</span>
+        <span class="node-detail clip">{node.detail === '' ? t.nodeState[node.state] : said(node.detail)}</span>
       </span>
       <span class="node-rate">
         {requestsPerSecond > 0 && <span>{rate(requestsPerSecond)}</span>}

@@ -172,7 +172,7 @@ function columnsOf(cancel: ((one: Waiting) => void) | null, busy: boolean, paths
       spare: 1,
       cell: ({ scope }) => (scope === '' ? <span class="faint">–</span> : <Badge>{scope}</Badge>),
     },
-    { id: 'age', title: c.age, width: '96px', narrow: '66px', right: true, cell: ({ ageMs }) => duration(Math.floor(ageMs / 100) * 100) },
+    { id: 'age', title: c.age, width: '96px', narrow: '76px', right: true, cell: ({ ageMs }) => duration(Math.floor(ageMs / 100) * 100) },
     {
       id: 'estimate',
       title: c.estimate,

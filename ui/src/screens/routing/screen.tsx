@@ -9,6 +9,7 @@ import { CopyButton } from '../../design/copy.tsx';
 import { Empty, Refused } from '../../design/empty.tsx';
 import { Field, Select, TextField } from '../../design/field.tsx';
 import { Icon } from '../../design/icon.tsx';
+import { said } from '../../i18n/said.ts';
 import { useLoad } from '../../live/load.ts';
 import { href, setQuery } from '../../router.ts';
 import type { ScreenProps } from '../screen.ts';
@@ -224,7 +225,7 @@ function Test({ test, url }: { test: RouteTest; url: string }) {
                     <a href={href('configuration', ['locations', location])} class="strong">
                       {location}
                     </a>
-                    <span class="grow wrap-anywhere soft">{matches ? (location === test.location ? t.matches : t.too) : reason}</span>
+                    <span class="grow wrap-anywhere soft">{matches ? (location === test.location ? t.matches : t.too) : said(reason)}</span>
                     <span class="faint small number">
                       {t.weight} {weight}
                     </span>

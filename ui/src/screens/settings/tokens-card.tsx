@@ -57,7 +57,7 @@ export function TokensCard() {
           keyOf={({ id }) => id}
           empty={
             <Empty icon="key" title={t.noTokens}>
-              {t.tokensText}
+              {t.noTokensText}
             </Empty>
           }
           columns={[

@@ -16,6 +16,7 @@ import { Skeleton } from '../../design/skeleton.tsx';
 import { type Column, Table } from '../../design/table.tsx';
 import { common } from '../../i18n/common.ts';
 import { compact, number, percent } from '../../i18n/format.ts';
+import { said } from '../../i18n/said.ts';
 import { useLoad } from '../../live/load.ts';
 import { info } from '../../live/store.ts';
 import { go, href } from '../../router.ts';
@@ -175,7 +176,11 @@ function UpstreamCard({ upstream, chosen, reload }: { upstream: UpstreamInfo; ch
               <>
                 <span class="faint small">{t.usedBy}</span>
                 {locations.slice(0, 4).map((location) => (
-                  <Badge key={location}>{location}</Badge>
+                  <Badge key={location}>
+                    <span class="upstream-location" title={location}>
+                      {location}
+                    </span>
+                  </Badge>
                 ))}
                 {locations.length > 4 && <span class="faint small">+{locations.length - 4}</span>}
               </>
@@ -314,8 +319,8 @@ function columnsOf(acts: { takeOut: (one: Endpoint) => void; putBack: (one: Endp
         ) : check.healthy ? (
           <span class="soft">{t.checkOk}</span>
         ) : (
-          <span class="check-bad" title={check.reason}>
-            {check.reason}
+          <span class="check-bad" title={said(check.reason)}>
+            {said(check.reason)}
           </span>
         ),
     },
