@@ -33,9 +33,6 @@ export async function crossCheck(settings: GatewaySettings, tree: Tree, report: 
     await slices.pause();
     if (!used.has(name)) report.warn(item.place, item.subject, 'is used by no server; name it in locations of one');
     checkLocation(item, tree, report);
-    const web = item.entries.get('grpc_web');
-    if (web !== undefined && settings.locations.get(name)?.settings.grpcWeb === true)
-      report.warn(web.place, `${item.subject}.${web.key}`, 'is not used: gRPC-Web passes as it is and is not translated');
   }
   checkAdminTargets(settings, tree, report);
   checkCertificates(settings, tree, report);

@@ -5,7 +5,7 @@ import { ItemReader } from './item.ts';
 import { builtInPlugin, foreignPlugin, pluginHint } from './plugin-definitions.ts';
 import type { Report } from './report.ts';
 import { quoted } from './resolve.ts';
-import { BUILT_IN_PLUGINS, pluginTable } from './sections/plugin.ts';
+import { BUILT_IN_PLUGINS, GRPC_WEB, pluginTable } from './sections/plugin.ts';
 import type { Entry, Item, Tree } from './tree.ts';
 
 /** A plugin of the configuration, its settings checked by its own table. */
@@ -93,6 +93,7 @@ function only(item: Item, wanted: (key: string) => boolean): Map<string, Entry> 
 export function addBuiltInPlugins(tree: Tree): void {
   const plugins = tree.named.get('plugins')!;
   for (const location of tree.named.get('locations')?.values() ?? []) {
+    putGrpcWeb(location);
     const entry = location.entries.get('plugins');
     const names: readonly unknown[] = Array.isArray(entry?.value) ? entry.value : [entry?.value];
     for (const name of names) {
@@ -102,4 +103,15 @@ export function addBuiltInPlugins(tree: Tree): void {
       plugins.set(name as string, { subject: `plugins.${String(name)}`, name: name as string, place: entry.place, entries: new Map(entries) });
     }
   }
+}
+
+/** Pingap translates gRPC-Web by a key of the location, before any plugin. */
+function putGrpcWeb({ entries }: Item): void {
+  const web = entries.get('grpc_web');
+  if (web?.value !== true) return;
+  const entry = entries.get('plugins') ?? { key: 'plugins', value: [], place: web.place, written: null };
+  if (entry.broken === true) return;
+  const names: readonly unknown[] =
+    typeof entry.value === 'string' ? entry.value.split(',') : Array.isArray(entry.value) ? entry.value : [entry.value];
+  entries.set('plugins', { ...entry, value: [GRPC_WEB, ...names] });
 }

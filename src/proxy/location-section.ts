@@ -126,7 +126,7 @@ export const locationTable = {
     help: 'what connections may be upgraded to; none = nothing',
     fallback: ['websocket'],
   }),
-  grpcWeb: setting({ kind: toggle(), group: SEND, help: 'translate gRPC-Web', fallback: false }),
+  grpcWeb: setting({ kind: toggle(), group: SEND, help: 'translate gRPC-Web, as the plugin grpc_web does, before all plugins', fallback: false }),
   plugins: setting<readonly string[]>({
     kind: list(text('NAME', 'name of a plugin')),
     group: SEND,

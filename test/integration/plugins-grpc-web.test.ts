@@ -20,7 +20,7 @@ interface Reached {
 }
 
 /** A gateway with these plugins; `upstream`: how it reaches the service. */
-async function startFront(upstream: string, plugins: string): Promise<number> {
+async function startFront(upstream: string, plugins: string, keys = ''): Promise<number> {
   const names = [...plugins.matchAll(/^\[plugins\.(\w+)\]/gm)].map(([, name]) => `"${name}"`);
   const text = `[agents]
 secret = "${SECRET}"
@@ -32,6 +32,7 @@ locations = ["all"]
 [locations.all]
 upstream = "one"
 plugins = [${names.join(', ')}]
+${keys}
 [upstreams.one]
 ${upstream}
 ${plugins}`;
@@ -242,6 +243,19 @@ test('gRPC itself, and everything else, passes as it is', async () => {
   expect(await answer.json()).toEqual(['application/grpc-web', '/page']);
   // A service that speaks HTTP/1.1 alone cannot be called.
   expect((await call(port, 'Unary', 'binary', 'a')).trailers['grpc-status']).toBe('12');
+});
+
+test.each(FORMS)("grpc_web = true of a location, Pingap's word, does the same before all plugins, %s", async (form) => {
+  const origin = await startGrpcOrigin(tools);
+  const DOOR = '[plugins.door]\ncategory = "key_auth"\nheader = "x-key"\nkeys = ["right"]\n';
+  const port = await startFront(`addrs = ["127.0.0.1:${origin.port}"]\nalpn = "H2"`, SITES + DOOR, 'grpc_web = true');
+  const passed = await call(port, 'Unary', form, 'hello', { 'x-key': 'right', 'x-trail': 'tail' });
+  expect(passed.messages.map(String)).toEqual(['hello']);
+  expect(passed.trailers).toMatchObject({ 'grpc-status': '0', 'x-trail': 'tail' });
+  expect(passed.headers.get('access-control-allow-origin')).toBe('https://app.example');
+  const refused = await call(port, 'Unary', form, 'hello', { 'x-key': 'wrong' });
+  expect([refused.status, refused.messages, refused.trailers['grpc-status']]).toEqual([200, [], '16']);
+  expect(refused.headers.get('access-control-allow-origin')).toBe('https://app.example');
 });
 
 test('a preflight is answered before the call', async () => {

@@ -29,6 +29,9 @@ export const pluginTable = {
   }),
 } as const;
 
+/** What `grpc_web = true` of a location puts before its plugins. */
+export const GRPC_WEB = 'pingap:grpcWeb';
+
 /** Plugins of Pingap that need no section, as settings of ours. */
 export const BUILT_IN_PLUGINS: ReadonlyMap<string, Readonly<Record<string, unknown>>> = new Map<string, Readonly<Record<string, unknown>>>([
   ['pingap:compression', { category: 'compression', gzip_level: 6, br_level: 6, zstd_level: 5 }],
@@ -36,5 +39,6 @@ export const BUILT_IN_PLUGINS: ReadonlyMap<string, Readonly<Record<string, unkno
   ['pingap:ping', { category: 'ping', path: '/ping' }],
   ['pingap:stats', { category: 'stats', path: '/stats' }],
   ['pingap:requestId', { category: 'request_id' }],
+  [GRPC_WEB, { category: 'grpc_web' }],
   ['pingap:acceptEncodingAdjustment', { category: 'accept_encoding', encodings: 'zstd, br, gzip', only_one_encoding: true }],
 ]);

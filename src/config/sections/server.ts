@@ -402,5 +402,12 @@ export const retiredServerKeys: RetiredKeys = new Map<string, Retired>([
   ['tcp_user_timeout', { level: 'warning', says: SOCKET }],
   ['tcp_fastopen', { level: 'warning', says: SOCKET }],
   ['reuse_port', { level: 'warning', says: 'is not used: one process listens', harmless: (value) => value === false }],
-  ['modules', { level: 'warning', says: 'is not used: grpc-web is not translated', harmless: (value) => Array.isArray(value) && value.length === 0 }],
+  [
+    'modules',
+    {
+      level: 'warning',
+      says: 'is not used: the only one, grpc-web, is there for each location that says grpc_web = true',
+      harmless: (value) => Array.isArray(value) && value.every((name) => name === 'grpc-web'),
+    },
+  ],
 ]);
