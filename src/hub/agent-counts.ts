@@ -81,20 +81,26 @@ export class AgentCounts {
   }
 
   #countTunnel(metrics: Registry): void {
-    metrics.computed('counter', 'windlass_tunnel_frames_total', 'Frames exchanged with agents, by direction.', ['direction'], (emit) => {
-      let sent = 0;
-      let received = 0;
-      for (const carried of this.#carried().values()) {
-        sent += carried.framesSent;
-        received += carried.framesReceived;
-      }
-      emit(sent, 'sent');
-      emit(received, 'received');
-    });
+    metrics.computed(
+      'counter',
+      'windlass_tunnel_frames_total',
+      'Frames of our own wire exchanged with agents, by direction.',
+      ['direction'],
+      (emit) => {
+        let sent = 0;
+        let received = 0;
+        for (const carried of this.#carried().values()) {
+          sent += carried.framesSent;
+          received += carried.framesReceived;
+        }
+        emit(sent, 'sent');
+        emit(received, 'received');
+      },
+    );
     metrics.computed(
       'counter',
       'windlass_tunnel_bytes_total',
-      'Bytes exchanged with agents, by wire and direction, heads and frames included. Of wires that count them.',
+      'Bytes exchanged with agents, by wire and direction, heads and frames included; of the wire of slime the requests and answers that its POSTs carry.',
       ['wire', 'direction'],
       (emit) => {
         for (const [wire, { bytesSent, bytesReceived }] of this.#carried()) {

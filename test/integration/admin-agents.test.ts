@@ -126,13 +126,13 @@ test('agents of all wires are cut and turned away once they are revoked', async 
     return items.filter(({ free }) => free > 0).length === 3 ? items : null;
   });
   expect(listed.map(({ wire }) => wire).toSorted()).toEqual(['cranker', 'native', 'slime']);
-  // Each answers one, and what that takes is counted where the wire can tell.
+  // Each answers one, and what that takes is counted.
   for (let i = 0; i < 30; i++) await (await asks(tools, at(gateway))).answer();
   const served = await until('all three to have served', async () => {
     const { items } = await operator.get<Page<AgentInfo>>('/agents');
     return items.reduce((sum, one) => sum + one.served, 0) === 30 ? items : null;
   });
-  for (const { wire, sessions: carried } of served.filter((one) => one.served > 0 && one.wire !== 'slime'))
+  for (const { wire, sessions: carried } of served.filter((one) => one.served > 0))
     for (const { bytesIn, bytesOut } of carried) expect([wire, bytesIn > 100, bytesOut > 100]).toEqual([wire, true, true]);
   for (const { id } of listed) expect((await operator.ask('POST', `/agents/${encodeURIComponent(id)}/revoke`, { reason: '' })).status).toBe(200);
   await sessions(gateway, 0);

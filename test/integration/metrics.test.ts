@@ -211,6 +211,41 @@ test('a hub tells of its agents, their slots, sessions and tunnels, and of who w
   );
 });
 
+test.each([
+  ['native', {}],
+  ['slime', { wire: 'slime' as const, agentId: '7' }],
+  [
+    'cranker',
+    {
+      wire: 'cranker' as const,
+      cranker: { route: '*', domain: '*', componentName: 'any', versions: ['3.0', '1.0'] as const, window: 2, fields: [] },
+    },
+  ],
+])('bytes of requests and answers are counted over the wire %s, both ways', async (wire, settings) => {
+  const origin = await tools.startOrigin((_, response) => void response.end(Buffer.alloc(30_000)));
+  const gateway = await startGatewayOf(
+    tools,
+    `[agents]
+secret = "${SECRET}"
+[servers.main]
+addr = "127.0.0.1:0"
+accepts = ["native", "slime", "cranker"]
+locations = ["all"]
+[locations.all]
+upstream = "gpu"
+[upstreams.gpu]
+agents = "*"
+queue_timeout = "30s"
+`,
+  );
+  await startAgentFor({ port: gateway.port() }, origin, { slots: 1, ...settings });
+  const bytes = async (direction: string): Promise<number> => valueOf(await scrape(gateway), 'windlass_tunnel_bytes_total', { wire, direction });
+  for (const headers of [{}, { 'Transfer-Encoding': 'chunked' }])
+    expect((await ask(gateway.port(), { method: 'POST', headers, body: 'x'.repeat(50_000) })).body.length).toBe(30_000);
+  const [sent, received] = [await bytes('sent'), await bytes('received')];
+  expect([sent > 100_000, sent < 110_000, received > 60_000, received < 70_000]).toEqual([true, true, true, true]);
+});
+
 test('waits are counted by the upstream that was waited for', async () => {
   const { origin, arrived } = await startHolding(tools);
   const gateway = await startGatewayOf(

@@ -163,7 +163,7 @@ export class SlimeDesk implements Handler, WorkerOwner, Timed {
     if (work.carrier !== null) return refuse(reply, new Failure('bad_request', 'this request is being answered already'));
     if (work.isUnwanted) {
       worker.ended(work);
-      return new UnwantedAnswer(reply);
+      return new UnwantedAnswer(work, reply);
     }
     return new SlimeSubmission(work, reply, this.loop, this.#limits, this.#scratch);
   }

@@ -47,6 +47,7 @@ export class SlimeSubmission implements RequestSink, Carrier {
   }
 
   write(chunk: Uint8Array): boolean {
+    this.#work.heard(chunk.length);
     if (this.#state === OVER) return true;
     this.#isBlocked = false;
     if (this.#state === HEAD) {
@@ -212,15 +213,18 @@ export class SlimeSubmission implements RequestSink, Carrier {
 /** An answer that nobody wants any more. A short one is read, since its agent means well; a long one is cut, which tells it to stop. */
 export class UnwantedAnswer implements RequestSink {
   writer: Writer | null = null;
+  readonly #work: SlimeWork;
   readonly #agent: ReplySink;
   #bytes = 0;
   #over = false;
 
-  constructor(agent: ReplySink) {
+  constructor(work: SlimeWork, agent: ReplySink) {
+    this.#work = work;
     this.#agent = agent;
   }
 
   write(chunk: Uint8Array): boolean {
+    this.#work.heard(chunk.length);
     this.#bytes += chunk.length;
     if (this.#bytes > slimeLimits.discardedBytes && !this.#over) {
       this.#over = true;

@@ -11,6 +11,9 @@ import type { SlimePoll } from './poll.ts';
 /** Who keeps works: their worker. */
 export interface WorkOwner {
   readonly loop: Loop;
+  /** Bytes of requests and answers so far, as they are carried. */
+  bytesSent: number;
+  bytesReceived: number;
   /** The request never left: its poll may carry another. */
   unused(poll: SlimePoll): void;
   /** It is over, answered or not. */
@@ -97,7 +100,7 @@ export class SlimeWork implements RequestSink, Flushable, Writer {
     this.#owner.loop.reads.private = true;
     const length = head.bodiless ? end : head.length === UNKNOWN_LENGTH ? UNKNOWN_LENGTH : end + head.length;
     reply.head(ResponseHead.make(200, ['Slime-Connection-Id', String(this.id)], length));
-    reply.write(text.subarray(0, end));
+    this.#carry(text.subarray(0, end));
     for (const chunk of this.#kept) this.#send(chunk);
     if (this.#ended) this.#finish();
     else if (this.#waiting) {
@@ -132,11 +135,15 @@ export class SlimeWork implements RequestSink, Flushable, Writer {
 
   #send(chunk: Uint8Array): boolean {
     this.#written += chunk.length;
-    const { reply } = this.poll;
-    if (this.#head.length !== UNKNOWN_LENGTH) return reply.write(chunk);
-    reply.write(Buffer.from(`${chunk.length.toString(16)}\r\n`, 'latin1'));
-    reply.write(chunk);
-    return reply.write(CRLF);
+    if (this.#head.length !== UNKNOWN_LENGTH) return this.#carry(chunk);
+    this.#carry(Buffer.from(`${chunk.length.toString(16)}\r\n`, 'latin1'));
+    this.#carry(chunk);
+    return this.#carry(CRLF);
+  }
+
+  #carry(bytes: Uint8Array): boolean {
+    this.#owner.bytesSent += bytes.length;
+    return this.poll.reply.write(bytes);
   }
 
   /** The wire has no place for trailers: a request that cannot do without them does not come here. */
@@ -155,7 +162,7 @@ export class SlimeWork implements RequestSink, Flushable, Writer {
     }
     this.#delivered = true;
     const { reply } = this.poll;
-    if (length === UNKNOWN_LENGTH) reply.write(LAST_CHUNK);
+    if (length === UNKNOWN_LENGTH) this.#carry(LAST_CHUNK);
     reply.end();
   }
 
@@ -209,6 +216,11 @@ export class SlimeWork implements RequestSink, Flushable, Writer {
   }
 
   // --- the answer
+
+  /** So much of an answer came, whatever becomes of it. */
+  heard(bytes: number): void {
+    this.#owner.bytesReceived += bytes;
+  }
 
   /** Its first bytes are here: nothing is sent again from now on. */
   began(): void {

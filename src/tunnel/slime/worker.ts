@@ -31,6 +31,8 @@ export class SlimeWorker implements Session, WorkOwner, PollOwner {
   readonly roundTripMs = 0;
   readonly sinceMs: number;
   readonly bufferedBytes = 0;
+  bytesSent = 0;
+  bytesReceived = 0;
   readonly loop: Loop;
   owner: SessionOwner | null = null;
   readonly #desk: WorkerOwner;
