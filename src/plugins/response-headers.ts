@@ -1,8 +1,10 @@
 // HOT: response() runs per answer.
+import { hostname } from 'node:os';
 import { list, scalar } from '../schema/kind.ts';
 import { setting } from '../schema/setting.ts';
 import { Wrong } from '../schema/wrong.ts';
 import { fieldLine } from '../http/head.ts';
+import { hostOf } from '../proxy/host-pattern.ts';
 import { definePlugin, type PluginExchange } from '../proxy/plugin.ts';
 
 interface FieldValue {
@@ -25,7 +27,7 @@ const FRAMING: ReadonlySet<string> = new Set([
 const name = scalar('NAME', 'name of a header', (given) => nameOf(given));
 const field = scalar(
   'NAME: VALUE',
-  'header such as X-Frame-Options: DENY; $host, $client_ip, $scheme, $request_id and $http_NAME stand for what was asked',
+  'header such as X-Frame-Options: DENY; $host (without port), $client_ip, $scheme, $request_id and $http_NAME stand for what was asked',
   (given): FieldValue => {
     const colon = given.indexOf(':');
     if (colon < 0) throw new Wrong('has no colon', 'write name: value');
@@ -122,7 +124,13 @@ function partsOf(value: string): FieldValue['parts'] {
 function variableOf(variable: string): ((exchange: PluginExchange) => string) | null {
   switch (variable) {
     case 'host':
+      return ({ request }) => hostOf(request.host);
+    case 'http_host':
       return ({ request }) => request.host;
+    case 'hostname': {
+      const name = hostname();
+      return () => name;
+    }
     case 'scheme':
       return ({ request }) => request.scheme;
     case 'client_ip':

@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { expect, test } from 'vitest';
 import { startGatewayOf, type TestGateway } from '../kit/gateway.ts';
 import { kit } from '../kit/kit.ts';
@@ -69,7 +70,7 @@ test('response_headers adds, removes, sets and renames, and speaks of the reques
     fileFor(
       origin.port,
       `category = "response_headers"
-add_headers = ["X-Seen: by $host for $http_user_agent"]
+add_headers = ["X-Seen: by $host at $http_host for $http_user_agent", "X-Machine: $hostname"]
 remove_headers = ["server"]
 set_headers = ["Cache-Control: no-store"]
 set_headers_not_exists = ["X-There: mine", "X-New: mine"]
@@ -77,7 +78,8 @@ rename_headers = ["X-Old: X-Renamed"]`,
     ),
   );
   const { headers } = await ask(gateway, '/', { 'User-Agent': 'tester' });
-  expect(headers.get('x-seen')).toBe(`by 127.0.0.1:${gateway.port()} for tester`);
+  expect(headers.get('x-seen')).toBe(`by 127.0.0.1 at 127.0.0.1:${gateway.port()} for tester`);
+  expect(headers.get('x-machine')).toBe(hostname());
   expect(headers.get('server')).toBeNull();
   expect(headers.get('cache-control')).toBe('no-store');
   expect([headers.get('x-there'), headers.get('x-new')]).toEqual(['already', 'mine']);
