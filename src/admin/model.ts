@@ -86,7 +86,12 @@ export interface Overview {
     readonly usable: number;
     readonly unwell: readonly { readonly upstream: string; readonly endpoint: string; readonly reason: string }[];
   };
-  readonly certificates: { readonly total: number; readonly soonest: { readonly name: string; readonly notAfterMs: number } | null };
+  readonly certificates: {
+    readonly total: number;
+    readonly soonest: { readonly name: string; readonly notAfterMs: number } | null;
+    /** How many end within two weeks, or have ended. */
+    readonly soon: number;
+  };
   readonly config: AppliedConfig;
 }
 
@@ -349,6 +354,8 @@ export interface ConfigVersion {
   readonly current: boolean;
   /** It could be used, and was. */
   readonly served: boolean;
+  /** What differs from the version before it, as `section.item`; at most twenty, and none when that is not known. */
+  readonly changed: readonly string[];
 }
 
 /** One version, secrets hidden for all but admins. */

@@ -1,8 +1,11 @@
+import { accessSync, constants, mkdirSync } from 'node:fs';
 import { demoTable } from '../config/demo.ts';
 import { createLog } from '../observe/log.ts';
 import type { Invocation } from './command.ts';
 import { type Demo, startDemo } from './demo.ts';
 import { settingsOf } from './settings.ts';
+import { defaultStateDir } from './state-dir.ts';
+import type { World } from './world.ts';
 
 export { demoTable as table };
 
@@ -16,7 +19,7 @@ export async function run(invocation: Invocation): Promise<number> {
   const log = createLog({ level: 'warn', stream: world.stderr });
   let demo: Demo;
   try {
-    demo = await startDemo(values.port, !given, log);
+    demo = await startDemo(values.port, !given, log, tokenDirOf(world));
   } catch (error) {
     const taken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
     world.stderr.write(
@@ -24,7 +27,7 @@ export async function run(invocation: Invocation): Promise<number> {
     );
     return 1;
   }
-  world.stdout.write(welcome(demo, values.port));
+  world.stdout.write(welcome(demo, values.port, world));
   const ended = new Promise<void>((resolve) => {
     let first = 0;
     const end = (): void => {
@@ -43,8 +46,24 @@ export async function run(invocation: Invocation): Promise<number> {
   return 0;
 }
 
-function welcome({ url, port, adminUrl, consoleUrl, file, tokenFile, slots }: Demo, wanted: number): string {
+/** Where commands look for the token, so that they find the demo as they would find any gateway; where that cannot be, it lies with the demo. */
+function tokenDirOf({ env }: World): string | undefined {
+  const folder = defaultStateDir(env);
+  if (folder === null) return undefined;
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    accessSync(folder, constants.W_OK);
+    return folder;
+  } catch {
+    return undefined;
+  }
+}
+
+function welcome({ url, port, adminUrl, consoleUrl, file, tokenFile, slots, isFound }: Demo, wanted: number, { env }: World): string {
   const chat = `{"model": "demo", "stream": true, "messages": [{"role": "user", "content": "hello"}]}`;
+  // In a clone nothing is on the path.
+  const windlass = env['npm_lifecycle_event'] === 'start' ? 'npx windlass' : 'windlass';
+  const where = isFound ? '' : ` --admin-url ${adminUrl} --admin-token-file ${tokenFile}`;
   return `${port === wanted || wanted === 0 ? '' : `Port ${wanted} is taken, so the gateway listens on ${port}.\n`}
 A gateway on ${url}, an agent with ${slots} slots, and a service behind it that nobody else can reach. Try:
 
@@ -54,9 +73,15 @@ curl -N ${url}/v1/stream
 
 curl -N ${url}/v1/chat/completions -H 'Content-Type: application/json' -d '${chat}'
 
-See it all, and change it, in a browser (this link counts once; ${adminUrl}/ is the place):
+See it all, and change it, in a browser (${adminUrl}/; this link lets one browser in, once):
 
 ${consoleUrl}
+
+Or in another terminal; the first makes another link:
+
+${windlass} console${where}
+${windlass} top${where}
+${windlass} tail${where}
 
 The same for scripts is at ${adminUrl}/api/v1, with the token in ${tokenFile}
 The gateway runs from ${file}

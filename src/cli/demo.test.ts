@@ -1,7 +1,8 @@
-import { existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
-import { dirname } from 'node:path';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { nullLog, type RootLog } from '../observe/log.ts';
 import { type Demo, startDemo } from './demo.ts';
@@ -54,6 +55,20 @@ test('the demo runs from a file of its own: its link opens the console, what is 
     await expect.poll(async () => (await fetch(`${url}/hello`)).text(), { timeout: 10_000 }).toBe('hi');
   });
   expect(existsSync(folder)).toBe(false);
+});
+
+test('the token of a demo lies where commands of its user look, and is taken away at the end', async () => {
+  const tokens = mkdtempSync(join(tmpdir(), 'windlass-demo-tokens-'));
+  const demo = await startDemo(0, false, quiet, tokens);
+  try {
+    expect(dirname(demo.tokenFile)).toBe(tokens);
+    const info = await fetch(`${demo.adminUrl}/api/v1/info`, { headers: { Authorization: `Bearer ${readFileSync(demo.tokenFile, 'utf8').trim()}` } });
+    expect(info.status).toBe(200);
+  } finally {
+    await demo.close();
+  }
+  expect(readdirSync(tokens)).toEqual([]);
+  rmSync(tokens, { recursive: true });
 });
 
 test('tokens of the model arrive one by one, not at the end', async () => {

@@ -29,13 +29,15 @@ export interface Demo {
   readonly file: string;
   /** Where the token of its admin API lies. */
   readonly tokenFile: string;
+  /** Commands of this user find it without being told. */
+  readonly isFound: boolean;
   readonly slots: number;
   close(): Promise<void>;
 }
 
 const HOST = '127.0.0.1';
 const SLOTS = 4;
-/** Where operators look first; when it is taken, anywhere. */
+/** Where operators look first; when it is taken, at the ones after it. */
 const ADMIN_PORT = 9080;
 /** Ports tried after a taken one. */
 const PORTS_TRIED = 20;
@@ -44,8 +46,8 @@ const DRAIN_TIMEOUT_MS = 1_000;
 /** From here on something is wrong with the demo itself, ms. */
 const READY_TIMEOUT_MS = 10_000;
 
-/** Starts all three and returns when a request has gone the whole way. With `orNext` a taken port makes it try the next. @throws the listen error */
-export async function startDemo(port: number, orNext: boolean, log: RootLog): Promise<Demo> {
+/** Starts all three and returns when a request has gone the whole way. With `orNext` a taken port makes it try the next. `tokenDir`: where commands of this user look for its local token. @throws the listen error */
+export async function startDemo(port: number, orNext: boolean, log: RootLog, tokenDir?: string): Promise<Demo> {
   const secret = randomBytes(32).toString('hex');
   const folder = mkdtempSync(join(tmpdir(), 'windlass-demo-'));
   // In the order of their end: who dials in leaves first.
@@ -54,7 +56,11 @@ export async function startDemo(port: number, orNext: boolean, log: RootLog): Pr
     for (const part of running) await part.close();
   };
   try {
-    const filed = await startNear({ folder, secret, port, adminPort: orNext ? ADMIN_PORT : 0 }, orNext ? PORTS_TRIED : 0, log);
+    const filed = await startNear(
+      { folder, secret, port, adminPort: orNext ? ADMIN_PORT : 0, tokenDir: tokenDir ?? folder },
+      orNext ? PORTS_TRIED : 0,
+      log,
+    );
     running.unshift(filed);
     const { gateway } = filed;
     const address = gateway.addresses.get('web')![0]!;
@@ -69,7 +75,8 @@ export async function startDemo(port: number, orNext: boolean, log: RootLog): Pr
       adminUrl: `http://${formatAddress(gateway.adminAddress!)}`,
       consoleUrl: gateway.consoleLink()!,
       file: fileIn(folder),
-      tokenFile: localTokenPath(folder, gateway.adminAddress!),
+      tokenFile: localTokenPath(tokenDir ?? folder, gateway.adminAddress!),
+      isFound: tokenDir !== undefined && gateway.adminAddress!.port === ADMIN_PORT,
       slots: SLOTS,
       close,
     };
@@ -85,10 +92,11 @@ interface Wanted {
   readonly secret: string;
   readonly port: number;
   readonly adminPort: number;
+  readonly tokenDir: string;
 }
 
 async function startNear(wanted: Wanted, tries: number, log: RootLog): Promise<FiledGateway> {
-  const { folder, port, adminPort } = wanted;
+  const { folder, port, adminPort, tokenDir } = wanted;
   const source = fileIn(folder);
   writeFileSync(source, textOf(wanted), { mode: 0o600 });
   // Nothing of the environment has a say in a demo.
@@ -104,13 +112,14 @@ async function startNear(wanted: Wanted, tries: number, log: RootLog): Promise<F
       log: lines.beside(log),
       lines,
       stateDir: folder,
+      tokenDir,
       env: {},
       first: { ok: true, etag, problems },
     });
   } catch (error) {
     const { code, port: taken } = error as NodeJS.ErrnoException & { readonly port?: number };
     if (code !== 'EADDRINUSE' || tries === 0 || port >= 65_535) throw error;
-    const next = taken === adminPort ? { ...wanted, adminPort: 0 } : { ...wanted, port: port + 1 };
+    const next = taken === adminPort ? { ...wanted, adminPort: adminPort + 1 } : { ...wanted, port: port + 1 };
     return startNear(next, tries - 1, log);
   }
 }

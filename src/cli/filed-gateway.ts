@@ -16,6 +16,8 @@ export interface FileOptions {
   readonly log: Log & Pick<RootLog, 'level'>;
   readonly lines: LogRing;
   readonly stateDir: string | null;
+  /** Where the local token lies, when that is not the state folder. */
+  readonly tokenDir?: string;
   /** What its variables mean. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** How what it starts with was read. */
@@ -37,13 +39,13 @@ export interface FiledGateway {
 
 /** @throws the listen error */
 export async function startFiled(settings: GatewaySettings, options: FileOptions): Promise<FiledGateway> {
-  const { source, sinceMs, load, log, lines, stateDir, env, first, started, applied } = options;
+  const { source, sinceMs, load, log, lines, stateDir, tokenDir, env, first, started, applied } = options;
   const { basic } = settings;
   const { startGateway } = await import('../hub/gateway/gateway.ts');
   const { Reload } = await import('../hub/reload.ts');
   const { ConsoleConfig } = await import('../hub/console/config.ts');
   const config = new ConsoleConfig({ source, env, stateDir, log, wall: () => Date.now() });
-  const gateway = await startGateway(settings, { log, lines, stateDir, source, config });
+  const gateway = await startGateway(settings, { log, lines, stateDir, source, config, ...(tokenDir === undefined ? {} : { tokenDir }) });
   started?.(gateway);
   const reload = new Reload(
     {

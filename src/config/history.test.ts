@@ -19,7 +19,7 @@ test.each(['a folder', 'memory'])('versions are kept in %s, newest first, a hund
   for (let n = 1; n <= 103; n++) await history.keep(version(n));
   const list = await history.list();
   expect(list).toHaveLength(100);
-  expect(list[0]).toEqual({ id: '00000103', atMs: 103, by: 'alice', note: 'note 103', etag: 'e103', served: true });
+  expect(list[0]).toEqual({ id: '00000103', atMs: 103, by: 'alice', note: 'note 103', etag: 'e103', served: true, changed: ['x'] });
   expect(await history.get('00000103')).toMatchObject({ files: [{ name: 'a.toml', text: 'x = 103' }] });
   expect(await history.get('00000001')).toBeNull();
   expect(await history.get('../x')).toBeNull();

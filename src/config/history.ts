@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { ConfigText, ConfigVersion } from '../admin/model.ts';
+import { changedItems } from './changed-items.ts';
 
 /** Versions kept, and bytes of all of them. */
 const VERSIONS = 100;
@@ -13,6 +14,9 @@ const MEMORY_BYTES = 16 * 1024 * 1024;
 export interface KeptVersion extends Omit<ConfigVersion, 'current'> {
   readonly files: readonly ConfigText[];
 }
+
+/** One that is to be kept. */
+type Fresh = Omit<KeptVersion, 'id' | 'changed'>;
 
 type Listed = Omit<KeptVersion, 'files'> & { readonly bytes: number };
 
@@ -48,13 +52,13 @@ export class History {
   }
 
   /** Keeps what is there now. The same texts as the newest version are no other version; that they serve is noted. @throws the system's error */
-  keep(version: Omit<KeptVersion, 'id'>): Promise<void> {
+  keep(version: Fresh): Promise<void> {
     const kept = this.#last.then(() => this.#keep(version));
     this.#last = kept.catch(() => {});
     return kept;
   }
 
-  async #keep(version: Omit<KeptVersion, 'id'>): Promise<void> {
+  async #keep(version: Fresh): Promise<void> {
     await this.#open();
     const newest = this.#list.at(-1);
     if (newest?.etag === version.etag) {
@@ -67,8 +71,10 @@ export class History {
     const number = newest === undefined ? 1 : Number(newest.id) + 1;
     const id = String(number).padStart(8, '0');
     const { files, ...rest } = version;
-    await this.#write({ ...version, id });
-    this.#list.push({ ...rest, id, bytes: files.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0) });
+    const before = newest === undefined ? null : await this.get(newest.id);
+    const changed = before === null ? [] : changedItems(before.files, files);
+    await this.#write({ ...version, id, changed });
+    this.#list.push({ ...rest, id, changed, bytes: files.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0) });
     await this.#trim();
   }
 
@@ -123,15 +129,17 @@ export class History {
   }
 }
 
-function withoutBytes({ id, atMs, by, note, etag, served }: Listed): Omit<KeptVersion, 'files'> {
-  return { id, atMs, by, note, etag, served };
+function withoutBytes({ id, atMs, by, note, etag, served, changed }: Listed): Omit<KeptVersion, 'files'> {
+  return { id, atMs, by, note, etag, served, changed };
 }
 
 /** Null: it cannot be read. What is broken is left out rather than stopping anything. */
 async function read(path: string): Promise<KeptVersion | null> {
   try {
     const version = JSON.parse(await readFile(path, 'utf8')) as KeptVersion;
-    return Array.isArray(version.files) && typeof version.etag === 'string' ? version : null;
+    if (!Array.isArray(version.files) || typeof version.etag !== 'string') return null;
+    // Older ones do not say.
+    return { ...version, changed: Array.isArray(version.changed) ? version.changed : [] };
   } catch {
     return null;
   }

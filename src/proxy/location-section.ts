@@ -8,33 +8,34 @@ import { type Hosts, hosts } from './host-pattern.ts';
 import { type PathPattern, pathPattern } from './path-pattern.ts';
 import { type Rewrite, rewrite } from './rewrite.ts';
 
-const MATCH = 'What it takes';
-const SEND = 'What is sent';
+const WAY = 'What goes where';
+const MATCH = 'What it takes, more closely';
+const SEND = 'What is changed on the way';
 const BOUNDS = 'Bounds';
 const TOKEN = /^(?!h2c$)[a-z\d!#$%&'*+.^_`|~/-]+$/;
 
 /** Keys of [locations.*]. */
 export const locationTable = {
-  upstream: setting<string | null>({
-    kind: upstreamReference(),
-    group: SEND,
-    help: 'name of the upstream, or $name for what a group of host, path or rewrite captured',
-    fallback: null,
-    fallbackText: 'none: plugins must answer',
-  }),
   host: setting<Hosts | null>({
     kind: hosts(),
-    group: MATCH,
+    group: WAY,
     help: 'hosts: example.com, *.example.com (all below it), ~ and a regular expression; case, port and a final dot do not count',
     fallback: null,
     fallbackText: 'every host',
   }),
   path: setting<PathPattern | null>({
     kind: pathPattern(),
-    group: MATCH,
+    group: WAY,
     help: 'path: /x is what begins with it, =/x just it, ~ and a regular expression is searched anywhere in it',
     fallback: null,
     fallbackText: 'every path',
+  }),
+  upstream: setting<string | null>({
+    kind: upstreamReference(),
+    group: WAY,
+    help: 'name of the upstream, or $name for what a group of host, path or rewrite captured',
+    fallback: null,
+    fallbackText: 'none: plugins must answer',
   }),
   methods: setting<readonly string[] | null>({ kind: methodList(), group: MATCH, help: 'methods', fallback: null, fallbackText: 'every method' }),
   matchHeaders: setting<readonly Condition[]>({

@@ -384,7 +384,7 @@ function apply(world, text, by, note) {
 
 function versionOf(index) {
   const { text: _text, ...version } = state.history[index];
-  return { ...version, etag: version.id, current: index === 0, served: true };
+  return { ...version, etag: index === 0 ? `v${state.version}` : version.id, current: index === 0, served: true, changed: [] };
 }
 
 const TAGS = ['GET /v1/models 200', 'upstream api: 10.0.0.2:8080 is back', 'agent calm-otter has joined', 'reload: nothing has changed'];

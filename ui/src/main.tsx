@@ -9,7 +9,7 @@ import { watchSystemTheme } from './design/theme.ts';
 import { language, tagOf } from './i18n/language.ts';
 import { startClock } from './live/store.ts';
 import { startRouter } from './router.ts';
-import { takeTicket, whoIsThere } from './session.ts';
+import { takeTicket, watchTickets, whoIsThere } from './session.ts';
 import { App } from './shell/app.tsx';
 
 // Before anything else: a ticket in the address bar is taken out of it at once.
@@ -18,6 +18,7 @@ document.documentElement.lang = tagOf(language.peek());
 watchSystemTheme();
 watchPageWidth();
 startClock();
+watchTickets();
 startRouter();
 render(<App />, document.getElementById('app')!);
 void whoIsThere(ticket);

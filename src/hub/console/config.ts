@@ -35,6 +35,7 @@ import { etagOf, readSource } from '../../config/source.ts';
 import { TextFile } from '../../config/text-file.ts';
 import { tomlData } from '../../config/toml/edit.ts';
 import type { Log } from '../../observe/log.ts';
+import { formatAddress } from '../../schema/address.ts';
 import type { JsonSchema } from '../../schema/kind.ts';
 import type { Reload } from '../reload.ts';
 
@@ -53,6 +54,9 @@ export interface ConfigOptions {
 
 /** A short look is good for so long, ms. */
 const GLANCE_MS = 2_000;
+
+/** Where the console is, and how it is asked. */
+const CONSOLE_KEYS: ReadonlySet<string> = new Set(['admin_addr', 'console', 'console_hosts']);
 
 /** What runs by it. */
 export interface ConfigRunner {
@@ -228,15 +232,29 @@ export class ConsoleConfig implements ConfigBackend {
   async import(order: ImportConfig, ifMatch: string | null, by: string): Promise<ImportVerdict> {
     const { toml, notes, isPart } = await this.#imported(order);
     const { texts, etag } = this.#read();
+    const said = [...notes];
     const edit = (draft: Draft): void => {
       if (isPart) draft.addSections(tomlData(toml));
       else if (texts.length === 1) draft.apply([{ file: texts[0]!.name, text: toml }]);
       else draft.become(tomlData(toml));
+      const kept = order.format === 'toml' || isPart ? [] : this.#keepConsole(texts, draft);
+      if (kept.length > 0) said.push(`${kept.join(', ')} of this gateway stay as they are, so that its console is found where it was`);
     };
     const text = hideSecrets(toml, this.#keys);
-    if (order.dryRun) return { ...(await this.#checked(texts, etag, edit)).verdict, text, notes };
+    if (order.dryRun) return { ...(await this.#checked(texts, etag, edit)).verdict, text, notes: said };
     const verdict = await this.#inTurn(() => this.#change(edit, ifMatch ?? etag, { by, note: `imported (${order.format})` }));
-    return { ...verdict, text, notes };
+    return { ...verdict, text, notes: said };
+  }
+
+  /** Files of other programs know nothing of this console: it stays where it is, for whom it was. Says what was kept. */
+  #keepConsole(texts: readonly ConfigText[], draft: Draft): readonly string[] {
+    const [was, is] = [new Draft(texts, this.#isFolder).merged(), draft.merged()].map((text) => tomlData(text));
+    const [before, basic] = [was!['basic'] ?? {}, is!['basic'] ?? {}];
+    const kept = Object.entries(before).filter(([key]) => CONSOLE_KEYS.has(key) && !Object.hasOwn(basic, key));
+    if (kept.length > 0) draft.apply([{ section: 'basic', name: '', values: { ...basic, ...Object.fromEntries(kept) } }]);
+    const keepsAdmins = was!['admins'] !== undefined && is!['admins'] === undefined;
+    if (keepsAdmins) draft.addSections({ admins: was!['admins'] });
+    return [...kept.map(([key]) => `basic.${key}`), ...(keepsAdmins ? ['admins'] : [])];
   }
 
   async #imported(order: ImportConfig): Promise<Awaited<ReturnType<typeof importedText>>> {
@@ -335,7 +353,20 @@ export class ConsoleConfig implements ConfigBackend {
     if (bytes > configLimits.fileBytes) report.error(null, this.#source, `is larger than ${configLimits.fileBytes} bytes`);
     const running = this.#runner?.settings().plugins;
     const settings = await readDraft(readable, this.#options.env, report, ({ name, fingerprint }) => running?.get(name)?.fingerprint !== fingerprint);
+    const move = report.failed ? null : this.#moveOf(settings);
+    if (move !== null) report.warn(null, 'basic.admin_addr', move);
     return { verdict: { ok: !report.failed, problems: this.#named(report.problems()), diff: this.#diff(texts, files), etag }, files, settings };
+  }
+
+  /** What becomes of the console itself, for who would look at a page that answers no more. */
+  #moveOf({ basic }: GatewaySettings): string | null {
+    const place = (of: GatewaySettings['basic']): string | null => (of.console && of.adminAddr !== null ? formatAddress(of.adminAddr) : null);
+    const runs = this.#runner?.settings().basic;
+    const [was, is] = [runs === undefined ? null : place(runs), place(basic)];
+    if (was === null || was === is) return null;
+    return is === null
+      ? `takes the console away from ${was}: this page answers no more when it is saved`
+      : `moves the console from ${was} to ${is}: open it there when it is saved`;
   }
 
   #diff(before: readonly ConfigText[], after: readonly ConfigText[]): string {

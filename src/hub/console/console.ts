@@ -71,6 +71,8 @@ function routesOf({ agents, queue, upstreams, certificates, config, routing, ove
 export interface ConsoleOptions extends Backends {
   /** Where tokens, the audit log and the local token lie; null = nowhere, and what was kept is lost at the end. */
   readonly stateDir: string | null;
+  /** Where the local token lies, when that is not the state folder. */
+  readonly tokenDir?: string | null;
   /** What only the program knows of itself. */
   about(): Pick<Info, 'kind' | 'name' | 'source' | 'listening'>;
 }
@@ -177,10 +179,10 @@ export class Console {
   }
 
   #leaveToken(address: Address): void {
-    const { stateDir } = this.#options;
-    if (stateDir === null) return;
+    const { stateDir, tokenDir = stateDir } = this.#options;
+    if (tokenDir === null) return;
     try {
-      this.#local.leave(stateDir, address);
+      this.#local.leave(tokenDir, address);
     } catch (error) {
       const text = 'no local token could be left: commands such as windlass status need --admin-token-file';
       this.#house.log.warn({ error: (error as Error).message }, text);

@@ -66,6 +66,8 @@ export interface GatewayDeps extends Deps, Partial<MadeOptions> {
   readonly source?: string | null;
   /** Its files, for the console; absent: there are none to be changed. */
   readonly config?: ConsoleConfig;
+  /** Where its local token lies, when that is not the state folder. */
+  readonly tokenDir?: string;
 }
 
 /** Waiting bodies of all upstreams together, bytes. */
@@ -152,6 +154,7 @@ class Gateway implements RunningGateway {
     });
     this.#house.console = new Console(this.#house, {
       stateDir: deps.stateDir ?? null,
+      tokenDir: deps.tokenDir ?? deps.stateDir ?? null,
       about: () => this.#about(deps.source ?? null),
       ...gatewayResources({
         house: this.#house,

@@ -174,7 +174,7 @@ function OneReference({
           autocomplete="off"
           aria-describedby={describedBy}
           aria-invalid={invalid || undefined}
-          placeholder={placeholderOf(field) || t.pick}
+          placeholder={named.length > 0 ? t.pick : placeholderOf(field) || t.pick}
           disabled={disabled}
           value={name}
           onInput={(event) => {

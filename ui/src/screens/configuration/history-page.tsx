@@ -20,6 +20,9 @@ import type { Config } from './config.ts';
 import { DiffView } from './diff-view.tsx';
 import { configurationWords } from './words.ts';
 
+/** More names would make a line a paragraph. */
+const CHANGED_SHOWN = 6;
+
 /** What the configuration was, what each version changed, and the way back. */
 export function HistoryPage({ config, id }: { config: Config; id: string }) {
   const t = configurationWords();
@@ -44,7 +47,7 @@ export function HistoryPage({ config, id }: { config: Config; id: string }) {
             {t.historyEmptyText}
           </Empty>
         ) : (
-          <VersionList versions={data.items} chosen={id} />
+          <VersionList versions={data.items} serving={config.info.appliedEtag} chosen={id} />
         )}
       </Card>
       {id !== '' && <Version key={id} config={config} id={id} />}
@@ -52,9 +55,10 @@ export function HistoryPage({ config, id }: { config: Config; id: string }) {
   );
 }
 
-/** Versions in their order, each with the way to what it changed. */
-export function VersionList({ versions, chosen }: { versions: readonly ConfigVersion[]; chosen: string }) {
+/** Versions in their order, each with the way to what it changed. `serving`: the etag of the one that serves. */
+export function VersionList({ versions, serving, chosen }: { versions: readonly ConfigVersion[]; serving: string; chosen: string }) {
   const t = configurationWords();
+  const serves = versions.find(({ etag }) => etag === serving);
   return (
     <ol class="versions">
       {versions.map((version) => (
@@ -64,10 +68,18 @@ export function VersionList({ versions, chosen }: { versions: readonly ConfigVer
             <span class="grow">
               <span class="row row-wrap">
                 <strong>{version.by === 'file' ? t.byFile : version.by}</strong>
-                {version.current && <Badge tone="good">{t.current}</Badge>}
+                <span class="faint small">{t.versionNumber(Number(version.id))}</span>
+                {version === serves && <Badge tone="good">{t.servesNow}</Badge>}
+                {version.current && version !== serves && <Badge tone="warn">{t.onDisk}</Badge>}
                 {!version.served && <Badge tone="warn">{t.notServed}</Badge>}
               </span>
               {version.note !== '' && <span class="version-note wrap-anywhere">{version.note}</span>}
+              {version.changed.length > 0 && (
+                <span class="version-note mono small wrap-anywhere">
+                  {version.changed.slice(0, CHANGED_SHOWN).join(', ')}
+                  {version.changed.length > CHANGED_SHOWN && ' …'}
+                </span>
+              )}
             </span>
             <span class="version-when" title={dateTime(version.atMs)}>
               {ago(version.atMs, nowMs.value)}
@@ -98,7 +110,9 @@ function Version({ config, id }: { config: Config; id: string }) {
       side
       wide
       title={data === undefined ? t.history : dateTime(data.atMs)}
-      {...(data === undefined ? {} : { note: `${data.by === 'file' ? t.byFile : data.by}${data.note === '' ? '' : ` · ${data.note}`}` })}
+      {...(data === undefined
+        ? {}
+        : { note: `${t.versionNumber(Number(data.id))} · ${data.by === 'file' ? t.byFile : data.by}${data.note === '' ? '' : ` · ${data.note}`}` })}
       onClose={close}
       footer={
         data !== undefined && may('admin') && !data.current && config.info.fixed === '' ? (

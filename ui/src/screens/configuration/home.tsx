@@ -48,7 +48,7 @@ export function Home({ config }: { config: Config }) {
           );
         })}
       </ul>
-      <Recent />
+      <Recent serving={config.info.appliedEtag} />
     </div>
   );
 }
@@ -57,13 +57,13 @@ export function Home({ config }: { config: Config }) {
 const RECENT = 5;
 
 /** What was changed last, and the way to take it back. */
-function Recent() {
+function Recent({ serving }: { serving: string }) {
   const t = configurationWords();
   const { data } = useLoad((signal) => api.get<Page<ConfigVersion>>('config/history', { signal }), 'history', { on: ['config'] });
   if (data === undefined || data.items.length === 0) return null;
   return (
     <Card flush title={t.history} actions={data.items.length > RECENT && <a href={href('configuration', 'history')}>{common().all}</a>}>
-      <VersionList versions={data.items.slice(0, RECENT)} chosen="" />
+      <VersionList versions={data.items.slice(0, RECENT)} serving={serving} chosen="" />
     </Card>
   );
 }

@@ -55,7 +55,7 @@ function Editing({ config, section, name, beginning }: { config: Config; section
   const isNew = beginning !== undefined;
   const [base, setBase] = useState<Base>(() => baseOf(config.info, section.section, name));
   const [draft, setDraft] = useState<Values>(beginning ?? base.values);
-  const [servers, setServers] = useState<ReadonlySet<string>>(base.servers);
+  const [servers, setServers] = useState<ReadonlySet<string>>(isNew && section.section === 'locations' ? onlyServerOf(config.info) : base.servers);
   const [newName, setNewName] = useState(name);
   const [dialog, setDialog] = useState<'review' | 'merge' | null>(null);
   const [theirs, setTheirs] = useState<Base | null>(null);
@@ -273,6 +273,12 @@ function Editing({ config, section, name, beginning }: { config: Config; section
 
 function baseOf(info: ConfigInfo, section: string, name: string): Base {
   return { info, values: itemOf(info, section, name)?.values ?? {}, servers: section === 'locations' ? serversOf(info, name) : new Set() };
+}
+
+/** Where there is one server, a new location is meant for it. */
+function onlyServerOf(info: ConfigInfo): ReadonlySet<string> {
+  const servers = info.sections['servers'] ?? [];
+  return new Set(servers.length === 1 ? [servers[0]!.name] : []);
 }
 
 function sameSet(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
