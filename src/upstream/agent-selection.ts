@@ -177,7 +177,7 @@ export class AgentSelection implements Upstream {
 
   /** Is anybody connected who takes its requests, or some of them where each request asks for agents of its own? */
   get hasWorkers(): boolean {
-    return this.#pool.hasWorkers(this.#facts ?? []);
+    return this.#pool.hasWorkers(this.facts);
   }
 
   /** Which agents it selects, and how it chooses among them, as they are written. */
@@ -189,19 +189,9 @@ export class AgentSelection implements Upstream {
     return balanceKind().format(this.#options.balance);
   }
 
-  /** Those that it selects and that are here; where each request asks for others, all of them. For people to look at. */
-  workforce(): { readonly connected: number; readonly slots: number; readonly free: number; readonly inFlight: number } {
-    const ids = new Set<string>();
-    const sum = { slots: 0, free: 0, inFlight: 0 };
-    const facts = this.#facts ?? [];
-    for (const member of this.#pool.members) {
-      if (!facts.every((fact) => member.facts.has(fact))) continue;
-      ids.add(member.agentId);
-      sum.slots += member.session.slots;
-      sum.free += member.free;
-      sum.inFlight += member.inFlight;
-    }
-    return { connected: ids.size, ...sum };
+  /** What is asked of all its agents; nothing where each request asks for others. */
+  get facts(): readonly string[] {
+    return this.#facts ?? [];
   }
 
   /** Nobody will ask it anything new. What waits is served, and requests that began before are as well. */

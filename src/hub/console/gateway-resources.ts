@@ -62,6 +62,7 @@ export function gatewayResources(of: GatewayResourcesOptions): Resources {
       groups: () => upstreams.groups,
       group: (name) => upstreams.group(name),
       selections: () => agents.selections,
+      members: () => agents.pool?.members ?? [],
       health,
       locations: () => locationsByUpstream(settings()),
       log,

@@ -22,7 +22,7 @@ export function hubResources(front: Front, desk: AgentDesk, outside: () => numbe
     },
     selector: pool.everybody.selector,
     algorithm: pool.everybody.algorithm,
-    workforce: () => pool.everybody.workforce(),
+    facts: pool.everybody.facts,
   };
   return {
     agents: new ConsoleAgents({
@@ -44,6 +44,7 @@ export function hubResources(front: Front, desk: AgentDesk, outside: () => numbe
       groups: () => [],
       group: () => undefined,
       selections: () => [everybody],
+      members: () => pool.members,
       health: { describe: () => [] },
       locations: () => new Map(),
       log,

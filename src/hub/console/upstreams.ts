@@ -4,19 +4,23 @@ import type { Page, UpstreamInfo } from '../../admin/model.ts';
 import type { Paging } from '../../admin/paging.ts';
 import { Problem } from '../../admin/route.ts';
 import type { UpstreamsBackend } from '../../admin/upstreams-routes.ts';
+import type { AgentMember } from '../../upstream/agent-member.ts';
 import type { AgentSelection } from '../../upstream/agent-selection.ts';
 import type { Group } from '../../upstream/group.ts';
 import type { HealthChecks, HealthReport } from '../../upstream/health/checks.ts';
+import { type Workforce, workforcesOf } from '../../upstream/workforces.ts';
 import { conditionOf } from '../gateway/status.ts';
 
 /** An upstream of agents. */
-export type ShownSelection = Pick<AgentSelection, 'name' | 'waiting' | 'selector' | 'algorithm' | 'workforce'>;
+export type ShownSelection = Pick<AgentSelection, 'name' | 'waiting' | 'selector' | 'algorithm' | 'facts'>;
 
 export interface ConsoleUpstreamsOptions {
   readonly groups: () => readonly Group[];
   readonly group: (name: string) => Group | undefined;
   /** Those of agents. */
   readonly selections: () => Iterable<ShownSelection>;
+  /** All agents that are here. */
+  readonly members: () => Iterable<AgentMember>;
   readonly health: Pick<HealthChecks, 'describe'>;
   /** Names of locations by upstream. */
   readonly locations: () => ReadonlyMap<string, readonly string[]>;
@@ -41,15 +45,13 @@ export class ConsoleUpstreams implements UpstreamsBackend {
       (one) => has(one.name) || ('members' in one && [...one.members.values()].some(({ id, at }) => has(id) || has(at.host))),
     );
     all.sort((a, b) => (a.name < b.name ? -1 : 1));
-    const page = all.slice(offset, offset + limit);
-    const checks = this.#checks();
-    return { total: all.length, items: page.map((one) => this.#info(one, checks)) };
+    return { total: all.length, items: this.#infos(all.slice(offset, offset + limit)) };
   }
 
   async upstream(name: string): Promise<UpstreamInfo | null> {
     const { group, selections } = this.#options;
     const one = group(name) ?? [...selections()].find((selection) => selection.name === name);
-    return one === undefined ? null : this.#info(one, this.#checks());
+    return one === undefined ? null : this.#infos([one])[0]!;
   }
 
   async takeOut(name: string, endpoint: string, is: boolean, by: string): Promise<UpstreamInfo> {
@@ -68,7 +70,7 @@ export class ConsoleUpstreams implements UpstreamsBackend {
     if (is && ![...group.members.values()].some(({ usable }) => usable))
       log.warn({ upstream: name }, 'this upstream has nobody left who gets requests: they are answered 503 until an endpoint is put back');
     this.#options.changed();
-    return this.#info(group, this.#checks());
+    return this.#infos([group])[0]!;
   }
 
   /** Of an upstream whose check has just been changed there may be two: the newer counts. */
@@ -76,11 +78,21 @@ export class ConsoleUpstreams implements UpstreamsBackend {
     return new Map(this.#options.health.describe().map((report) => [`${report.upstream}\n${report.endpoint}`, report]));
   }
 
-  #info(one: Group | ShownSelection, checks: ReadonlyMap<string, HealthReport>): UpstreamInfo {
-    const locations = this.#options.locations().get(one.name) ?? [];
-    return 'members' in one ? ofAddresses(one, locations, checks) : ofAgents(one, locations);
+  /** What is the same for all is looked up once: with a thousand locations and ten thousand agents, once for each upstream is too often. */
+  #infos(these: readonly (Group | ShownSelection)[]): UpstreamInfo[] {
+    const { locations, members } = this.#options;
+    const byUpstream = locations();
+    const checks = this.#checks();
+    const selections = these.filter((one): one is ShownSelection => !('members' in one));
+    const workforces = selections.length === 0 ? NOBODY : workforcesOf(members(), selections);
+    return these.map((one) => {
+      const names = byUpstream.get(one.name) ?? [];
+      return 'members' in one ? ofAddresses(one, names, checks) : ofAgents(one, names, workforces.get(one)!);
+    });
   }
 }
+
+const NOBODY: ReadonlyMap<ShownSelection, Workforce> = new Map();
 
 function ofAddresses(group: Group, locations: readonly string[], checks: ReadonlyMap<string, HealthReport>): UpstreamInfo {
   const endpoints = [...group.members.values()].map((member) => {
@@ -111,8 +123,7 @@ function ofAddresses(group: Group, locations: readonly string[], checks: Readonl
   };
 }
 
-function ofAgents(selection: ShownSelection, locations: readonly string[]): UpstreamInfo {
-  const { connected, slots, free, inFlight } = selection.workforce();
+function ofAgents(selection: ShownSelection, locations: readonly string[], { connected, slots, free, inFlight }: Workforce): UpstreamInfo {
   return {
     name: selection.name,
     of: 'agents',
