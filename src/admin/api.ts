@@ -2,8 +2,9 @@ import { Buffer } from 'node:buffer';
 import { timingSafeEqual } from 'node:crypto';
 import type { Loop } from '../std/loop.ts';
 import type { ReplySink, RequestSink, Writer } from '../http/exchange.ts';
-import { NO_BODY, type RequestHead, ResponseHead } from '../http/head.ts';
+import { type HeaderList, NO_BODY, type RequestHead, ResponseHead } from '../http/head.ts';
 import { REASONS } from '../http/write.ts';
+import { VERSION } from '../observe/version.ts';
 import { type Answer, answer, json } from './answer.ts';
 import { problemsOf } from './body-form.ts';
 import { EVENTS_TYPE, EventStream } from './events.ts';
@@ -49,6 +50,9 @@ export class AdminApi {
     return new Call(this, head.keep(), path, base, reply);
   }
 }
+
+/** By this commands tell what is ours from what is not, and another version from theirs. Strangers are not told. */
+const WHO: HeaderList = ['Windlass-Version', VERSION];
 
 /** One request. */
 class Call implements RequestSink {
@@ -178,7 +182,12 @@ class Call implements RequestSink {
       throw new Problem(503, 'too_many_streams', `${adminLimits.eventStreams} event streams are open already; close a page.`);
     api.streams++;
     const proof = this.#proof;
-    const stream = new EventStream(this.#reply, api.options.loop, () => proof === null || proof.stands(), fields);
+    const stream = new EventStream(
+      this.#reply,
+      api.options.loop,
+      () => proof === null || proof.stands(),
+      proof === null ? fields : [...fields, ...WHO],
+    );
     this.#stream = stream;
     stream.begin((out) => {
       const stop = events(out);
@@ -231,7 +240,7 @@ class Call implements RequestSink {
   #answer(made: Answer): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    answer(this.#reply, made, this.#head.method === 'HEAD');
+    answer(this.#reply, this.#proof === null ? made : { ...made, fields: [...made.fields, ...WHO] }, this.#head.method === 'HEAD');
   }
 
   abort(): void {

@@ -1,26 +1,32 @@
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import https from 'node:https';
 import net, { type AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
 import { fakeWorld } from '../../test/config/world.ts';
-import { AdminScript, type Scripted } from '../../test/kit/admin-script.ts';
+import { AdminScript, type Scripted, type Seen, WHO } from '../../test/kit/admin-script.ts';
 import { adminClientTable } from '../config/admin-client.ts';
+import { VERSION } from '../observe/version.ts';
 import { AdminClient, adminClientOf } from './admin-client.ts';
 import { parseFlags } from './args.ts';
 import type { Command } from './command.ts';
 
 const ends: (() => void)[] = [];
+let notes: string[] = [];
 afterEach(() => {
+  notes = [];
   for (const end of ends.splice(0)) end();
 });
 
-async function scripted(answers: Record<string, Scripted>): Promise<AdminScript> {
+async function scripted(answers: Record<string, Scripted | ((seen: Seen) => Scripted)>): Promise<AdminScript> {
   const script = await AdminScript.start(answers);
   ends.push(() => script.close());
   return script;
 }
 
 function clientAt(url: string, token: string | null = 'wlt_canary-token', timeoutMs = 5000): AdminClient {
-  const client = new AdminClient({ url, token, withoutToken: 'give it one', timeoutMs });
+  const client = new AdminClient({ url, proof: () => ({ token, withoutToken: 'give it one' }), timeoutMs, note: (text) => void notes.push(text) });
   ends.push(() => client.close());
   return client;
 }
@@ -83,7 +89,13 @@ test.each<[string, Scripted, string]>([
     { json: { ...PROBLEM, code: 'not_found', detail: 'There is /healthz and /metrics.' }, status: 404 },
     'has no admin API: it is an older Windlass, or runs with console = false',
   ],
-  ['a thing that is not there', { json: PROBLEM, status: 404 }, 'has no /info: because'],
+  ['a thing that is not there', { json: PROBLEM, status: 404 }, 'because ?[31m it is so ('],
+  [
+    'a part that is not there',
+    { json: { ...PROBLEM, code: 'not_found', detail: 'There is nothing of this name; GET …' }, status: 404 },
+    'has no /info: it is of another version, or has no such part',
+  ],
+  ['another program that says JSON', { raw: '{"status":"ok"}', status: 200, type: 'application/json' }, 'is answered by another program (status 200'],
   ['another program', { raw: '<html>404</html>', status: 404 }, 'is answered by another program (status 404'],
   ['another program that says yes', { raw: '<html>', status: 200 }, 'is answered by another program (status 200'],
   ['a redirect', { raw: '', status: 302, fields: { Location: '/login' } }, 'answers with a redirect; give --admin-url'],
@@ -154,8 +166,61 @@ test('events come one by one until the other side ends or nobody wants them any 
     else enough.abort();
   }
   expect(count).toBe(2);
-  await expect(client.events('/traffic/events', new AbortController().signal).next()).rejects.toThrow('has no /traffic/events: nothing of that name');
+  await expect(client.events('/traffic/events', new AbortController().signal).next()).rejects.toThrow('nothing of that name (');
 });
+
+test('a program that was started anew is asked with the token that it has left since', async () => {
+  let token = 'wlt_of-yesterday';
+  const script = await scripted({
+    'GET /info': ({ authorization }) => (authorization === `Bearer ${token}` ? { json: { version: '1' } } : { json: PROBLEM, status: 401 }),
+    'GET /events': ({ authorization }) => (authorization === `Bearer ${token}` ? { events: [['tick', 1]] } : { json: PROBLEM, status: 401 }),
+  });
+  const client = new AdminClient({ url: script.url, proof: () => ({ token, withoutToken: '' }), timeoutMs: 5000, note: () => {} });
+  ends.push(() => client.close());
+  await client.get('/info');
+  token = 'wlt_of-today';
+  expect(await client.get('/info')).toEqual({ version: '1' });
+  token = 'wlt_of-tomorrow';
+  expect(await client.events('/events', new AbortController().signal).next()).toMatchObject({ value: { event: 'tick', data: 1 } });
+  // The same token is not tried twice.
+  script.answers.set('GET /info', { json: PROBLEM, status: 401 });
+  const before = script.seen.length;
+  await expect(client.get('/info')).rejects.toThrow('does not take this token');
+  expect(script.seen.length - before).toBe(1);
+});
+
+test('another version is told of once, and one that only mends something is none', async () => {
+  const [major = '', minor = '', patch = ''] = VERSION.split('.');
+  const script = await scripted({});
+  const says = (version: string) =>
+    script.answers.set('GET /info', { raw: '{}', status: 200, type: 'application/json', fields: { 'Windlass-Version': version } });
+  const client = clientAt(script.url);
+  says(`${major}.${minor}.${Number(patch) + 7}`);
+  await client.get('/info');
+  expect(notes).toEqual([]);
+  says(`${Number(major) + 1}.0.0`);
+  await client.get('/info');
+  await client.get('/info');
+  expect(notes).toHaveLength(1);
+  expect(notes[0]).toContain(`runs Windlass ${Number(major) + 1}.0.0, and this is ${VERSION}`);
+});
+
+test('an authority of one is believed when it is given', async () => {
+  const server = https.createServer({ cert: fixture('one.pem'), key: fixture('one.key') }, (_request, response) =>
+    response.writeHead(200, WHO).end('{}'),
+  );
+  ends.push(() => server.close());
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const url = `https://localhost:${(server.address() as AddressInfo).port}`;
+  await expect((await clientOf(['--admin-url', url], {})).get('/info')).rejects.toThrow('--ca-file names the file of your own authority');
+  const file = fileURLToPath(new URL('../../test/fixtures/ca.pem', import.meta.url));
+  const client = await clientOf(['--admin-url', url, '--ca-file', file], {});
+  expect(await client.get('/info').catch((error: unknown) => String(error))).toEqual({});
+});
+
+function fixture(name: string): string {
+  return readFileSync(new URL(`../../test/fixtures/${name}`, import.meta.url), 'utf8');
+}
 
 test('a stream that breaks off is an error, not its end', async () => {
   const script = await scripted({ 'GET /events': { events: [['tick', {}]], stays: true } });

@@ -1,9 +1,12 @@
 import http from 'node:http';
 import https from 'node:https';
 import { StringDecoder } from 'node:string_decoder';
+import type tls from 'node:tls';
 import { localTokenPath } from '../admin/local-token.ts';
 import type { adminClientTable } from '../config/admin-client.ts';
+import { authorities } from '../config/authorities.ts';
 import { plainLine } from '../config/plain-line.ts';
+import { VERSION } from '../observe/version.ts';
 import { isLoopback } from '../schema/address.ts';
 import type { Table, Values } from '../schema/setting.ts';
 import { localAdminUrl } from './admin-url.ts';
@@ -18,18 +21,20 @@ import type { World } from './world.ts';
 export class AdminClient {
   /** Without /api/v1. */
   readonly url: string;
-  readonly #token: string | null;
-  /** What may be done when there is no token. */
-  readonly #withoutToken: string;
-  readonly #timeoutMs: number;
+  #proof: AdminProof;
+  readonly #options: AdminClientOptions;
   readonly #agent: http.Agent;
+  #isVersionTold = false;
 
-  constructor({ url, token, withoutToken, timeoutMs }: AdminClientOptions) {
+  constructor(options: AdminClientOptions) {
+    const { url, proof, trust } = options;
     this.url = url;
-    this.#token = token;
-    this.#withoutToken = withoutToken;
-    this.#timeoutMs = timeoutMs;
-    this.#agent = url.startsWith('https:') ? new https.Agent({ keepAlive: true, maxSockets: 4 }) : new http.Agent({ keepAlive: true, maxSockets: 4 });
+    this.#options = options;
+    this.#proof = proof();
+    const pool = { keepAlive: true, maxSockets: 4 };
+    this.#agent = url.startsWith('https:')
+      ? new https.Agent({ ...pool, ...(trust === undefined ? {} : { secureContext: trust }) })
+      : new http.Agent(pool);
   }
 
   /** `path` is below /api/v1, with its query. */
@@ -39,10 +44,11 @@ export class AdminClient {
 
   /** What is answered; null for an answer without a body. */
   async send<T>(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<T> {
-    const response = await this.#open(method, path, 'application/json', body);
+    const response = (await this.#ask(method, path, 'application/json', body))!;
     const text = await this.#textOf(response);
     const status = response.statusCode ?? 0;
     if (status < 200 || status > 299) throw this.#refused(response, text, path);
+    this.#recognize(response);
     if (text.trim() === '') return null as T;
     try {
       return JSON.parse(text) as T;
@@ -53,10 +59,11 @@ export class AdminClient {
 
   /** Events as they come, until the other side ends or `signal` does, which ends without an error. */
   async *events(path: string, signal: AbortSignal): AsyncGenerator<StreamEvent, void, void> {
-    const response = await this.#open('GET', path, 'text/event-stream', undefined, signal);
+    const response = await this.#ask('GET', path, 'text/event-stream', undefined, signal);
     if (response === null) return;
     const status = response.statusCode ?? 0;
     if (status !== 200) throw this.#refused(response, await this.#textOf(response), path);
+    this.#recognize(response);
     if (!mediaType(response).startsWith('text/event-stream')) {
       response.destroy();
       throw this.#stranger(status);
@@ -72,7 +79,7 @@ export class AdminClient {
     } catch (error) {
       if (signal.aborted) return;
       const { code, message } = error as NodeJS.ErrnoException;
-      throw new Cannot(`the connection to ${this.url} broke (${code ?? message}); has it stopped?`);
+      throw new Cannot(`the connection to ${this.url} broke (${code ?? message}); has it stopped?`, true);
     } finally {
       response.destroy();
     }
@@ -83,12 +90,36 @@ export class AdminClient {
     this.#agent.destroy();
   }
 
-  #open(method: string, path: string, accept: string, body?: unknown): Promise<http.IncomingMessage>;
-  #open(method: string, path: string, accept: string, body: unknown, signal: AbortSignal): Promise<http.IncomingMessage | null>;
+  /** Null when `signal` ended it. */
+  async #ask(method: string, path: string, accept: string, body: unknown, signal?: AbortSignal): Promise<http.IncomingMessage | null> {
+    const response = await this.#open(method, path, accept, body, signal);
+    if (response?.statusCode !== 401) return response;
+    // A program that was started anew has left another token for its own user.
+    const now = this.#options.proof();
+    if (now.token === null || now.token === this.#proof.token) return response;
+    this.#proof = now;
+    response.resume();
+    return this.#open(method, path, accept, body, signal);
+  }
+
+  /** Is it ours that has answered, and of our version? */
+  #recognize(response: http.IncomingMessage): void {
+    const version = response.headers['windlass-version'];
+    if (typeof version !== 'string') {
+      response.destroy();
+      throw this.#stranger(response.statusCode ?? 0);
+    }
+    if (this.#isVersionTold || seriesOf(version) === seriesOf(VERSION)) return;
+    this.#isVersionTold = true;
+    this.#options.note(
+      `${this.url} runs Windlass ${plainLine(version)}, and this is ${VERSION}: what they have not in common may be missing or look odd`,
+    );
+  }
+
   #open(method: string, path: string, accept: string, body?: unknown, signal?: AbortSignal): Promise<http.IncomingMessage | null> {
     const text = body === undefined ? '' : JSON.stringify(body);
     const headers: http.OutgoingHttpHeaders = { Accept: accept };
-    if (this.#token !== null) headers['Authorization'] = `Bearer ${this.#token}`;
+    if (this.#proof.token !== null) headers['Authorization'] = `Bearer ${this.#proof.token}`;
     if (body !== undefined) {
       headers['Content-Type'] = 'application/json';
       headers['Content-Length'] = Buffer.byteLength(text);
@@ -102,7 +133,8 @@ export class AdminClient {
           resolve(response);
         },
       );
-      const timer = setTimeout(() => request.destroy(new Cannot(`${this.url} does not answer within ${this.#timeoutMs} ms`)), this.#timeoutMs);
+      const { timeoutMs } = this.#options;
+      const timer = setTimeout(() => request.destroy(new Cannot(`${this.url} does not answer within ${timeoutMs} ms`, true)), timeoutMs);
       request.on('error', (error) => {
         clearTimeout(timer);
         if (signal?.aborted === true) resolve(null);
@@ -113,7 +145,7 @@ export class AdminClient {
   }
 
   async #textOf(response: http.IncomingMessage): Promise<string> {
-    const timer = setTimeout(() => response.destroy(new Cannot(`${this.url} does not finish its answer`)), this.#timeoutMs);
+    const timer = setTimeout(() => response.destroy(new Cannot(`${this.url} does not finish its answer`, true)), this.#options.timeoutMs);
     const decoder = new StringDecoder('utf8');
     let text = '';
     try {
@@ -137,18 +169,19 @@ export class AdminClient {
           isLoopback(hostname)
             ? `nobody listens at ${this.url}; is a hub or gateway running here? --admin-url (or WINDLASS_ADMIN_URL) names another address`
             : `nobody listens at ${this.url}; admin_addr is on loopback unless it is set: try it there, or through ssh -L 9080:127.0.0.1:9080 ${hostname}`,
+          true,
         );
       case 'ENOTFOUND':
       case 'EAI_AGAIN':
-        return new Cannot(`the name ${hostname} of ${this.url} is not known; look at --admin-url`);
+        return new Cannot(`the name ${hostname} of ${this.url} is not known; look at --admin-url`, true);
       case 'EPROTO':
         return new Cannot(`${host} speaks no TLS; write http:// in --admin-url`);
       case 'ECONNRESET':
-        return new Cannot(`${this.url} closed the connection; does it want https:// instead?`);
+        return new Cannot(`${this.url} closed the connection; does it want https:// instead?`, true);
       default:
         if (code !== undefined && CERTIFICATE.test(code))
-          return new Cannot(`the certificate of ${host} is not trusted (${code}); NODE_EXTRA_CA_CERTS names the file of your own authority`);
-        return new Cannot(`${this.url} cannot be asked (${code ?? plainLine(message)})`);
+          return new Cannot(`the certificate of ${host} is not trusted (${code}); --ca-file names the file of your own authority`);
+        return new Cannot(`${this.url} cannot be asked (${code ?? plainLine(message)})`, true);
     }
   }
 
@@ -159,7 +192,7 @@ export class AdminClient {
     if (problem === null) return this.#stranger(status);
     const { code, detail } = problem;
     const said = detail === '' ? '' : `: ${plainLine(detail).slice(0, DETAIL_CHARS)}`;
-    if (status === 401 && this.#token === null) return new Cannot(`${this.url} wants to know who asks; ${this.#withoutToken}`);
+    if (status === 401 && this.#proof.token === null) return new Cannot(`${this.url} wants to know who asks; ${this.#proof.withoutToken}`);
     if (status === 401)
       return new Cannot(
         `${this.url} does not take this token; it was revoked, has expired, or is of another program: make a new one under Settings of its console`,
@@ -169,7 +202,9 @@ export class AdminClient {
     // The words of a listener that has the open pages only.
     if (status === 404 && code === 'not_found' && detail.startsWith('There is /'))
       return new Cannot(`${this.url} has no admin API: it is an older Windlass, or runs with console = false`);
-    if (status === 404) return new Cannot(`${this.url} has no ${plainLine(path.split('?')[0]!)}${said}`);
+    if (status === 404 && (detail === '' || detail.startsWith('There is nothing of this name')))
+      return new Cannot(`${this.url} has no ${plainLine(path.split('?')[0]!)}: it is of another version, or has no such part`);
+    if (status === 404) return new Cannot(`${lineOf(detail)} (${this.url})`);
     return new Cannot(`${this.url} answers ${status}${said}`);
   }
 
@@ -180,10 +215,20 @@ export class AdminClient {
 
 export interface AdminClientOptions {
   readonly url: string;
+  /** Asked at the beginning, and again when what it said is not taken. */
+  readonly proof: () => AdminProof;
+  /** What to believe besides what Node believes. */
+  readonly trust?: tls.SecureContext;
+  readonly timeoutMs: number;
+  /** Hears of something that is worth knowing. */
+  readonly note: (text: string) => void;
+}
+
+/** Who asks. */
+export interface AdminProof {
   readonly token: string | null;
   /** What to do about a missing token, to stand after a semicolon. */
   readonly withoutToken: string;
-  readonly timeoutMs: number;
 }
 
 /** The client that flags and environment of a command ask for, beside the command's other settings. Its table must contain adminClientTable. */
@@ -196,14 +241,17 @@ export async function adminClientOf<T extends Table & typeof adminClientTable>(
   const given = values as Values<typeof adminClientTable>;
   const url = given.adminUrl ?? localAdminUrl(world.env);
   const stateDir = sources.get('stateDir')!.level === 'default' ? defaultStateDir(world.env) : given.stateDir;
-  const local = given.adminToken === null ? localToken(url, stateDir, world) : { token: given.adminToken, withoutToken: '' };
-  return { client: new AdminClient({ url, ...local, timeoutMs: given.timeout }), values };
+  const { adminToken: token, timeout: timeoutMs } = given;
+  const proof = (): AdminProof => (token === null ? localToken(url, stateDir, world) : { token, withoutToken: '' });
+  const trust = authorities(given.caFile);
+  const note = (text: string): void => void world.stderr.write(`windlass: ${text}\n`);
+  return { client: new AdminClient({ url, proof, ...(trust === undefined ? {} : { trust }), timeoutMs, note }), values };
 }
 
 const OTHERWISE = 'give a token with --admin-token-file (or WINDLASS_ADMIN_TOKEN_FILE)';
 
 /** What a program of this machine left for whoever may read its state folder. It is shown to nobody else. */
-function localToken(url: string, stateDir: string | null, world: World): Pick<AdminClientOptions, 'token' | 'withoutToken'> {
+function localToken(url: string, stateDir: string | null, world: World): AdminProof {
   const { hostname, port, protocol } = new URL(url);
   if (!isLoopback(hostname)) return { token: null, withoutToken: OTHERWISE };
   if (stateDir === null)
@@ -231,6 +279,18 @@ const DETAIL_CHARS = 300;
 /** A stream that says nothing for so long is dead, ms. */
 const SILENCE_MS = 45_000;
 const CERTIFICATE = /CERT|SIGNED|ISSUER|VERIFY|ALTNAME/;
+
+/** As far as answers are the same: `1` of 1.4.2, `0.3` of 0.3.1. */
+function seriesOf(version: string): string {
+  const [major = '', minor = ''] = version.split('.');
+  return major === '0' ? `0.${minor}` : major;
+}
+
+/** A sentence of an answer as a line of ours. */
+function lineOf(detail: string): string {
+  const line = plainLine(detail).slice(0, DETAIL_CHARS).replace(/\.$/, '');
+  return `${line.slice(0, 1).toLowerCase()}${line.slice(1)}`;
+}
 
 function mediaType(response: http.IncomingMessage): string {
   return (response.headers['content-type'] ?? '').toLowerCase();

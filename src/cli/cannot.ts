@@ -1,7 +1,11 @@
 /** What was asked rightly and cannot be done now: nobody listens there, it was refused. One line with what to do; exit code 1. It quotes no secret. */
 export class Cannot extends Error {
-  constructor(message: string) {
+  /** Nobody answered, or not to the end: in a moment it may be otherwise. */
+  readonly isPassing: boolean;
+
+  constructor(message: string, isPassing = false) {
     super(message);
     this.name = 'Cannot';
+    this.isPassing = isPassing;
   }
 }

@@ -13,15 +13,15 @@ import { endpointColumns, endpointRows } from './upstreams.ts';
 export const VIEWS = ['agents', 'upstreams', 'queue'] as const;
 export type View = (typeof VIEWS)[number];
 
-/** What `top` knows. Null: not asked for yet, or there is none. */
+/** What `top` knows. Undefined: not answered yet; null: there is none. */
 export interface TopState {
   readonly url: string;
   readonly info: Info;
   /** The newest last. */
   readonly ticks: readonly Tick[];
-  readonly agents: Page<AgentInfo> | null;
-  readonly upstreams: Page<UpstreamInfo> | null;
-  readonly queue: QueueInfo | null;
+  readonly agents: Page<AgentInfo> | null | undefined;
+  readonly upstreams: Page<UpstreamInfo> | null | undefined;
+  readonly queue: QueueInfo | null | undefined;
   /** Why there is nothing new; null = there is. */
   readonly trouble: string | null;
   readonly view: View;
@@ -36,11 +36,14 @@ export function topFrame(
   nowMs: number,
   style: Style,
 ): readonly string[] {
-  const head = headOf(state, columns, nowMs, style);
   const table = tableOf(state, columns, nowMs, style);
   const foot = footOf(state, columns, style);
+  const head = headOf(state, { columns, rows: rows - foot.length - 2 - Math.min(table.length - 1, TABLE_MIN) }, nowMs, style);
   const room = rows - head.length - 2 - foot.length;
-  if (room < 1) return [...head, ...foot].slice(0, rows);
+  if (room < 1) {
+    const figures = headOf(state, { columns, rows: rows - foot.length }, nowMs, style);
+    return [...figures.slice(0, Math.max(0, rows - foot.length)), ...foot].slice(0, rows);
+  }
   const [title = '', ...body] = table;
   const scroll = Math.min(state.scroll, scrollMax(body.length, room));
   const shown = body.slice(scroll, scroll + room);
@@ -66,21 +69,36 @@ function same(text: string): string {
   return text;
 }
 
-function headOf({ info, ticks }: TopState, columns: number, nowMs: number, style: Style): readonly string[] {
+/** Lines of a table for which figures make room. */
+const TABLE_MIN = 4;
+
+/** The title, and as many figures as there is room for: what is missed least goes first. */
+function headOf(
+  { info, ticks }: TopState,
+  { columns, rows }: { readonly columns: number; readonly rows: number },
+  nowMs: number,
+  style: Style,
+): readonly string[] {
   const state = info.state === 'serving' ? style.green('serving') : style.yellow(plainLine(info.state));
   const title = `${style.bold(`windlass ${plainLine(info.version)}`)}  ${info.kind} ${plainLine(info.name)} on ${plainLine(info.hostname)}  ${state} for ${ageText(nowMs - info.startedAtMs)}`;
   const tick = ticks.at(-1);
   if (tick === undefined) return [title, style.dim('the first figures come within a second')];
-  const rates = ticks.slice(-Math.max(1, columns - LABEL - 8)).map(({ requestsPerSecond }) => requestsPerSecond);
+  const isNarrow = columns < NARROW;
+  const indent = isNarrow ? 0 : 2;
+  const label = isNarrow ? 8 : 10;
+  const rates = ticks.slice(-Math.max(1, columns - indent - label - 9)).map(({ requestsPerSecond }) => requestsPerSecond);
   const most = Math.max(...rates);
+  const figures = [...tickRows(tick, style), ['requests', `${style.cyan(sparkline(rates))} ${style.dim(`${numberText(most)}/s`)}`] as const];
+  const dropped = new Set(MISSED_LEAST.slice(0, Math.max(0, figures.length + 1 - rows)));
   return [
     title,
-    ...tickRows(tick, style).map(([name, text]) => `  ${style.dim(name.padEnd(LABEL - 3))} ${text}`),
-    `  ${style.dim('requests'.padEnd(LABEL - 3))} ${style.cyan(sparkline(rates))} ${style.dim(`${numberText(most)}/s`)}`,
+    ...figures.filter(([name]) => !dropped.has(name)).map(([name, text]) => `${' '.repeat(indent)}${style.dim(name.padEnd(label))} ${text}`),
   ];
 }
 
-const LABEL = 13;
+/** Columns of a terminal in which every sign counts. */
+const NARROW = 60;
+const MISSED_LEAST: readonly string[] = ['process', 'bytes', 'requests', 'latency', 'agents', 'queue', 'traffic'];
 
 function tabsOf({ view, agents, upstreams, queue }: TopState, style: Style): string {
   const counts: Record<View, number | null> = { agents: agents?.total ?? null, upstreams: upstreams?.total ?? null, queue: queue?.size ?? null };
@@ -93,11 +111,13 @@ function tabsOf({ view, agents, upstreams, queue }: TopState, style: Style): str
 function tableOf({ view, agents, upstreams, queue }: TopState, columns: number, nowMs: number, style: Style): readonly string[] {
   const bold = (text: string): string => style.bold(text);
   if (view === 'agents') {
+    if (agents === undefined) return ['', style.dim(ASKED)];
     if (agents === null) return ['', style.dim('there are no agents here')];
     const busiest = [...agents.items].toSorted((a, b) => b.inFlight - a.inFlight || a.name.localeCompare(b.name));
     return busiest.length === 0 ? ['', style.dim('no agents')] : tableLines(agentColumns(style, nowMs), busiest, columns, bold);
   }
   if (view === 'upstreams') {
+    if (upstreams === undefined) return ['', style.dim(ASKED)];
     const rows =
       upstreams === null
         ? []
@@ -106,9 +126,12 @@ function tableOf({ view, agents, upstreams, queue }: TopState, columns: number, 
           );
     return rows.length === 0 ? ['', style.dim('no upstreams')] : tableLines(endpointColumns(style), rows, columns, bold);
   }
+  if (queue === undefined) return ['', style.dim(ASKED)];
   const waiting = queue?.waiting ?? [];
   return waiting.length === 0 ? ['', style.dim('nobody waits')] : tableLines(waitingColumns, waiting, columns, bold);
 }
+
+const ASKED = 'not answered yet';
 
 function footOf({ trouble, url }: TopState, columns: number, style: Style): readonly string[] {
   if (trouble !== null) return [style.red(shorten(trouble, columns))];

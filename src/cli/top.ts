@@ -4,6 +4,7 @@ import { type AdminClient, adminClientOf } from './admin-client.ts';
 import { Cannot } from './cannot.ts';
 import type { Invocation } from './command.ts';
 import { printJsonLine } from './page.ts';
+import { pause } from './pause.ts';
 import { styleFor } from './style.ts';
 import type { Terminal } from './terminal.ts';
 import { topFrame, topLine, type TopState, type View, VIEWS } from './top-frame.ts';
@@ -70,9 +71,9 @@ class Screen {
       url: this.#client.url,
       info,
       ticks: history.slice(-TICKS_KEPT),
-      agents: null,
-      upstreams: null,
-      queue: null,
+      agents: undefined,
+      upstreams: undefined,
+      queue: undefined,
       trouble: null,
       view: 'agents',
       scroll: 0,
@@ -105,6 +106,8 @@ class Screen {
       try {
         for await (const { event, data } of this.#client.events('/events', signal)) {
           if (event !== 'tick') continue;
+          // After a pause it may be another one: since when it runs, its version, what it is called.
+          if (this.#state!.trouble !== null) this.#become({ info: await this.#client.get<Info>('/info') });
           const { ticks } = this.#state!;
           this.#become({ ticks: [...ticks.slice(1 - TICKS_KEPT), data as Tick], trouble: null });
         }
@@ -120,22 +123,22 @@ class Screen {
     const { signal } = this.#leave;
     while (!signal.aborted) {
       const [agents, upstreams, queue] = await Promise.all([
-        this.#try<Page<AgentInfo>>(`/agents?limit=${AGENTS_ASKED}`),
-        this.#try<Page<UpstreamInfo>>('/upstreams'),
-        this.#try<QueueInfo>('/queue?limit=100'),
+        this.#try<Page<AgentInfo>>(`/agents?limit=${AGENTS_ASKED}`, this.#state!.agents),
+        this.#try<Page<UpstreamInfo>>('/upstreams', this.#state!.upstreams),
+        this.#try<QueueInfo>('/queue?limit=100', this.#state!.queue),
       ]);
       if (!signal.aborted) this.#become({ agents, upstreams, queue });
       await pause(this.#intervalMs, signal);
     }
   }
 
-  /** What is not there is null: the stream says what is wrong with the connection. */
-  async #try<T>(path: string): Promise<T | null> {
+  /** What is not there is null. While nobody answers, what was known last stays: the stream says what is wrong with the connection. */
+  async #try<T>(path: string, last: T | null | undefined): Promise<T | null | undefined> {
     try {
       return await this.#client.get<T>(path);
     } catch (error) {
-      if (error instanceof Cannot) return null;
-      throw error;
+      if (!(error instanceof Cannot)) throw error;
+      return error.isPassing ? last : null;
     }
   }
 
@@ -189,17 +192,4 @@ function troubleOf(error: unknown): string {
 function keysIn(text: string): readonly string[] {
   // oxlint-disable-next-line no-control-regex -- that is what keys are
   return text.match(/\u001b\[[0-9;]*[~A-Za-z]|\u001bO[A-Za-z]|[\s\S]/g) ?? [];
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const end = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal.addEventListener('abort', end);
-  });
 }

@@ -1,7 +1,9 @@
 import type { Page as PageOf, UpstreamInfo } from '../admin/model.ts';
 import { endpointTable, upstreamsTable } from '../config/admin-commands.ts';
 import { plainLine } from '../config/plain-line.ts';
+import { nearest } from '../schema/nearest.ts';
 import { adminClientOf } from './admin-client.ts';
+import { Cannot } from './cannot.ts';
 import type { Invocation } from './command.ts';
 import { numberText } from './figures.ts';
 import { Page, printJson } from './page.ts';
@@ -106,8 +108,34 @@ async function change(invocation: Invocation, what: 'out' | 'in', says: string):
     throw new UsageError(`upstreams ${what}: write it as UPSTREAM/ENDPOINT, such as api/10.0.0.1:8080; windlass upstreams shows those there are`);
   const upstream = values.endpoint.slice(0, at);
   const endpoint = values.endpoint.slice(at + 1);
-  await client.send('POST', `/upstreams/${encodeURIComponent(upstream)}/${what}`, { endpoint }).finally(() => client.close());
+  try {
+    const { items } = await client.get<PageOf<UpstreamInfo>>('/upstreams');
+    mustBeThere(items, upstream, endpoint);
+    await client.send('POST', `/upstreams/${encodeURIComponent(upstream)}/${what}`, { endpoint });
+  } finally {
+    client.close();
+  }
   if (args.switches.has('json')) printJson(world, { upstream, endpoint, [what]: true });
   else world.stderr.write(`${plainLine(endpoint)} of ${plainLine(upstream)} ${says}\n`);
   return 0;
+}
+
+/** @throws Cannot that names what is meant, perhaps */
+function mustBeThere(all: readonly UpstreamInfo[], upstream: string, endpoint: string): void {
+  const found = all.find(({ name }) => name === upstream);
+  const or = (given: string, names: readonly string[]): string => {
+    const near = nearest(given, names);
+    return near === null ? 'windlass upstreams shows those there are' : `did you mean ${plainLine(near)}?`;
+  };
+  if (found === undefined)
+    throw new Cannot(
+      `no upstream is called ${plainLine(upstream)}; ${or(
+        upstream,
+        all.map(({ name }) => name),
+      )}`,
+    );
+  const ids = found.endpoints.map(({ id }) => id);
+  if (ids.includes(endpoint)) return;
+  if (found.agents !== null) throw new Cannot(`the endpoints of ${plainLine(upstream)} are agents; windlass agents drain takes one of them out`);
+  throw new Cannot(`${plainLine(upstream)} has no endpoint ${plainLine(endpoint)}; ${or(endpoint, ids)}`);
 }

@@ -37,5 +37,13 @@ export const adminClientTable = {
     fallbackText: '$XDG_STATE_HOME/windlass or ~/.local/state/windlass',
     inFile: false,
   }),
+  caFile: setting<string | null>({
+    kind: path('path of a PEM file'),
+    group: WHOM,
+    help: 'more certificate authorities to believe',
+    fallback: null,
+    fallbackText: 'the built-in ones',
+    inFile: false,
+  }),
   timeout: setting({ kind: duration(), group: WHOM, help: 'how long an answer may take', fallback: 10_000, inFile: false }),
 } as const;

@@ -1,5 +1,7 @@
-import { duration, integer, text } from '../schema/kind.ts';
+import { readTrafficFilter } from '../admin/traffic-filter.ts';
+import { duration, integer, scalar, text } from '../schema/kind.ts';
 import { setting } from '../schema/setting.ts';
+import { Wrong } from '../schema/wrong.ts';
 import { adminClientTable } from './admin-client.ts';
 
 const WHICH = 'Which requests';
@@ -10,13 +12,27 @@ function filter(word: string, says: string, help: string, fallbackText = 'any') 
 
 /** Settings of `tail`. */
 export const tailTable = {
-  status: filter('STATUS', 'status, range or class', 'such as 404, 5xx, >=500, <400 or 400-499; several separated by commas'),
+  status: setting<string>({
+    kind: scalar('STATUS', 'status, range or class', (given) => {
+      try {
+        readTrafficFilter(new URLSearchParams({ status: given }));
+      } catch {
+        throw new Wrong('is no status', 'write it as 404, 5xx, ">=500", "<400" or 400-499; several separated by commas');
+      }
+      return given;
+    }),
+    group: WHICH,
+    help: 'such as 404, 5xx, >=500, <400 or 400-499; several separated by commas',
+    fallback: '',
+    fallbackText: 'any',
+    inFile: false,
+  }),
   path: filter('PATH', 'beginning of a path', 'the beginning of the path; with * for any text, all of it'),
   method: filter('METHOD', 'method', 'such as GET; several separated by commas'),
   location: filter('NAME', 'name of a location', 'the location that took it'),
   // Not --upstream and --host: their environment names are those of agent run and hub run.
   upstreamName: filter('NAME', 'name of an upstream', 'the upstream that it went to'),
-  agent: filter('ID', 'id of an agent', 'the agent that answered'),
+  agent: filter('AGENT', 'id or name of an agent', 'the agent that answered: its id, or its name when no other agent has it'),
   hostName: filter('HOST', 'host name', 'the host that was asked for'),
   server: filter('NAME', 'name of a server', 'the server that it came in by'),
   slow: setting<number | null>({

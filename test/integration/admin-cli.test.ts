@@ -201,7 +201,7 @@ test('upstreams shows each endpoint with what is wrong with it', async () => {
 test('what cannot be done is one line and exit code 1', async () => {
   const script = await scripted({});
   const { url } = script;
-  expect(await windlass(script, ['status'])).toMatchObject({ code: 1, out: '', err: `windlass: ${url} has no /info: nothing of that name\n` });
+  expect(await windlass(script, ['status'])).toMatchObject({ code: 1, out: '', err: `windlass: nothing of that name (${url})\n` });
   script.close();
   expect(await windlass({ url } as AdminScript, ['agents'])).toMatchObject({
     code: 1,
@@ -273,6 +273,53 @@ test('top says when the connection is lost, and goes on when it is back', async 
   // Ctrl-C, as a terminal in raw mode sends it.
   terminal.type('\u0003');
   expect(await ended).toBe(0);
+});
+
+test('while nobody answers top keeps what it knew, and afterwards says who answers now', async () => {
+  const script = await scripted({ ...ALL, 'GET /events': { events: [['tick', tickOf({})]], stays: true } });
+  const terminal = new FakeTerminal();
+  const { ended, screen } = topOn(script, terminal);
+  await until('the agents', () => screen().lines.some((line) => line.includes('gpu-box')));
+  const info = script.answers.get('GET /info') as { json: object };
+  for (const what of ['GET /agents', 'GET /upstreams', 'GET /queue']) script.answers.set(what, { breaks: true });
+  script.answers.set('GET /events', { breaks: true });
+  script.endStreams();
+  await until('a complaint', () => screen().lines.at(-1)?.includes('trying again') === true);
+  const asked = script.seen.length;
+  await until('other tries', () => script.seen.slice(asked).some(({ path }) => path.startsWith('/agents')));
+  expect(screen().lines.some((line) => line.includes('gpu-box'))).toBe(true);
+  script.answers.set('GET /info', { json: { ...info.json, version: '7.7.7' } });
+  script.answers.set('GET /events', { events: [['tick', tickOf({})]], stays: true });
+  await until('who answers', () => screen().lines[0]?.includes('windlass 7.7.7') === true);
+  terminal.type('q');
+  expect(await ended).toBe(0);
+});
+
+test('on a small screen figures make room for the table, and what is missed least goes first', async () => {
+  const script = await scripted({ ...ALL, 'GET /events': { events: [['tick', tickOf({})]], stays: true } });
+  const terminal = new FakeTerminal();
+  terminal.resize(20, 10);
+  const { ended, screen } = topOn(script, terminal);
+  await until('the agents', () => screen().lines.some((line) => line.startsWith('gpu')));
+  const words = screen().lines.map((line) => line.split(/ +/)[0]);
+  expect(words).toEqual(expect.arrayContaining(['windlass', 'traffic', 'queue', 'NAME', 'q']));
+  expect(words).not.toContain('process');
+  terminal.resize(20, 3);
+  await until('a very small screen', () => screen().lines.length === 3 && screen().lines.at(-1)!.includes('q leave'));
+  terminal.type('q');
+  expect(await ended).toBe(0);
+});
+
+test('an endpoint that is not there is told from one that is meant', async () => {
+  const script = await scripted(ALL);
+  const err = async (endpoint: string): Promise<string> => {
+    const { code, out, err: said } = await windlass(script, ['upstreams', 'out', endpoint]);
+    expect([code, out]).toEqual([1, '']);
+    return said;
+  };
+  expect(await err('apo/10.0.0.1:80')).toContain('no upstream is called apo; did you mean api?');
+  expect(await err('api/10.0.0.1:8')).toMatch(/api has no endpoint 10.0.0.1:8; did you mean 10.0.0.\d:80/);
+  expect(script.seen.filter(({ method }) => method === 'POST')).toEqual([]);
 });
 
 test('whatever ends top, the terminal is given back', async () => {

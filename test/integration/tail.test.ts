@@ -13,16 +13,16 @@ import { until } from '../kit/until.ts';
 
 const on = kit();
 
-async function start(inspector = 100) {
+async function start(inspector = 100, before: { readonly url: string; readonly stateDir: string } | null = null) {
   const origin = await on.startOrigin((request, response) => {
     if (request.url!.startsWith('/broken')) response.writeHead(500);
     response.end('hello');
   });
-  const stateDir = on.folder();
+  const stateDir = before?.stateDir ?? on.folder();
   const gateway = await startGatewayOf(
     on,
     `[basic]
-admin_addr = "127.0.0.1:0"
+admin_addr = "127.0.0.1:${before === null ? 0 : new URL(before.url).port}"
 auto_restart_check_interval = "0s"
 inspector = ${inspector}
 [servers.shop]
@@ -82,8 +82,8 @@ test('filters go to the gateway, and --json prints one object per line', async (
     ['/broken/2', 500],
   ]);
   const wrong = tail(stage, ['--status', 'soon']);
-  expect(await wrong.done).toBe(1);
-  expect(wrong.world.err()).toContain('status is such as 404');
+  expect(await wrong.done).toBe(2);
+  expect(wrong.world.err()).toContain('--status "soon" is no status; write it as 404, 5xx');
 });
 
 test('where nothing is kept tail says what to do, and --on does it', async () => {
@@ -100,7 +100,7 @@ test('where nothing is kept tail says what to do, and --on does it', async () =>
   expect(await lines(1)).toHaveLength(1);
 });
 
-test('Ctrl-C ends it well, and a gateway that stops ends it with a message', async () => {
+test('Ctrl-C ends it well, also while it waits for a gateway that has stopped', async () => {
   const stage = await start();
   await ask(stage.port, { path: '/a' });
   const one = tail(stage, []);
@@ -110,8 +110,31 @@ test('Ctrl-C ends it well, and a gateway that stops ends it with a message', asy
   const other = tail(stage, []);
   await other.lines(1);
   await stage.gateway.close();
-  expect(await other.done).toBe(1);
-  expect(other.world.err()).toMatch(/^windlass: .*\n$/);
+  await until('a word about it', () => other.world.err() !== '');
+  expect(other.world.err()).toMatch(/^windlass: .*; trying again until Ctrl-C\n$/);
+  other.world.signal('SIGINT');
+  expect(await other.done).toBe(0);
+  expect(other.world.err().split('\n')).toHaveLength(2);
+});
+
+test('a gateway that is started anew is followed further, with the token that it has then', async () => {
+  const stage = await start();
+  await ask(stage.port, { path: '/before' });
+  const one = tail(stage, ['--count', '2']);
+  await one.lines(1);
+  await stage.gateway.close();
+  await until('a word about it', () => one.world.err().includes('trying again'));
+  const again = await start(100, stage);
+  await until('another one', () => one.world.err().includes('answers again; what ended meanwhile is not shown'));
+  await ask(again.port, { path: '/after' });
+  expect(await one.done).toBe(0);
+  expect((await one.lines(2))[1]).toContain('/after');
+});
+
+test('what was never there is not waited for', async () => {
+  const one = tail({ url: 'http://127.0.0.1:1', stateDir: on.folder() }, []);
+  expect(await one.done).toBe(1);
+  expect(one.world.err()).toContain('nobody listens at http://127.0.0.1:1');
 });
 
 test('[threat 61] whatever a client sends, a terminal gets one line that it cannot obey', async () => {

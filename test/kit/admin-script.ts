@@ -1,11 +1,13 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { VERSION } from '../../src/observe/version.ts';
 
-/** What it answers: JSON with 200, a whole answer, or an event stream. */
+/** What it answers: JSON with 200, a whole answer, nothing but the end of the connection, or an event stream. */
 export type Scripted =
   | { readonly json: unknown; readonly status?: number }
   | { readonly raw: string; readonly status: number; readonly type?: string; readonly fields?: Record<string, string> }
+  | { readonly breaks: true }
   | { readonly events: readonly (readonly [event: string, data: unknown])[]; readonly stays?: boolean };
 
 /** A request that it saw. */
@@ -16,6 +18,9 @@ export interface Seen {
   readonly authorization: string | null;
   readonly body: unknown;
 }
+
+/** As all of ours say it. */
+export const WHO = { 'Windlass-Version': VERSION };
 
 /** A server on loopback that answers as an admin API of a given script would. */
 export class AdminScript {
@@ -55,6 +60,11 @@ export class AdminScript {
     return this.#streams.size;
   }
 
+  /** They end, and others may begin. */
+  endStreams(): void {
+    for (const stream of this.#streams) stream.end();
+  }
+
   close(): void {
     this.#server.close();
     this.#server.closeAllConnections();
@@ -76,15 +86,18 @@ export class AdminScript {
     if (scripted === undefined) {
       const problem = { type: 'about:blank', title: 'Not Found', status: 404, code: 'not_found', detail: 'nothing of that name' };
       response.writeHead(404, { 'Content-Type': 'application/problem+json' }).end(JSON.stringify(problem));
-    } else if ('json' in scripted) {
+    } else if ('breaks' in scripted) response.destroy();
+    else if ('json' in scripted) {
       const { status = 200 } = scripted;
       response
-        .writeHead(status, { 'Content-Type': status >= 400 ? 'application/problem+json' : 'application/json' })
+        .writeHead(status, { ...WHO, 'Content-Type': status >= 400 ? 'application/problem+json' : 'application/json' })
         .end(JSON.stringify(scripted.json));
     } else if ('raw' in scripted) {
-      response.writeHead(scripted.status, { 'Content-Type': scripted.type ?? 'text/html', ...scripted.fields }).end(scripted.raw);
+      response
+        .writeHead(scripted.status, { ...(scripted.status === 204 ? WHO : {}), 'Content-Type': scripted.type ?? 'text/html', ...scripted.fields })
+        .end(scripted.raw);
     } else {
-      response.writeHead(200, { 'Content-Type': 'text/event-stream' });
+      response.writeHead(200, { ...WHO, 'Content-Type': 'text/event-stream' });
       response.write(': here\n\n');
       for (const [event, data] of scripted.events) response.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
       if (scripted.stays !== true) return void response.end();
