@@ -151,7 +151,7 @@ export function hubSettings(values: Values<typeof hubTable>, randomId: () => str
   const { adminAddr, adminUser } = values;
   if (values.console && adminAddr !== null && !isLoopback(adminAddr.host) && adminUser.length === 0)
     throw new SettingsError([
-      `--admin-addr ${formatAddress(adminAddr)} lets other machines ask for the console, and nobody has a password for it; give --admin-user-file with NAME:ROLE:HASH (windlass hash-password makes the hash), or --console false for the open pages alone`,
+      `--admin-addr ${formatAddress(adminAddr)} lets other machines ask for the console, and nobody has a password for it; give --admin-user-file with NAME:ROLE:HASH (windlass hash-password makes the hash), or --console=false for the open pages alone`,
     ]);
   if (new Set(adminUser.map(({ name }) => name)).size < adminUser.length)
     throw new SettingsError(['--admin-user names somebody twice: keep one line for each']);

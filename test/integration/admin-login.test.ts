@@ -255,7 +255,7 @@ test.each([
   const flags = new Map(Object.entries({ secret: ['a secret that only tests know'], adminAddr, ...more }));
   const { values } = await resolveSettings(hubTable, { command: 'test', flags, env: {}, sectionName: null, section: null, readText: () => '' });
   const made = (): unknown => hubSettings(values, () => 'hub');
-  if (isRefused) expect(made).toThrow(expect.objectContaining({ lines: [expect.stringContaining('--console false')] }));
+  if (isRefused) expect(made).toThrow(expect.objectContaining({ lines: [expect.stringContaining('--console=false')] }));
   else expect(made).not.toThrow();
 });
 
