@@ -52,6 +52,7 @@ async function run(script: string, page: string): Promise<{ code: number | null;
   // A program of its own, so that a page can end it by its process id.
   const command = `#!/bin/bash
 if [ "$1 $2" = 'hub run' ] && [[ "$*" != *--admin-addr* ]]; then set -- "$@" --port ${free[PORTS.indexOf('8080')]} --admin-addr 127.0.0.1:${free[PORTS.indexOf('9080')]}; fi
+if [ "$1" = run ] && ! grep -qs admin_addr *.toml; then sed -i '1i admin_addr = "127.0.0.1:${free[PORTS.indexOf('9080')]}"' windlass.toml; fi
 exec node '${join(root, 'dist', 'cli', 'main.js')}' "$@"
 `;
   mkdirSync(join(folder, 'bin'));
