@@ -1,3 +1,4 @@
+import { redactedGiven } from '../observe/secret-field.ts';
 import { createHash } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
 import type { ConfigProblem } from '../admin/model.ts';
@@ -257,7 +258,11 @@ class Reader {
       return { name: item.name, settings, rule: compileRule(settings), fingerprint: this.#fingerprint(item, values) };
     } catch (error) {
       if (!(error instanceof Wrong)) throw error;
-      this.#report.error(item.place, item.subject, `${error.part === null ? '' : `${quoted(error.part)} `}${error.message}; ${error.fix}`);
+      this.#report.error(
+        item.place,
+        item.subject,
+        `${error.part === null ? '' : `${quoted(redactedGiven(error.part))} `}${error.message}; ${error.fix}`,
+      );
       return null;
     }
   }

@@ -1,3 +1,4 @@
+import { redactedGiven } from '../observe/secret-field.ts';
 import { nearest } from '../schema/nearest.ts';
 import { path as pathKind } from '../schema/kind.ts';
 import { fileTwin, tomlName, type Setting, type Table, type Values } from '../schema/setting.ts';
@@ -135,8 +136,8 @@ function fromSecretFile(setting: Setting<unknown>, entry: Entry, readText: ReadT
 /** The guilty value, unless it may be secret. */
 function shownOf(setting: Setting<unknown>, entry: Entry, wrong: Wrong, isFile: boolean): string | null {
   if (setting.secret !== undefined && !isFile) return null;
-  if (entry.written !== null) return entry.written === '' ? null : quoted(entry.written);
-  if (wrong.part !== null) return quoted(wrong.part);
+  if (entry.written !== null) return entry.written === '' ? null : quoted(redactedGiven(entry.written));
+  if (wrong.part !== null) return quoted(redactedGiven(wrong.part));
   const text = scalarText(entry.value);
-  return text === null ? null : quoted(setting.kind.redact(text));
+  return text === null ? null : quoted(redactedGiven(setting.kind.redact(text)));
 }

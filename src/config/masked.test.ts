@@ -132,6 +132,55 @@ test('what is no TOML is not shown at all', () => {
   expect(hideSecrets('[agents]\nsecret = "canary', keys)).not.toContain('canary');
 });
 
+const FIELDS = `[locations.api]
+upstream = "one"
+proxy_set_headers = ["X-Tenant: a", "Authorization: Bearer canary", "X-Api-Key: canary-2", "Authorization: Bearer \${TOKEN}", "X-Auth: $http_x_auth"]
+proxy_add_headers = ["Cookie: sid=canary"] # one
+set_response_headers = "X-Odd: eyJhbGciOiJIUzI1NiJ9.canarycanary.canary"
+match_headers = ["X-Secret:canary", "Accept"]
+match_query = ["token:canary", "page"]
+# proxy_set_headers = ["X-Api-Key: canary"]
+[plugins.mock]
+category = "mock"
+headers = ["X-Token: canary", "Content-Type: text/plain"]
+[plugins.ask]
+category = "forward_auth"
+auth_url = "http://127.0.0.1:9/verify?user=a&key=canary"
+[upstreams.one]
+addrs = ["127.0.0.1:1"]
+health_check = "http://name/ping?token=canary"
+[storages.piece]
+category = "config"
+value = '''
+proxy_set_headers = ["Authorization: Bearer canary"]
+'''
+`;
+
+test('[threat 63] fields with credentials are hidden wherever they are set or asked for, their names are not, and what was hidden comes back', () => {
+  const hidden = hideSecrets(FIELDS, keys);
+  expect(hidden).not.toContain('canary');
+  for (const line of [
+    '["X-Tenant: a", "Authorization: ******** (2)", "X-Api-Key: ******** (3)", "Authorization: Bearer ${TOKEN}", "X-Auth: $http_x_auth"]',
+    'proxy_add_headers = ["Cookie: ********"] # one',
+    'set_response_headers = "X-Odd: ********"',
+    'match_headers = ["X-Secret:******** (1)", "Accept"]',
+    'headers = ["X-Token: ******** (1)", "Content-Type: text/plain"]',
+  ])
+    expect(hidden).toContain(line);
+  expect(tomlData(shownText(hidden, FIELDS))).toEqual(tomlData(FIELDS));
+  const was = { headers: ['X-Api-Key: one', 'X-Tenant: a', 'Authorization: two'] };
+  // One is taken out, another gets a new name, and one is new.
+  expect(shownValue({ headers: ['X-Key: ******** (1)', 'Authorization: ******** (3)'] }, was, [])).toEqual({
+    headers: ['X-Key: one', 'Authorization: two'],
+  });
+  expect(shownValue({ headers: ['X-New: 1', 'Cookie: ********'] }, { headers: ['Cookie: a=b: c'] }, [])).toEqual({
+    headers: ['X-New: 1', 'Cookie: a=b: c'],
+  });
+  expect(() => shownValue({ headers: ['X-Key: ******** (2)'] }, { headers: ['X-Key: one'] }, ['locations', 'a'])).toThrow(/is hidden/);
+  const changed = FIELDS.replace('Bearer canary"', 'Bearer canary-9"');
+  expect(hideSecrets(changed, keys, FIELDS)).toContain('"Authorization: ******** (2) (changed)"');
+});
+
 const gateway = new URL('../../test/config/gateway/', import.meta.url);
 const FILES: [string, string][] = [
   ['every key', fullExample().replaceAll(/^# (?=\[\w+[.\]]|\w+ = )/gm, '')],

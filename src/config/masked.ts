@@ -1,3 +1,4 @@
+import { isSecretField } from '../observe/secret-field.ts';
 import { isTable } from './expand.ts';
 import { editToml, type TomlData, TomlEditError, tomlData } from './toml/edit.ts';
 import { valueText } from './toml/format.ts';
@@ -12,6 +13,7 @@ export function hideSecrets(text: string, keys: SecretKeys, before: string | nul
   const data = dataOf(text);
   if (data === null) return UNREADABLE;
   const was = before === null ? null : (dataOf(before) ?? {});
+  const spans = spansOf(text);
   const splices: { readonly from: number; readonly to: number; readonly text: string }[] = [];
   const pairIn = (above: readonly string[], { key, value }: PairSpan, within: unknown, old: unknown): void => {
     const names = key.map(({ name }) => name);
@@ -37,18 +39,19 @@ export function hideSecrets(text: string, keys: SecretKeys, before: string | nul
       splices.push({
         from: value.from,
         to: value.to,
-        text: valueText(isOther && typeof hidden === 'string' && isMask(hidden) ? `${hidden} (changed)` : hidden),
+        text: valueText(isOther && typeof hidden === 'string' && (isMask(hidden) || maskedField(hidden) !== null) ? `${hidden} (changed)` : hidden),
       });
     }
   };
   // What is commented out was a secret, or is to be one.
-  for (const { from, to } of commentsBetween(text)) {
+  for (const { from, to } of commentsBetween(text, spans)) {
     const [, lead, key, value] = /^(#[#\s]*([\w-]+)\s*=\s*)(.*\S)/s.exec(text.slice(from, to)) ?? [];
-    if (key !== undefined && keys.isSecretAnywhere(key, value)) splices.push({ from: from + lead!.length, to, text: valueText(MASK) });
+    if (key !== undefined && (keys.isSecretAnywhere(key, value) || hasSecretField(value!)))
+      splices.push({ from: from + lead!.length, to, text: valueText(MASK) });
   }
   // Of tables in lists each has its own data; how many there were tells which it is.
   const counts = new Map<string, number>();
-  for (const { header, pairs } of spansOf(text)) {
+  for (const { header, pairs } of spans) {
     const path = header?.path.map(({ name }) => name) ?? [];
     if (header?.isArray === true) counts.set(path.join('\0'), (counts.get(path.join('\0')) ?? -1) + 1);
     const [here, there] = [descend(data, path, counts), descend(was, path, counts)];
@@ -60,8 +63,8 @@ export function hideSecrets(text: string, keys: SecretKeys, before: string | nul
 }
 
 /** Comments outside of values: behind them, or in lines of their own. */
-function commentsBetween(text: string): readonly Span[] {
-  const taken = spansOf(text).flatMap(({ header, pairs }) => [...(header === null ? [] : [header]), ...pairs]);
+function commentsBetween(text: string, spans: ReturnType<typeof spansOf>): readonly Span[] {
+  const taken = spans.flatMap(({ header, pairs }) => [...(header === null ? [] : [header]), ...pairs]);
   const comments: Span[] = [];
   let at = 0;
   for (const { from, to } of [...taken, { from: text.length, to: text.length }]) {
@@ -69,6 +72,11 @@ function commentsBetween(text: string): readonly Span[] {
     at = to;
   }
   return comments;
+}
+
+/** In a text that is not read as TOML, since it is a comment. */
+function hasSecretField(text: string): boolean {
+  return [...text.matchAll(/["']([\w-]+):\s*([^"']+)["']/g)].some(([, name, value]) => isSecretField(name!, value!));
 }
 
 function commentsOf(text: string, from: number, to: number): readonly Span[] {
@@ -99,15 +107,17 @@ export function hiddenItem(path: readonly string[], values: TomlData, data: Toml
 export function shownValue(given: unknown, was: unknown, path: readonly string[], olds: readonly unknown[] | null = null): unknown {
   if (typeof given === 'string') {
     if (isMask(given)) return unmasked(given, was, path, olds);
+    const field = maskedField(given);
+    if (field !== null) return field.start + valueOfField(unmasked(field.mask, was, path, olds));
     if (given.includes(MASK) && typeof was === 'string') return shownText(given, was);
     return was instanceof Date || typeof was === 'bigint' ? (jsonOf(was) === given ? was : given) : given;
   }
   if (Array.isArray(given)) {
     const list: readonly unknown[] = Array.isArray(was) ? was : was === undefined ? [] : [was];
     // One secret has no number, and is meant wherever it is put.
-    const only = list.length === 1 && given.filter(isMask).length === 1;
+    const only = list.length === 1 && given.filter(isHidden).length === 1;
     return given.map((item, i) =>
-      shownValue(item, isMask(item) ? (only ? list[0] : given.length === list.length ? list[i] : undefined) : list[i], path, list),
+      shownValue(item, isHidden(item) ? (only ? list[0] : given.length === list.length ? list[i] : undefined) : list[i], path, list),
     );
   }
   if (!isTable(given)) return given;
@@ -139,16 +149,52 @@ function isMask(value: unknown): boolean {
   return typeof value === 'string' && /^\*{8}(?: \(\d+\))?$/.test(value);
 }
 
+function isHidden(value: unknown): boolean {
+  return isMask(value) || (typeof value === 'string' && maskedField(value) !== null);
+}
+
+/** Of a field whose value is hidden: what stands before it, and the mask. */
+function maskedField(text: string): { readonly start: string; readonly mask: string } | null {
+  const [, start, mask] = /^([!#$%&'*+.^`|~\w-]+:\s*)(\*{8}(?: \(\d+\))?)$/.exec(text) ?? [];
+  return start === undefined ? null : { start, mask: mask! };
+}
+
+/** What stands behind the name of a field; a text that is none is a value by itself. */
+function valueOfField(text: unknown): string {
+  return String(text).replace(FIELD, '$3');
+}
+
 /** The value itself when nothing of it is secret. */
 function hiddenValue(path: readonly string[], value: unknown, data: TomlData, keys: SecretKeys): unknown {
   if (path[0] === 'storages' && path[2] === 'value' && typeof value === 'string') return hiddenPiece(value, keys);
-  return keys.isSecret(path, value, data) ? masked(value, '') : value;
+  return keys.isSecret(path, value, data) ? masked(value, '') : withoutSecretFields(value, '');
+}
+
+const FIELD = /^(([!#$%&'*+.^`|~\w-]+):\s*)(\S.*)$/s;
+
+/** Fields such as `Authorization: Bearer abc`, wherever they are set, without their values. */
+function withoutSecretFields(value: unknown, suffix: string): unknown {
+  if (Array.isArray(value)) {
+    const hidden = value.map((item, i) => withoutSecretFields(item, value.length > 1 ? ` (${i + 1})` : suffix));
+    return hidden.every((item, i) => item === value[i]) ? value : hidden;
+  }
+  if (typeof value !== 'string') return value;
+  const [, start, name, text] = FIELD.exec(value) ?? [];
+  if (start === undefined || !isSecretField(name!, text!) || isVariable(text!)) return value;
+  return `${start}${MASK}${suffix}`;
+}
+
+/** What is taken from the environment or from the request is no secret of the file. */
+function isVariable(text: string): boolean {
+  return /^(?:[a-z]+ +)?(?:\$\{[A-Z_][A-Z\d_]*\}|\$\w+)$/i.test(text);
 }
 
 function hiddenPiece(text: string, keys: SecretKeys): string {
   const data = dataOf(text);
   if (data === null) return MASK;
-  const hidden = Object.fromEntries(Object.entries(data).map(([key, value]) => [key, keys.isSecretAnywhere(key, value) ? masked(value, '') : value]));
+  const hidden = Object.fromEntries(
+    Object.entries(data).map(([key, value]) => [key, keys.isSecretAnywhere(key, value) ? masked(value, '') : withoutSecretFields(value, '')]),
+  );
   return editToml(text, hidden);
 }
 

@@ -1,3 +1,4 @@
+import { redactedTarget } from '../observe/log-text.ts';
 import type { Setting, Table } from '../schema/setting.ts';
 import { tomlName } from '../schema/setting.ts';
 import { agentTable } from './agent.ts';
@@ -95,7 +96,9 @@ export function looksSecret(key: string): boolean {
   return /pass|secret|token|key|auth|credential|^value$|^sentry$|^webhook$/.test(key) && !/_(?:file|path|header|name|url)$/.test(key);
 }
 
+/** In an address: a password before its host, or a parameter that is called like one. */
 function hasUserInfo(value: unknown): boolean {
   if (Array.isArray(value)) return value.some(hasUserInfo);
-  return typeof value === 'string' && /:\/\/[^/\s]*:[^/\s]*@/.test(value);
+  if (typeof value !== 'string' || !value.includes('://')) return false;
+  return /:\/\/[^/\s]*:[^/\s]*@/.test(value) || redactedTarget(value) !== value;
 }

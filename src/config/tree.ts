@@ -1,3 +1,4 @@
+import { redactedGiven } from '../observe/secret-field.ts';
 import { nearest } from '../schema/nearest.ts';
 import { tomlName } from '../schema/setting.ts';
 import { Wrong } from '../schema/wrong.ts';
@@ -123,7 +124,7 @@ function entryOf(item: Item, key: string, value: unknown, place: Place, env: Env
     return { key, value: expanded, place, written: !hasVariables(value) ? null : typeof value === 'string' ? value : '' };
   } catch (error) {
     if (!(error instanceof Wrong)) throw error;
-    report.error(place, `${item.subject}.${key}`, `${quoted(error.part!)} ${error.message}; ${error.fix}`);
+    report.error(place, `${item.subject}.${key}`, `${quoted(redactedGiven(error.part!))} ${error.message}; ${error.fix}`);
     return { key, value, place, written: null, broken: true };
   }
 }

@@ -56,11 +56,16 @@ function escaped(value: string, upTo: typeof ESCAPE | typeof SPACE): string {
 }
 
 /** Names of query parameters whose values are secrets. */
-const SECRET_PARAMETERS: ReadonlySet<string> = new Set(['token', 'key', 'api_key', 'apikey', 'password', 'secret', 'access_token']);
-const LONGEST_SECRET_NAME = 12;
+const SECRET_PARAMETERS: ReadonlySet<string> = new Set(
+  `token key api_key api-key apikey password passwd pwd secret access_token access_key client_secret refresh_token id_token auth jwt
+  session sessionid session_id sid assertion signature sig x-amz-signature x-amz-security-token x-goog-signature`.split(/\s+/),
+);
+const LONGEST_SECRET_NAME = 20;
 
-/** The target with the values of secret query parameters replaced by `***`. */
-export function redactedTarget(target: string): string {
+const NO_MORE: ReadonlySet<string> = new Set();
+
+/** The target with the values of secret query parameters replaced by `***`. `more`: further names, in lower case. */
+export function redactedTarget(target: string, more: ReadonlySet<string> = NO_MORE): string {
   const query = target.indexOf('?');
   if (query < 0) return target;
   let out = '';
@@ -69,7 +74,7 @@ export function redactedTarget(target: string): string {
     let to = target.indexOf('&', from);
     if (to < 0) to = target.length;
     const equals = target.indexOf('=', from);
-    if (equals > 0 && equals < to && isSecretParameter(target, from, equals)) {
+    if (equals > 0 && equals < to && isSecretParameter(target, from, equals, more)) {
       out += `${target.slice(copied, equals)}=***`;
       copied = to;
     }
@@ -78,13 +83,13 @@ export function redactedTarget(target: string): string {
   return copied === 0 ? target : out + target.slice(copied);
 }
 
-function isSecretParameter(target: string, from: number, to: number): boolean {
+function isSecretParameter(target: string, from: number, to: number, more: ReadonlySet<string>): boolean {
   // A name may be written with escapes, three units for one.
   if (to - from > LONGEST_SECRET_NAME * 3) return false;
   let name = target.slice(from, to).toLowerCase();
   if (name.includes('%'))
     name = name.replaceAll(/%([0-7][0-9a-f])/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))).toLowerCase();
-  return SECRET_PARAMETERS.has(name);
+  return SECRET_PARAMETERS.has(name) || more.has(name);
 }
 
 /** A value that stands between the quotes of a JSON string, in printable ASCII. */

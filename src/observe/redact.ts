@@ -6,7 +6,8 @@ const HIDDEN = '***';
 const SECRET_KEY = /(?:authorization|cookies?|tokens?|secrets?|passwords?|passwd|apikeys?|privatekey|accesskey)$/;
 /** With a bound for the scheme: without one a long word is searched again from each of its letters. */
 const URL_USER_INFO = /([a-z][a-z0-9+.-]{0,31}:\/\/)[^/?#\s@]+@/gi;
-const QUERY_SECRET = /([?&](?:token|key|api_?key|access_token|password|secret)=)[^&#\s"]*/gi;
+const QUERY_SECRET =
+  /([?&](?:token|key|api[_-]?key|passw(?:or)?d|pwd|secret|access_(?:token|key)|client_secret|refresh_token|id_token|auth|jwt|session(?:_?id)?|sid|assertion|sig(?:nature)?|x-amz-signature|x-amz-security-token|x-goog-signature)=)[^&#\s"]*/gi;
 /** Fields are ours, so deep or long ones are accidents: cut them rather than fill the disk. */
 const MAX_DEPTH = 4;
 const MAX_ENTRIES = 64;

@@ -1,3 +1,4 @@
+import { redactedGiven } from '../observe/secret-field.ts';
 import type { RequestHead } from '../http/head.ts';
 import type { Captures } from '../upstream/upstream.ts';
 import { holds } from './conditions.ts';
@@ -61,7 +62,7 @@ function missOf(rule: Rule, host: string, path: string, head: RequestHead): { ve
   }
   if (methods !== null && !methods.has(head.method)) return { verdict: 'method', why: `method ${head.method} is not ${[...methods].join(' or ')}` };
   const failed = conditions.find((condition) => !holds(condition, head));
-  return failed === undefined ? null : { verdict: 'condition', why: `${failed.place} ${failed.text} does not hold` };
+  return failed === undefined ? null : { verdict: 'condition', why: `${failed.place} ${redactedGiven(failed.text)} does not hold` };
 }
 
 function fitText(rule: Rule, host: string): string {
@@ -70,7 +71,7 @@ function fitText(rule: Rule, host: string): string {
   if (pattern !== undefined) parts.push(`host ${pattern.text}`);
   if (rule.path !== null) parts.push(`path ${rule.path.text}`);
   if (rule.methods !== null) parts.push('method');
-  for (const { place, text } of rule.conditions) parts.push(`${place} ${text}`);
+  for (const { place, text } of rule.conditions) parts.push(`${place} ${redactedGiven(text)}`);
   return parts.length === 0 ? 'takes everything' : `${parts.join(', ')} ${parts.length === 1 ? 'fits' : 'fit'}`;
 }
 

@@ -127,6 +127,26 @@ test('a story has the heads as they came, as they were sent and as they were ans
   expect(await operator.ask('GET', '/traffic/nothing')).toMatchObject({ status: 404, json: { code: 'not_kept' } });
 });
 
+test('secrets are hidden under whatever name plugins take them, and in addresses anywhere in a head [threat 62]', async () => {
+  const origin = await on.startOrigin((_, response) => response.setHeader('X-Next', 'https://u:canary@example.com/?id_token=canary&page=2').end());
+  const stateDir = on.folder();
+  const plugin =
+    '[plugins.door]\ncategory = "key_auth"\nquery = "k"\nkeys = ["canary-1"]\n[plugins.jwt]\ncategory = "jwt"\nheader = "X-Mine"\nsecret = "canary-0123456789012345678901234567890"\n';
+  const file = fileTo(origin.port, 100, plugin).replace('path = "/api"', 'path = "/api"\nplugins = ["door"]');
+  const gateway = await startGatewayOf(on, file, { stateDir });
+  const operator = new Operator(gateway, stateDir);
+  await ask(gateway.port(), {
+    path: '/api?k=canary-1&page=1&refresh_token=canary',
+    headers: { 'X-Mine': 'canary', 'X-Auth-Key': 'canary', 'X-Original-Url': '/y?sig=canary', 'X-Any': 'Bearer canary-canary' },
+  });
+  const { items } = await list(operator);
+  expect(items[0]).toMatchObject({ status: 200, target: '/api?k=***&page=1&refresh_token=***' });
+  const story = await operator.get<TrafficStory>(`/traffic/${items[0]!.id}`);
+  expect(JSON.stringify([items, story])).not.toContain('canary');
+  expect(Object.fromEntries(story.requestHeaders)).toMatchObject({ 'X-Mine': '********', 'X-Original-Url': '/y?sig=***' });
+  expect(Object.fromEntries(story.replyHeaders)).toMatchObject({ 'X-Next': 'https://***@example.com/?id_token=***&page=2' });
+});
+
 test('the story of a request to an agent tells what the tunnel, the agent and its service took', async () => {
   const origin = await on.startOrigin();
   const stateDir = on.folder();

@@ -1,5 +1,5 @@
 import { redactedTarget } from '../../observe/log-text.ts';
-import { isSecretName } from '../../observe/redact.ts';
+import { isSecretField, withoutAddressSecrets } from '../../observe/secret-field.ts';
 import { parseTraceparent } from '../../observe/trace.ts';
 import type { TrafficItem, TrafficStory } from '../../admin/model.ts';
 import type { Inspected } from '../../proxy/inspector.ts';
@@ -10,8 +10,8 @@ type Fields = readonly (readonly [name: string, value: string])[];
 /** What an operator sees of a secret. */
 const HIDDEN = '********';
 
-/** One line about an exchange. `idOf`: makes ids of numbers; `nowMs`: monotonic. */
-export function trafficItem(exchange: Inspected, idOf: (number: number) => string, nowMs: number): TrafficItem {
+/** One line about an exchange. `idOf`: makes ids of numbers; `nowMs`: monotonic; `secret`: names of fields and parameters that hold secrets here. */
+export function trafficItem(exchange: Inspected, idOf: (number: number) => string, nowMs: number, secret: ReadonlySet<string>): TrafficItem {
   const { notes, endMs } = exchange;
   const { came } = exchange;
   const { method, target } = requestLine(came);
@@ -22,7 +22,7 @@ export function trafficItem(exchange: Inspected, idOf: (number: number) => strin
     client: exchange.client,
     method,
     host: valueIn(came, HOST),
-    target: redactedTarget(target),
+    target: redactedTarget(target, secret),
     protocol: exchange.http2 ? 'HTTP/2' : `HTTP/1.${exchange.minor}`,
     status: exchange.status,
     server: exchange.server,
@@ -44,20 +44,20 @@ export function trafficItem(exchange: Inspected, idOf: (number: number) => strin
 }
 
 /** All about an exchange, its secrets hidden. */
-export function trafficStory(exchange: Inspected, idOf: (number: number) => string, nowMs: number): TrafficStory {
-  const item = trafficItem(exchange, idOf, nowMs);
+export function trafficStory(exchange: Inspected, idOf: (number: number) => string, nowMs: number, secret: ReadonlySet<string>): TrafficStory {
+  const item = trafficItem(exchange, idOf, nowMs, secret);
   const came = fieldsOf(exchange.came);
   const why = exchange.isOver ? replayProblem(exchange) : 'it has not ended yet';
   return {
     ...item,
     spans: spansOf(exchange, item.totalMs),
-    requestHeaders: shown(came),
-    sentHeaders: shown(fieldsOf(exchange.sentOn)),
-    replyHeaders: shown(fieldsOf(exchange.reply)),
+    requestHeaders: shown(came, secret),
+    sentHeaders: shown(fieldsOf(exchange.sentOn), secret),
+    replyHeaders: shown(fieldsOf(exchange.reply), secret),
     tries: exchange.notes.tries === '' ? [] : exchange.notes.tries.split(','),
     failureDetail: exchange.notes.failure?.detail ?? '',
     replay: { possible: why === '', why },
-    curl: exchange.came === '' ? '' : curlLine(exchange, item, came),
+    curl: exchange.came === '' ? '' : curlLine(exchange, item, shown(came, secret)),
   };
 }
 
@@ -111,7 +111,7 @@ function curlLine({ scheme }: Inspected, { method, host, target }: TrafficItem, 
   if (/\/\.\.?(?:\/|$)/.test(target.split('?', 1)[0]!)) parts.push('--path-as-is');
   if (method === 'HEAD') parts.push('-I');
   else if (method !== 'GET') parts.push('-X', quotedWord(method));
-  for (const [name, value] of shown(fields)) {
+  for (const [name, value] of fields) {
     const lower = name.toLowerCase();
     if (LEFT_TO_CURL.has(lower)) continue;
     // A field without a value has a semicolon.
@@ -167,14 +167,11 @@ function fieldsOf(text: string): Fields {
   return fields;
 }
 
-/** Fields whose value is an address that may have a secret in its query. */
-const ADDRESSES: ReadonlySet<string> = new Set(['location', 'content-location', 'referer', 'refresh', 'link']);
-
-function shown(fields: Fields): Fields {
+function shown(fields: Fields, secret: ReadonlySet<string>): Fields {
   return fields.map(([name, value]) => {
     if (value === '') return [name, value];
-    if (isSecretName(name)) return [name, HIDDEN];
-    return [name, ADDRESSES.has(name.toLowerCase()) ? redactedTarget(value) : value];
+    if (secret.has(name.toLowerCase()) || isSecretField(name, value)) return [name, HIDDEN];
+    return [name, withoutAddressSecrets(value, secret)];
   });
 }
 

@@ -16,15 +16,23 @@ export class ConsoleTraffic implements TrafficBackend {
   readonly #loop: Loop;
   /** Where a server listens; null: it does no more. */
   readonly #listenerOf: (server: string) => Listener | null;
+  readonly #secretNames: () => ReadonlySet<string>;
   /** So that an id of an earlier process is none of this one. */
   readonly #prefix = `${randomBytes(3).toString('hex')}-`;
   /** When it is switched on without a number. */
   #size = TRAFFIC_USUAL;
 
-  constructor(inspector: Inspector, loop: Loop, listenerOf: (server: string) => Listener | null) {
+  /** `secretNames`: of fields and parameters in which settings expect secrets, in lower case, beside those that everybody knows. */
+  constructor(
+    inspector: Inspector,
+    loop: Loop,
+    listenerOf: (server: string) => Listener | null,
+    secretNames: () => ReadonlySet<string> = () => NO_NAMES,
+  ) {
     this.#inspector = inspector;
     this.#loop = loop;
     this.#listenerOf = listenerOf;
+    this.#secretNames = secretNames;
   }
 
   readonly #idOf = (number: number): string => `${this.#prefix}${number}`;
@@ -35,7 +43,7 @@ export class ConsoleTraffic implements TrafficBackend {
   }
 
   #item(exchange: Inspected): TrafficItem {
-    return trafficItem(exchange, this.#idOf, this.#loop.clock.now());
+    return trafficItem(exchange, this.#idOf, this.#loop.clock.now(), this.#secretNames());
   }
 
   async list(filter: TrafficFilter, limit: number, before: string | null): Promise<Page<TrafficItem>> {
@@ -66,7 +74,7 @@ export class ConsoleTraffic implements TrafficBackend {
 
   async story(id: string): Promise<TrafficStory | null> {
     const exchange = this.#find(id);
-    return exchange === null ? null : trafficStory(exchange, this.#idOf, this.#loop.clock.now());
+    return exchange === null ? null : trafficStory(exchange, this.#idOf, this.#loop.clock.now(), this.#secretNames());
   }
 
   #find(id: string): Inspected | null {
@@ -126,3 +134,5 @@ export class ConsoleTraffic implements TrafficBackend {
     return made instanceof Failure ? { why: made.detail } : { id: this.#idOf(made) };
   }
 }
+
+const NO_NAMES: ReadonlySet<string> = new Set();

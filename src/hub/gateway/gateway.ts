@@ -27,6 +27,7 @@ import { NO_FILE } from '../console/overview.ts';
 import { ConsoleRouting } from '../console/routing.ts';
 import { gatewayOverview } from '../console/gateway-overview.ts';
 import type { Listener, ListenerSpec } from '../listener.ts';
+import { secretNames } from './secret-names.ts';
 import { watching } from '../watching.ts';
 import type { Notice } from '../notices/notice.ts';
 import type { Notices } from '../notices/notices.ts';
@@ -174,7 +175,12 @@ class Gateway implements RunningGateway {
         settingsAfter: deps.config === undefined ? null : (changes) => deps.config!.settingsAfter(changes),
         wall: () => loop.clock.wall(),
       }),
-      ...watching(deps, this.#house, (server) => this.#listenerOf(server)),
+      ...watching(
+        deps,
+        this.#house,
+        (server) => this.#listenerOf(server),
+        secretNames(() => this.#settings),
+      ),
     });
     this.#house.endpointBytes = () => bufferedBytes(this.#upstreams) + this.#agents.bufferedBytes;
     this.#house.serves = (name) => this.#serves(name);
