@@ -56,7 +56,7 @@ queue_timeout = "0s"
   expect([tick.bytesOutPerSecond > 0, tick.memory > 1_000_000, tick.connections > 0]).toEqual([true, true, true]);
   expect(seen.failures).toEqual([{ code: 'no_agent', count: 1 }]);
   expect(seen.endpoints).toEqual({ total: 1, usable: 1, unwell: [{ upstream: 'gpu', endpoint: '', reason: 'no agent is connected' }] });
-  expect(seen.certificates).toEqual({ total: 0, soonest: null });
+  expect(seen.certificates).toEqual({ total: 0, soonest: null, soon: 0 });
 });
 
 test('the topology of a gateway leads from its server over locations and upstreams to endpoints and agents', async () => {

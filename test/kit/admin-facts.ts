@@ -42,7 +42,7 @@ export const OVERVIEW: Overview = {
   history: [tickOf({ requestsPerSecond: 1 }), tickOf({ requestsPerSecond: 20 }), tickOf()],
   failures: [{ code: 'connect_failed', count: 3 }],
   endpoints: { total: 3, usable: 2, unwell: [{ upstream: 'api', endpoint: '10.0.0.2:80', reason: 'connection refused' }] },
-  certificates: { total: 2, soonest: { name: 'example', notAfterMs: Date.now() + 12.5 * 86_400_000 } },
+  certificates: { total: 2, soonest: { name: 'example', notAfterMs: Date.now() + 12.5 * 86_400_000 }, soon: 1 },
   config: { etag: 'a', appliedEtag: 'a', appliedAtMs: Date.now() - 60_000, ok: true, problems: [] },
 };
 

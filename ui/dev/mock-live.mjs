@@ -297,7 +297,7 @@ export const liveRoutes = {
         usable: endpoints.length - unwell.length,
         unwell: unwell.map(({ upstream, host, check, condition }) => ({ upstream, endpoint: host, reason: check?.reason || condition })),
       },
-      certificates: { total: 3, soonest: { name: 'api.example.com', notAfterMs: Date.now() + 86_400_000 * 11 } },
+      certificates: { total: 3, soonest: { name: 'api.example.com', notAfterMs: Date.now() + 86_400_000 * 11 }, soon: 1 },
       config: { etag: 'e1', appliedEtag: 'e1', appliedAtMs: world.startedAtMs, ok: true, problems: [] },
     };
   },

@@ -1,6 +1,8 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import type { CertificateInfo } from '../../admin/model.ts';
+import { makeCertificate } from '../../certs/certificate.ts';
 import { ConsoleCertificates } from './certificates.ts';
 import type { ShownCertificate } from '../gateway/certificates.ts';
 import type { OrderReport } from '../made-certificates.ts';
@@ -33,6 +35,13 @@ test('says what stands in a certificate', async () => {
   });
   expect(info.fingerprint).toMatch(/^(?:[\dA-F]{2}:){31}[\dA-F]{2}$/);
   expect(info.notAfterMs).toBeGreaterThan(info.notBeforeMs);
+});
+
+test('one whose names are only alternative ones has no subject, and is shown all the same', async () => {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const name = `${'a'.repeat(60)}.${'b'.repeat(60)}.example.com`;
+  const cert = makeCertificate({ names: [name], isAuthority: false, key: privateKey, notBeforeMs: 0, notAfterMs: 2e12, issuer: null });
+  expect(await shown({ cert })).toMatchObject({ subject: '', issuer: '', names: [name] });
 });
 
 test('says what is wrong with one, the worst first', async () => {

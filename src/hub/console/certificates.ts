@@ -48,9 +48,11 @@ export class ConsoleCertificates implements CertificatesBackend {
 
 function contentOf(cert: string): Content {
   const read = new X509Certificate(cert);
+  // Node's types do not say so, but a certificate whose names are only alternative ones (RFC 5280, 4.1.2.6) has none of these.
+  const titles: { readonly subject?: string; readonly issuer?: string } = read;
   return {
-    subject: read.subject.replaceAll('\n', ', '),
-    issuer: read.issuer.replaceAll('\n', ', '),
+    subject: (titles.subject ?? '').replaceAll('\n', ', '),
+    issuer: (titles.issuer ?? '').replaceAll('\n', ', '),
     names: (read.subjectAltName ?? '').split(', ').flatMap((name) => (name === '' ? [] : [name.replace(/^(?:DNS|IP Address):/, '')])),
     notBeforeMs: Date.parse(read.validFrom),
     notAfterMs: Date.parse(read.validTo),

@@ -23,6 +23,7 @@ const CHINESE: readonly (readonly [pattern: RegExp, text: string])[] = [
   [/^the head of its answer is too long$/, '其响应头过长'],
   [/^the connection ends without an answer$/, '连接在应答之前结束'],
   [/^the answer takes too long$/, '应答超时'],
+  [/^no agent is connected$/, '没有代理端在线'],
   [/^takes connections$/, '接受连接'],
   [/^answers (\d+)$/, '应答 {1}'],
   [/^host (.+) is not (.+)$/, '主机 {1} 不是 {2}'],

@@ -30,10 +30,26 @@ test.each(FILES.map((file) => [relative(SRC, file), file]))(
     expect(
       [...english].filter(([key, text]) => typeof text !== typeof chinese.get(key) || (text !== '' && chinese.get(key) === '')).map(([key]) => key),
     ).toEqual([]);
+    expect([...chinese].flatMap(([key, text]) => englishIn(text).map((word) => `${key}: ${word}`))).toEqual([]);
     // Names and units may be the same in both; whole sentences never are.
     expect([...english].filter(([key, text]) => typeof text === 'string' && text === chinese.get(key) && text.split(' ').length > 3)).toEqual([]);
   },
 );
+
+/** What is called the same in Chinese: names of things, of settings and commands, units and keys of the keyboard. */
+const NAMES = new Set(
+  'Windlass Node English API URL CPU GPU TLS ACME SHA-256 TOML JSON HTTP HTTPS WebSocket gRPC Traefik Pingap PI slime Cranker cURL curl Authorization Bearer Cookie Ctrl Alt Esc Escape Enter Tab Shift Space Home End id IP ID ms KiB MB hash-password X-Beta copy deploy grafana'
+    .toLowerCase()
+    .split(' '),
+);
+
+/** Words of a Chinese text that are neither names nor code. Sentences with gaps get a figure for each. */
+function englishIn(text: unknown): string[] {
+  const said = typeof text === 'function' ? String((text as (...gaps: string[]) => string)('7', '7', '7', '7')) : String(text);
+  // Addresses, sections of the file, classes of statuses and keys pressed together are code; who wants English looks for English.
+  const prose = said.replaceAll(/https?:\/\/\S+|\bexample\.com\b|\[[\w.]+\]|\b\dxx\b|Ctrl-\w+|SHA-\d+|Switch to English/g, '');
+  return (prose.match(/[A-Za-z][A-Za-z-]+/g) ?? []).filter((word) => !NAMES.has(word.toLowerCase()));
+}
 
 function textsOf(tree: object, path = ''): Map<string, unknown> {
   return new Map(

@@ -72,7 +72,8 @@ function troublesOf({ endpoints, certificates, config }: Overview): Trouble[] {
     found.push({
       tone: left <= 0 ? 'bad' : 'warn',
       icon: 'certificates',
-      text: left <= 0 ? t.certificateOver(soonest.name) : t.certificateSoon(soonest.name, span(left)),
+      text: left <= 0 ? t.certificateOver(nameOf(soonest.name)) : t.certificateSoon(nameOf(soonest.name), span(left)),
+      ...(certificates.soon > 1 ? { more: t.certificatesToo(certificates.soon - 1) } : {}),
       to: href('certificates'),
     });
   }
@@ -85,4 +86,9 @@ function troublesOf({ endpoints, certificates, config }: Overview): Trouble[] {
       to: href('queue'),
     });
   return found;
+}
+
+/** `certificates.site` is the certificate site. */
+function nameOf(label: string): string {
+  return label.replace(/^certificates\./, '');
 }

@@ -14,6 +14,7 @@ export const zh: SameKeys<typeof en> = {
   configPending: '磁盘上的配置尚未生效',
   certificateSoon: (name: string, inTime: string) => `证书 ${name} 将在 ${inTime} 后到期`,
   certificateOver: (name: string) => `证书 ${name} 已到期`,
+  certificatesToo: (count: number) => `另有 ${count} 个证书已到期或即将到期`,
   noAgents: '没有代理端在线，发往代理端的请求会等待或失败',
   queueOld: (age: string) => `队列中有请求已等待 ${age}`,
   failing: (count: string, code: string) => `${count} 个请求因 ${code} 失败`,

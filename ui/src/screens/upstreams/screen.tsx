@@ -277,7 +277,7 @@ function columnsOf(acts: { takeOut: (one: Endpoint) => void; putBack: (one: Endp
     {
       id: 'id',
       title: c.endpoint,
-      width: 'minmax(140px, 2fr)',
+      width: 'minmax(140px, 1.6fr)',
       narrow: 'minmax(90px, 1fr)',
       cell: ({ host, id }) => (
         <span class="strong" title={host}>
@@ -311,7 +311,7 @@ function columnsOf(acts: { takeOut: (one: Endpoint) => void; putBack: (one: Endp
     {
       id: 'check',
       title: c.check,
-      width: 'minmax(120px, 2fr)',
+      width: 'minmax(150px, 3fr)',
       spare: 2,
       cell: ({ check }) =>
         check === null ? (
