@@ -88,6 +88,7 @@ const VALUES: ReadonlyMap<string, (value: string) => Options> = new Map([
   ['stats', (value) => ({ path: given(value, 'the path, such as /stats') })],
   ['limit', limit],
   ['compression', compression],
+  ['admin', admin],
   ['directory', directory],
   ['mock', mock],
   ['request_id', requestId],
@@ -121,6 +122,13 @@ function compression(value: string): Options {
     throw new Wrong('has no levels', 'write those of gzip, brotli and zstd, such as "6 6 3"; 0 is off');
   const [gzip, brotli = 0, zstd = 0] = levels.map(Number);
   return { gzip_level: gzip!, br_level: brotli, zstd_level: zstd };
+}
+
+/** `/pingap YWRtaW46c2VjcmV0,…`: where it stands, and who may come in. */
+function admin(value: string): Options {
+  const [, path, users] = /^(\S+)(?:\s+(\S+))?$/.exec(value) ?? [];
+  if (path === undefined) throw new Wrong('is missing or no path', 'write path = "/pingap", and who may log in as [admins.NAME]');
+  return { path, ...(users === undefined ? {} : { authorizations: list(users) }) };
 }
 
 /** `~/dl?chunk_size=4096&max_age=3600&private&index=index.html&charset=utf-8` */

@@ -88,6 +88,7 @@ test.each([
   [1, '~session ten', 'is no limit'],
   [2, 'high', 'has no levels; write those of gzip'],
   [2, '10 0 0', 'is out of range'],
+  [3, '', 'is missing or no path; write path = "/pingap", and who may log in as [admins.NAME]'],
   [4, '?index=a', 'is missing or empty; put the folder'],
   [4, '/dl?levels=2', 'has a parameter "levels"'],
   [5, '{"path":', 'is no JSON'],
@@ -109,6 +110,33 @@ test.each([
   expect(error.lines.length).toBe(1);
   expect(error.lines[0]).toContain(said);
   expect(error.lines[0]).toMatch(/wrong\.toml:9\d:[12] (?:proxy_)?plugins\.wrong/);
+});
+
+test('the console of April 2024 keeps its path; whose passwords stand in the file is told where they belong, and not repeated', async () => {
+  const path = join(folder, 'admin.toml');
+  const file = (value: string): string => `[upstreams.u]
+addrs = ["127.0.0.1:3000"]
+[locations.l]
+upstream = "u"
+[locations.console]
+path = "/pingap"
+proxy_plugins = ["admin"]
+[servers.s]
+addr = "127.0.0.1:0"
+locations = ["l", "console"]
+[proxy_plugins.admin]
+category = 3
+value = "${value}"
+[admins.alice]
+role = "admin"
+password = "$scrypt$ln=15,r=8,p=1$K5GKMeUMfMV/51ZyuGLo3g$6BUOVPbzPZSQNJGKzO+bHsUnWjvPUqsA5G7GKcFY2PM"
+`;
+  writeFileSync(path, file('/pingap'));
+  expect((await pluginsOf(path))['admin']).toMatchObject({ category: 'admin', path: '/pingap' });
+  writeFileSync(path, file('/pingap YWRtaW46MTIzMTIz'));
+  const { report } = await readGateway(path, {}, path, true);
+  expect(report.errors()).toEqual([expect.stringMatching(/admin\.toml:11:\d proxy_plugins\.admin .*write \[admins\.NAME\] with role/)]);
+  expect(report.errors().join()).not.toMatch(/YWRtaW|123123/);
 });
 
 test('what holds secrets is not repeated', async () => {
