@@ -248,6 +248,12 @@ export async function adminClientOf<T extends Table & typeof adminClientTable>(
   return { client: new AdminClient({ url, proof, ...(trust === undefined ? {} : { trust }), timeoutMs, note }), values };
 }
 
+/** The client for a program of this machine, which it asks as its own user if it can. */
+export function localAdminClient(url: string, world: World, timeoutMs: number): AdminClient {
+  const stateDir = world.env['WINDLASS_STATE_DIR'] || defaultStateDir(world.env);
+  return new AdminClient({ url, proof: () => localToken(url, stateDir, world), timeoutMs, note: () => {} });
+}
+
 const OTHERWISE = 'give a token with --admin-token-file (or WINDLASS_ADMIN_TOKEN_FILE)';
 
 /** What a program of this machine left for whoever may read its state folder. It is shown to nobody else. */

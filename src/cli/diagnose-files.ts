@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import type { Info } from '../admin/model.ts';
 import { agentTable } from '../config/agent.ts';
 import { doctorTable, hubPortsTable } from '../config/doctor.ts';
 import { type ConfigFile, readConfigFile, sectionOf } from '../config/file.ts';
@@ -7,10 +8,12 @@ import { type Problem, type Resolved, resolveSettings } from '../config/resolve.
 import { SettingsError } from '../config/settings-error.ts';
 import { type Address, formatAddress } from '../schema/address.ts';
 import type { Table } from '../schema/setting.ts';
+import { localAdminClient } from './admin-client.ts';
 import { Cannot } from './cannot.ts';
 import type { Invocation } from './command.ts';
 import { portFinding } from './diagnose-machine.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
+import type { World } from './world.ts';
 
 /** The file or folder that is looked at; null = none was named. */
 export function sourceOf({ args, world }: Invocation): string | null {
@@ -18,11 +21,8 @@ export function sourceOf({ args, world }: Invocation): string | null {
 }
 
 /** Is a configuration right, and are its ports to be had? */
-export async function diagnoseConfiguration(
-  source: string,
-  env: Readonly<Record<string, string | undefined>>,
-  timeoutMs: number,
-): Promise<readonly Finding[]> {
+export async function diagnoseConfiguration(source: string, world: World, timeoutMs: number): Promise<readonly Finding[]> {
+  const { env } = world;
   const about = 'configuration';
   const { readGateway } = await import('../config/gateway.ts');
   try {
@@ -32,10 +32,10 @@ export async function diagnoseConfiguration(
     const findings: Finding[] = warnings.map((line) => warn(about, line, ''));
     if (warnings.length === 0) findings.push(ok(about, `${source} can be used`));
     const { adminAddr } = settings.basic;
-    const isRunning = once(() => answersAsOurs(adminAddr, timeoutMs));
+    const isOurs = ourPorts(adminAddr, world, timeoutMs);
     for (const { name, addresses } of settings.servers.values())
-      for (const address of addresses) findings.push(await portFinding(`servers.${name}`, address, isRunning));
-    if (adminAddr !== null && settings.servers.size > 0) findings.push(await portFinding('admin_addr', adminAddr, isRunning));
+      for (const address of addresses) findings.push(await portFinding(`servers.${name}`, address, isOurs));
+    if (adminAddr !== null && settings.servers.size > 0) findings.push(await portFinding('admin_addr', adminAddr, isOurs));
     return findings;
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error;
@@ -52,10 +52,10 @@ export async function diagnoseHubPorts(source: string, invocation: Invocation, t
   if (file === null) return [];
   const { values } = await resolved(hubPortsTable, hubTable, 'hub', file, invocation, new Map());
   const { host, port, adminAddr } = values;
-  const isRunning = once(() => answersAsOurs(adminAddr, timeoutMs));
+  const isOurs = ourPorts(adminAddr, invocation.world, timeoutMs);
   return [
-    await portFinding('hub.port', { host, port }, isRunning),
-    ...(adminAddr === null ? [] : [await portFinding('hub.admin_addr', adminAddr, isRunning)]),
+    await portFinding('hub.port', { host, port }, isOurs),
+    ...(adminAddr === null ? [] : [await portFinding('hub.admin_addr', adminAddr, isOurs)]),
   ];
 }
 
@@ -99,17 +99,45 @@ async function fileWith(source: string, section: string, { world }: Invocation):
   }
 }
 
-function once(ask: () => Promise<boolean>): () => Promise<boolean> {
-  let asked: Promise<boolean> | null = null;
-  return () => (asked ??= ask());
+/** Which ports belong to a hub or gateway of ours that answers its operators there. It is asked once; null = it runs, and does not tell us. */
+function ourPorts(adminAddr: Address | null, world: World, timeoutMs: number): (address: Address) => Promise<boolean | null> {
+  let ports: Promise<ReadonlySet<number> | null> | null = null;
+  return async ({ port }) => {
+    if (adminAddr === null) return false;
+    const all = await (ports ??= portsOf(adminAddr, world, timeoutMs));
+    return all === null ? port === adminAddr.port || null : all.has(port);
+  };
+}
+
+/** None: nobody of ours is there. */
+async function portsOf(adminAddr: Address, world: World, timeoutMs: number): Promise<ReadonlySet<number> | null> {
+  if (!(await answersAsOurs(adminAddr, timeoutMs))) return new Set();
+  const client = localAdminClient(`http://${formatAddress(asked(adminAddr))}`, world, timeoutMs);
+  try {
+    const { listening } = await client.get<Info>('/info');
+    return new Set([adminAddr.port, ...listening.map(({ url }) => portOf(url))]);
+  } catch (error) {
+    if (error instanceof Cannot) return null;
+    throw error;
+  } finally {
+    client.close();
+  }
+}
+
+function portOf(url: string): number {
+  const { port, protocol } = new URL(url);
+  return port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port);
+}
+
+/** Whoever listens on all addresses is asked on loopback. */
+function asked({ host, port }: Address): Address {
+  return { host: host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host, port };
 }
 
 /** Does a hub or gateway of ours answer its operators there? */
-async function answersAsOurs(adminAddr: Address | null, timeoutMs: number): Promise<boolean> {
-  if (adminAddr === null) return false;
-  const host = adminAddr.host === '0.0.0.0' ? '127.0.0.1' : adminAddr.host === '::' ? '::1' : adminAddr.host;
+async function answersAsOurs(adminAddr: Address, timeoutMs: number): Promise<boolean> {
   try {
-    const response = await fetch(`http://${formatAddress({ host, port: adminAddr.port })}/readyz?verbose`, {
+    const response = await fetch(`http://${formatAddress(asked(adminAddr))}/readyz?verbose`, {
       signal: AbortSignal.timeout(timeoutMs),
       redirect: 'manual',
     });

@@ -1,6 +1,6 @@
 import type tls from 'node:tls';
 import { type Egress, proxyFor } from '../schema/egress.ts';
-import { isLoopback } from '../schema/address.ts';
+import { formatAddress, isLoopback } from '../schema/address.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
 import { plainLine } from '../config/plain-line.ts';
 import type { Loop } from '../std/loop.ts';
@@ -13,7 +13,7 @@ import { type AttemptFailure, UpgradeAttempt } from '../tunnel/upgrade-attempt.t
 import { newKey } from '../tunnel/websocket-handshake.ts';
 import { ageText } from './figures.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
-import { reach } from './reach.ts';
+import { reach, speaksTls } from './reach.ts';
 
 export interface HubDiagnosis {
   readonly hub: UpstreamUrl;
@@ -22,6 +22,8 @@ export interface HubDiagnosis {
   readonly wire: 'native' | 'slime' | 'cranker';
   readonly transport: 'upgrade' | 'websocket';
   readonly egress: Egress;
+  /** What says so: a flag or a variable. */
+  readonly proxyName: string;
   /** What to believe, and to show to the hub. */
   readonly trust?: tls.SecureContext;
   readonly loop: Loop;
@@ -35,7 +37,7 @@ export async function diagnoseHub(of: HubDiagnosis): Promise<readonly Finding[]>
   const findings: Finding[] = [];
   const proxy = proxyFor(egress, hub);
   const isProxied = (hub.protocol === 'https' ? egress.https : egress.http) !== null;
-  if (proxy !== null) findings.push(ok(about, `is asked through the proxy ${proxy.shown}`));
+  if (proxy !== null) findings.push(ok(about, `is asked through the proxy ${proxy.shown} (${of.proxyName})`));
   else if (isProxied) findings.push(ok(about, 'NO_PROXY has it reached directly'));
   if (hub.protocol === 'http' && !isLoopback(hub.host))
     findings.push(warn(about, 'token and requests travel unencrypted', 'write https://, unless the network in between is yours'));
@@ -43,6 +45,7 @@ export async function diagnoseHub(of: HubDiagnosis): Promise<readonly Finding[]>
     about,
     to: hub,
     proxy,
+    proxyName: of.proxyName,
     ...(trust === undefined ? {} : { trust }),
     alpn: ['http/1.1'],
     timeoutMs,
@@ -82,6 +85,9 @@ async function shakeHands(of: HubDiagnosis, about: string, proxy: UpstreamUrl | 
       ];
   }
   const reason = plainLine(first.reason);
+  const { hub, timeoutMs } = of;
+  if (first.status === 0 && hub.protocol === 'http' && proxy === null && (await speaksTls(hub, timeoutMs)))
+    return [fail(about, `speaks TLS there: ${reason}`, `write https://${formatAddress(hub)}${hub.path}`)];
   if (first.status === 0)
     return [
       fail(about, `does not shake hands: ${reason}`, 'is it a hub of Windlass that listens there, and does every proxy in between let Upgrade pass?'),

@@ -42,17 +42,26 @@ export function secretFileFinding(about: string, path: string): Finding | null {
   }
 }
 
-/** Could we listen there? `health`: asks whether it is one of us that does already. */
-export async function portFinding(about: string, address: Address, isOurs: (address: Address) => Promise<boolean>): Promise<Finding> {
+/** Could we listen there? `isOurs`: asks whether it is one of us that does already; null = that could not be told. */
+export async function portFinding(about: string, address: Address, isOurs: (address: Address) => Promise<boolean | null>): Promise<Finding> {
   const shown = formatAddress(address);
   if (address.port === 0) return ok(about, `${shown}: any free port`);
   const code = await listenError(address);
   switch (code) {
     case null:
       return ok(about, `${shown} is free`);
-    case 'EADDRINUSE':
-      if (await isOurs(address)) return ok(about, `${shown} is in use by a running Windlass`);
-      return fail(about, `${shown} is in use by another program`, `ss -ltnp 'sport = :${address.port}' names it: stop it, or choose another port`);
+    case 'EADDRINUSE': {
+      const whose = await isOurs(address);
+      if (whose === true) return ok(about, `${shown} is in use by a running Windlass`);
+      const who = `ss -ltnp 'sport = :${address.port}' names it`;
+      if (whose === null)
+        return warn(
+          about,
+          `${shown} is in use, perhaps by the Windlass that runs here`,
+          `${who}; asked as the user it runs as, this tells by itself`,
+        );
+      return fail(about, `${shown} is in use by another program`, `${who}: stop it, or choose another port`);
+    }
     case 'EACCES':
       return fail(
         about,

@@ -4,7 +4,7 @@ import type { doctorTable } from '../config/doctor.ts';
 import { plainLine } from '../config/plain-line.ts';
 import type { Resolved } from '../config/resolve.ts';
 import { SettingsError } from '../config/settings-error.ts';
-import { DIRECT, type Egress, egressOf } from '../schema/egress.ts';
+import { DIRECT, type Egress, egressOf, proxyVariable } from '../schema/egress.ts';
 import type { HealthCheck } from '../schema/health-check.ts';
 import type { UpstreamUrl } from '../schema/upstream-url.ts';
 import { Wrong } from '../schema/wrong.ts';
@@ -37,7 +37,7 @@ export async function run(invocation: Invocation): Promise<number> {
   try {
     const { values, sources } = await agentPart(source, invocation);
     if (source !== null) {
-      tell(await diagnoseConfiguration(source, world.env, values.timeout));
+      tell(await diagnoseConfiguration(source, world, values.timeout));
       tell(await diagnoseHubPorts(source, invocation, values.timeout));
     }
     await diagnoseAgent(values, sources, invocation, tell);
@@ -45,7 +45,7 @@ export async function run(invocation: Invocation): Promise<number> {
       tell([ok('nothing more', 'was asked for: --hub, --token-file and --upstream as for agent run, or -c FILE, have more looked at')]);
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error;
-    if (source !== null) tell(await diagnoseConfiguration(source, world.env, STEP_MS));
+    if (source !== null) tell(await diagnoseConfiguration(source, world, STEP_MS));
     // The check of the file may have told of the same.
     tell(error.lines.filter((line) => !findings.some(({ says }) => says === line)).map((line) => fail('settings', line, '')));
   }
@@ -88,7 +88,9 @@ async function diagnoseAgent(
   const loop = createLoop();
   for (const hub of hubs) {
     const way = hub.webSocket === true ? 'websocket' : transport;
-    tell(await diagnoseHub({ hub, token: token || null, wire, transport: way, egress, ...(trust === undefined ? {} : { trust }), loop, timeoutMs }));
+    const named = values.proxy === 'environment' ? (proxyVariable(world.env, hub.protocol) ?? '--proxy') : '--proxy';
+    const of = { hub, token: token || null, wire, transport: way, egress, proxyName: named, loop, timeoutMs };
+    tell(await diagnoseHub({ ...of, ...(trust === undefined ? {} : { trust }) }));
   }
   for (const upstream of upstreams) tell(await diagnoseUpstream(upstream, upstreamTrust, values.healthCheck, timeoutMs));
 }
@@ -105,6 +107,7 @@ async function diagnoseUpstream(
     to: upstream,
     // The service stands beside the agent: no proxy is asked for it.
     proxy: null,
+    proxyName: '',
     ...(trust === undefined ? {} : { trust }),
     alpn: ['h2', 'http/1.1'],
     timeoutMs,

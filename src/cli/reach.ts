@@ -11,6 +11,8 @@ export interface ReachOptions {
   readonly to: UpstreamUrl;
   /** Null: directly. */
   readonly proxy: UpstreamUrl | null;
+  /** The flag or the variable that says so; '' without a proxy. */
+  readonly proxyName: string;
   readonly trust?: tls.SecureContext;
   /** Protocols to offer in TLS. */
   readonly alpn: readonly string[];
@@ -70,25 +72,22 @@ async function lookUp({ about, to, timeoutMs }: ReachOptions): Promise<Finding> 
 
 type Reached = { readonly socket: net.Socket } | { readonly problem: Finding };
 
-function connect({ about, to, proxy, trust, timeoutMs }: ReachOptions): Promise<Reached> {
+function connect({ about, to, proxy, proxyName, trust, timeoutMs }: ReachOptions): Promise<Reached> {
   return new Promise((resolve) => {
     if (proxy !== null) {
       const giveUp = connectThrough(proxy, to, trust, (outcome) => {
         clearTimeout(timer);
         if ('socket' in outcome) resolve(outcome);
-        else
-          resolve({
-            problem: fail(
-              about,
-              `the proxy ${proxy.shown} opens no way to ${to.host}:${to.port}: ${outcome.problem}`,
-              'look at HTTPS_PROXY, ask for the way to be allowed, or go past it with NO_PROXY or --proxy off',
-            ),
-          });
+        else resolve({ problem: noWay(about, to, proxy, proxyName, outcome.problem) });
       });
       const timer = setTimeout(() => {
         giveUp();
         resolve({
-          problem: fail(about, `the proxy ${proxy.shown} does not answer`, 'look at HTTPS_PROXY, or go past it with NO_PROXY or --proxy off'),
+          problem: fail(
+            about,
+            `the proxy ${proxy.shown} (${proxyName}) does not answer`,
+            `is ${proxyName} right? NO_PROXY or --proxy off goes past it`,
+          ),
         });
       }, timeoutMs);
       return;
@@ -104,6 +103,43 @@ function connect({ about, to, proxy, trust, timeoutMs }: ReachOptions): Promise<
       socket.removeAllListeners('error');
       resolve({ socket });
     });
+  });
+}
+
+/** `problem`: as connectThrough() says it, with the proxy at its end. */
+function noWay(about: string, to: UpstreamUrl, proxy: UpstreamUrl, proxyName: string, problem: string): Finding {
+  const why = problem.replace(` (proxy ${proxy.shown})`, '');
+  const named = `the proxy ${proxy.shown} (${proxyName})`;
+  const unreached = /^the proxy (cannot be reached: .*|does not speak HTTP: .*|closed the connection .*)$/.exec(why)?.[1];
+  if (unreached !== undefined)
+    return fail(
+      about,
+      `${named} ${unreached}`,
+      `${proxyName} seems to be wrong: mend it, or go past the proxy with NO_PROXY=${to.host} or --proxy off`,
+    );
+  return fail(
+    about,
+    `${named} opens no way to ${to.host}:${to.port}: ${why}`,
+    `have its operator allow the way, or go past it with NO_PROXY=${to.host} or --proxy off`,
+  );
+}
+
+/** Would TLS be understood there, whoever it is? */
+export function speaksTls({ host, port }: UpstreamUrl, timeoutMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const secure = tls.connect({ host, port, rejectUnauthorized: false, ...(net.isIP(host) === 0 ? { servername: host } : {}) });
+    const end = (does: boolean): void => {
+      clearTimeout(timer);
+      secure.removeAllListeners();
+      secure.on('error', () => {});
+      secure.destroy();
+      resolve(does);
+    };
+    const timer = setTimeout(end, timeoutMs, false);
+    secure.once('secureConnect', () => end(true));
+    // An alert is an answer too: it wants a certificate, or another version.
+    secure.once('error', ({ code = '' }: NodeJS.ErrnoException) => end(code.startsWith('ERR_SSL_') && !code.includes('WRONG_VERSION')));
+    secure.once('close', () => end(false));
   });
 }
 

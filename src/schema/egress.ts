@@ -27,6 +27,11 @@ export function egressOf(env: Readonly<Record<string, string | undefined>>): Egr
   };
 }
 
+/** The variable that names the proxy for addresses of a kind; null = none does. */
+export function proxyVariable(env: Readonly<Record<string, string | undefined>>, protocol: 'http' | 'https'): string | null {
+  return (valueOf(env, `${protocol}_proxy`) ?? valueOf(env, 'all_proxy'))?.[0] ?? null;
+}
+
 /** The proxy by which an address is to be reached; null = directly. */
 export function proxyFor(egress: Egress, to: UpstreamUrl): UpstreamUrl | null {
   const proxy = to.protocol === 'https' ? egress.https : egress.http;

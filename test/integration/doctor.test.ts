@@ -124,6 +124,16 @@ test('a certificate is judged before it is refused: from whom, for whom, how lon
   expect(misnamed.about('hub').at(-1)).toMatch(/^FAIL the certificate there is for .+, not for 127\.0\.0\.2$/);
 });
 
+test('a hub that is asked without TLS and wants it is told of as that', async () => {
+  const port = await listening(tls.createServer({ cert: fixture('one.pem'), key: fixture('one.key') }));
+  const { findings } = await doctor(['--hub', `http://127.0.0.1:${port}`, '--token-file', tokenFile(tokenFor())]);
+  expect(findings.at(-1)).toMatchObject({
+    level: 'FAIL',
+    says: expect.stringContaining('speaks TLS there') as string,
+    fix: `write https://127.0.0.1:${port}`,
+  });
+});
+
 test('the way goes through the proxy that the environment names, and not through it where NO_PROXY says so', async () => {
   const hub = await startHubWith();
   const proxy = await new ConnectProxy().listen();
@@ -133,13 +143,18 @@ test('the way goes through the proxy that the environment names, and not through
   const env = { HTTP_PROXY: `http://user:canary@127.0.0.1:${proxy.port}` };
   const through = await doctor(words, env);
   expect(through.about('hub').filter((line) => line.startsWith('ok'))).toEqual([
-    `ok is asked through the proxy http://127.0.0.1:${proxy.port}`,
+    `ok is asked through the proxy http://127.0.0.1:${proxy.port} (HTTP_PROXY)`,
     expect.stringMatching(/^ok connected to hub\.example\.com:\d+ through the proxy .+ in \d+ ms$/),
     expect.stringMatching(/^ok takes the token/),
   ]);
   proxy.status = 403;
   const refused = await doctor(words, env);
-  expect(refused.about('hub').at(-1)).toMatch(/^FAIL the proxy http:\/\/127\.0\.0\.1:\d+ opens no way to hub\.example\.com:\d+/);
+  expect(refused.about('hub').at(-1)).toMatch(/^FAIL the proxy http:\/\/127\.0\.0\.1:\d+ \(HTTP_PROXY\) opens no way to hub\.example\.com:\d+/);
+  const { findings } = await doctor(words, { http_proxy: 'http://127.0.0.1:1', HTTP_PROXY: 'http://127.0.0.1:2' });
+  expect(findings.at(-1)).toMatchObject({
+    says: expect.stringMatching(/^the proxy http:\/\/127.0.0.1:1 \(http_proxy\) cannot be reached: [^()]*$/) as string,
+    fix: 'http_proxy seems to be wrong: mend it, or go past the proxy with NO_PROXY=hub.example.com or --proxy off',
+  });
   const past = await doctor(['--hub', `127.0.0.1:${portOf(hub)}`, '--token-file', token], { ...env, NO_PROXY: '127.0.0.1' });
   expect(past.about('hub')[0]).toBe('ok NO_PROXY has it reached directly');
   const wrong = await doctor(words, { HTTP_PROXY: 'canary://x' });
@@ -218,14 +233,25 @@ test('a file is checked, and whether its ports are to be had', async () => {
   expect(used.about('configuration')).toEqual([`ok ${file} can be used`]);
   expect(used.about('servers.main')).toEqual([`FAIL 127.0.0.1:${port} is in use by another program`]);
   // Where one of ours answers operators, it is that one.
-  const gateway = await startGatewayOf(tools, fileTo(origin.port));
-  write(`admin_addr = "127.0.0.1:${gateway.adminAddress!.port}"`, fileTo(origin.port).replace('127.0.0.1:0', `127.0.0.1:${gateway.port()}`));
-  const ours = await doctor(['-c', file]);
+  const stateDir = folder();
+  const gateway = await startGatewayOf(tools, fileTo(origin.port), { stateDir });
+  const admin = `admin_addr = "127.0.0.1:${gateway.adminAddress!.port}"`;
+  write(admin, fileTo(origin.port).replace('127.0.0.1:0', `127.0.0.1:${gateway.port()}`));
+  const ours = await doctor(['-c', file], { WINDLASS_STATE_DIR: stateDir });
   expect([ours.code, ...ours.about('servers.main'), ...ours.about('admin_addr')]).toEqual([
     0,
     `ok 127.0.0.1:${gateway.port()} is in use by a running Windlass`,
     `ok 127.0.0.1:${gateway.adminAddress!.port} is in use by a running Windlass`,
   ]);
+  const unasked = await doctor(['-c', file], { WINDLASS_STATE_DIR: folder() });
+  expect([unasked.code, ...unasked.about('servers.main')]).toEqual([
+    0,
+    `warn 127.0.0.1:${gateway.port()} is in use, perhaps by the Windlass that runs here`,
+  ]);
+  // That one of ours runs here does not make the port of another program its own.
+  write(admin, fileTo(origin.port).replace('127.0.0.1:0', `127.0.0.1:${port}`));
+  const theirs = await doctor(['-c', file], { WINDLASS_STATE_DIR: stateDir });
+  expect([theirs.code, ...theirs.about('servers.main')]).toEqual([1, `FAIL 127.0.0.1:${port} is in use by another program`]);
   write('admin_addr = "off"', `${fileTo(origin.port, { location: 'pluginz = []\n' })}[agents]\nsecret = "canary-secret"\nsecrit = "x"\n`);
   const broken = await doctor(['-c', file]);
   expect(broken.code).toBe(1);
