@@ -35,6 +35,9 @@ test('the demo runs from a file of its own: its link opens the console, what is 
     folder = dirname(file);
     expect(statSync(folder).mode & 0o777).toBe(0o700);
     expect(consoleUrl.startsWith(`${adminUrl}/#ticket=`)).toBe(true);
+    // What is restored or saved again later listens where it listened.
+    expect(readFileSync(file, 'utf8')).toContain(`addr = "${new URL(url).host}"`);
+    expect(readFileSync(file, 'utf8')).toContain(`admin_addr = "${new URL(adminUrl).host}"`);
     const login = () =>
       fetch(`${adminUrl}/api/v1/session/ticket`, {
         method: 'POST',

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startAgent } from '../agent/process.ts';
@@ -56,11 +58,16 @@ export async function startDemo(port: number, orNext: boolean, log: RootLog, tok
     for (const part of running) await part.close();
   };
   try {
-    const filed = await startNear(
-      { folder, secret, port, adminPort: orNext ? ADMIN_PORT : 0, tokenDir: tokenDir ?? folder },
-      orNext ? PORTS_TRIED : 0,
-      log,
-    );
+    // Ports stand in the file as numbers: it means the same when it is read again.
+    const wanted = {
+      folder,
+      secret,
+      port: port === 0 ? await freePort() : port,
+      adminPort: orNext ? ADMIN_PORT : await freePort(),
+      tokenDir: tokenDir ?? folder,
+      mayMove: orNext || port === 0,
+    };
+    const filed = await startNear(wanted, PORTS_TRIED, log);
     running.unshift(filed);
     const { gateway } = filed;
     const address = gateway.addresses.get('web')![0]!;
@@ -93,10 +100,12 @@ interface Wanted {
   readonly port: number;
   readonly adminPort: number;
   readonly tokenDir: string;
+  /** Another port for applications will do as well; for operators it always does. */
+  readonly mayMove: boolean;
 }
 
 async function startNear(wanted: Wanted, tries: number, log: RootLog): Promise<FiledGateway> {
-  const { folder, port, adminPort, tokenDir } = wanted;
+  const { folder, port, adminPort, tokenDir, mayMove } = wanted;
   const source = fileIn(folder);
   writeFileSync(source, textOf(wanted), { mode: 0o600 });
   // Nothing of the environment has a say in a demo.
@@ -118,10 +127,21 @@ async function startNear(wanted: Wanted, tries: number, log: RootLog): Promise<F
     });
   } catch (error) {
     const { code, port: taken } = error as NodeJS.ErrnoException & { readonly port?: number };
-    if (code !== 'EADDRINUSE' || tries === 0 || port >= 65_535) throw error;
-    const next = taken === adminPort ? { ...wanted, adminPort: adminPort + 1 } : { ...wanted, port: port + 1 };
+    const isOperators = taken === adminPort;
+    if (code !== 'EADDRINUSE' || tries === 0 || !(isOperators || mayMove) || Math.max(port, adminPort) >= 65_535) throw error;
+    const next = isOperators ? { ...wanted, adminPort: adminPort + 1 } : { ...wanted, port: port + 1 };
     return startNear(next, tries - 1, log);
   }
+}
+
+/** One that nobody has at this moment. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, HOST);
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
 }
 
 function fileIn(folder: string): string {

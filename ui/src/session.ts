@@ -33,6 +33,7 @@ export async function whoIsThere(ticket: string | null): Promise<void> {
   for (;;) {
     try {
       session.value = ticket === null ? await api.get<SessionInfo>('session') : await api.post<SessionInfo>('session/ticket', { ticket });
+      if (ticket !== null) ticketError.value = null;
       return;
     } catch (error) {
       const known = error instanceof ApiError ? error : new ApiError(0, '', String(error));
