@@ -166,7 +166,8 @@ const NOTE: JsonSchema = { type: 'string', maxLength: 500 };
 /** One change, of a whole file or of an item. */
 export const CHANGES: JsonSchema = {
   type: 'array',
-  maxItems: 10_000,
+  // Each is an edit of a text; whoever changes more than so many items sends the file.
+  maxItems: 1_000,
   items: {
     anyOf: [
       {

@@ -15,7 +15,9 @@ export interface Proof {
 /** Null: nobody known. */
 export type Prove = (head: RequestHead) => Proof | null;
 
-/** The token of `Authorization: Bearer …`; null = there is none. */
+/** The token of `Authorization: Bearer …`; '' = one that can be none; null = there is none. */
 export function bearerOf(head: RequestHead): string | null {
-  return /^bearer +(\S+)$/i.exec(head.get('authorization') ?? '')?.[1] ?? null;
+  const given = head.get('authorization') ?? '';
+  if (!/^bearer(?:[ \t,]|$)/i.test(given)) return null;
+  return /^bearer +(\S+)$/i.exec(given)?.[1] ?? '';
 }

@@ -43,6 +43,15 @@ export class Draft {
     return [...this.#texts].map(([name, text]) => ({ name, text })).toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 
+  /** The same for those who must not keep requests waiting while there are many. @throws Problem */
+  async applyAll(changes: readonly ConfigChange[]): Promise<void> {
+    const slices = new Slices();
+    for (const change of changes) {
+      this.apply([change]);
+      await slices.pause();
+    }
+  }
+
   /** All of them, one after the other. @throws Problem */
   apply(changes: readonly ConfigChange[]): void {
     try {
@@ -84,7 +93,7 @@ export class Draft {
   }
 
   /** Makes it say what another text says: items that are there stay where they are, others come and go. @throws Problem */
-  become(wanted: TomlData): void {
+  async become(wanted: TomlData): Promise<void> {
     const changes: ConfigChange[] = [];
     const top = Object.fromEntries(Object.entries(wanted).filter(([, value]) => !isTable(value)));
     for (const section of SECTIONS) {
@@ -99,7 +108,7 @@ export class Draft {
         if (isTable(values)) changes.push({ section, name, values: shownKeys(section, values, values) });
       for (const [name] of this.#named(section)) if (!Object.hasOwn(written, name)) changes.push({ section, name, values: null });
     }
-    this.apply(changes);
+    await this.applyAll(changes);
     this.addSections(
       Object.fromEntries(gatewaySections.foreign.flatMap((section) => (Object.hasOwn(wanted, section) ? [[section, wanted[section]]] : []))),
     );

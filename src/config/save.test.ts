@@ -33,12 +33,12 @@ function failing(n: number, code: string): Disk & { readonly count: () => number
       step(async () => {
         const file = await open(path, flags, mode);
         return {
-          writeFile: (data: string) =>
+          writeFile: (data: string | Buffer) =>
             step(async () => {
               // As much as there was room for.
               await file.writeFile(data.slice(0, 3));
               await file.truncate(0);
-              await file.write(data, 0);
+              await file.write(Buffer.from(data), 0, undefined, 0);
             }),
           sync: () => step(() => file.sync()),
           chmod: (mode: number) => file.chmod(mode),

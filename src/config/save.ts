@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, type FileHandle, lstat, mkdir, open, realpath, rename, stat, unlink } from 'node:fs/promises';
+import { access, type FileHandle, lstat, mkdir, open, readFile, realpath, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import { Problem } from '../admin/route.ts';
 
@@ -9,6 +9,8 @@ export interface SavedFile {
   readonly path: string;
   /** Null: it goes. */
   readonly text: string | null;
+  /** What must stand there until it does (null: nothing), or somebody else has been here meanwhile; absent: whatever. */
+  readonly was?: string | null;
 }
 
 /** What saving touches of the system, so that tests can have it fail. */
@@ -28,7 +30,9 @@ const DISK: Disk = { open, rename, unlink };
 export async function saveFiles(files: readonly SavedFile[], folder: string, disk: Disk = DISK): Promise<void> {
   const steps: Step[] = [];
   try {
-    for (const { path, text } of files) steps.push(await prepared(path, text, folder, disk));
+    for (const file of files) steps.push(await prepared(file, folder, disk));
+    // Before anything is touched, so that nothing need be taken back.
+    for (const step of steps) await refuseOther(step);
     for (const step of steps) await swap(step, disk);
   } catch (error) {
     for (const step of steps.toReversed()) await takeBack(step, disk);
@@ -55,14 +59,15 @@ interface Step {
   readonly fresh: string | null;
   /** Where what stands there is kept meanwhile; null: nothing stands there. */
   readonly kept: string | null;
+  readonly was: string | null | undefined;
   state: 'ready' | 'kept' | 'done';
 }
 
-async function prepared(path: string, text: string | null, folder: string, disk: Disk): Promise<Step> {
+async function prepared({ path, text, was }: SavedFile, folder: string, disk: Disk): Promise<Step> {
   await refuseLinks(path, folder);
   const before = await stat(path).catch(() => null);
   const beside = (end: string): string => join(dirname(path), `.${randomBytes(6).toString('hex')}.${end}`);
-  const step: Step = { path, fresh: text === null ? null : beside('tmp'), kept: before === null ? null : beside('old'), state: 'ready' };
+  const step: Step = { path, fresh: text === null ? null : beside('tmp'), kept: before === null ? null : beside('old'), was, state: 'ready' };
   if (text === null || step.fresh === null) return step;
   if (before === null) await mkdir(dirname(path), { recursive: true });
   const file = await disk.open(step.fresh, 'wx', before === null ? 0o600 : before.mode & 0o777);
@@ -118,16 +123,31 @@ async function swap(step: Step, disk: Disk): Promise<void> {
     else await copyTo(step.path, step.kept, disk);
     step.state = 'kept';
   }
-  if (step.fresh !== null) await disk.rename(step.fresh, step.path);
+  if (step.fresh !== null) {
+    // The copy took its time, and an editor may have used it.
+    await refuseOther(step);
+    await disk.rename(step.fresh, step.path);
+  }
   step.state = 'done';
 }
 
+/** @throws Problem when something else stands there than what was changed */
+async function refuseOther({ path, was }: Step): Promise<void> {
+  if (was === undefined) return;
+  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+    return null;
+  });
+  // As it is read: a byte order mark is left out.
+  if ((bytes === null ? null : new TextDecoder().decode(bytes)) !== was)
+    throw new Problem(412, 'changed_meanwhile', `Somebody else has changed ${path} meanwhile: look at what stands there now, and save again.`);
+}
+
 async function copyTo(path: string, to: string, disk: Disk): Promise<void> {
-  const { readFile } = await import('node:fs/promises');
   const before = await stat(path);
   const file = await disk.open(to, 'wx', 0o600);
   try {
-    await file.writeFile(await readFile(path, 'utf8'));
+    await file.writeFile(await readFile(path));
     await file.chown(before.uid, before.gid).catch(() => {});
     await file.chmod(before.mode & 0o777);
     await file.sync();

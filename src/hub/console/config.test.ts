@@ -171,3 +171,83 @@ export default { name: 'mine', summary: 'counts', settings: {}, create: () => { 
   expect((await config.check([{ section: 'basic', name: '', values: { name: 'new' } }])).ok).toBe(true);
   expect(existsSync(counter)).toBe(false);
 });
+
+test(
+  'two who save at once and an editor who does at any moment: at most one of the two is told that it is done, and what the editor wrote is never lost',
+  { timeout: 120_000 },
+  async () => {
+    const mine = '# the editor was here\n[locations.one]\nupstream = "shared"\npath = "/editor"\n[storages.times]\nvalue = "timeout = \\"3s\\""\n';
+    const moments = [
+      // At each thing that saving asks of the disk, and at turns of the event loop, most of which are spent checking.
+      ...Array.from({ length: 14 }, (_, at) => ({ at, turns: -1 })),
+      ...Array.from({ length: 26 }, (_, turns) => ({ at: -1, turns })),
+    ];
+    for (const { at, turns } of moments) {
+      let count = 0;
+      let write = (): void => {};
+      const step = async <T>(does: () => Promise<T>, isAfter = false): Promise<T> => {
+        const isNow = count++ === at;
+        if (isNow && !isAfter) write();
+        const done = await does();
+        if (isNow && isAfter) write();
+        return done;
+      };
+      const disk: Disk = {
+        open: (path, flags, mode) =>
+          step(async () => {
+            const file = await open(path, flags, mode);
+            return {
+              writeFile: (data: string) => step(() => file.writeFile(data)),
+              sync: () => step(() => file.sync()),
+              chmod: (to: number) => file.chmod(to),
+              chown: (uid: number, gid: number) => file.chown(uid, gid),
+              close: () => file.close(),
+            } as unknown as Awaited<ReturnType<Disk['open']>>;
+          }),
+        // An editor that writes between our last look and the rename cannot be seen by anybody.
+        rename: (from, to) => step(() => rename(from, to), true),
+        unlink: (path) => step(() => unlink(path)),
+      };
+      const { config, folder, texts } = await start(disk);
+      const { etag } = await config.info();
+      let hasWritten = false;
+      write = () => {
+        hasWritten = true;
+        writeFileSync(join(folder, 'teams/one.toml'), mine);
+      };
+      const both = ['alice', 'bob'].map((by) =>
+        config.apply({ changes: [{ section: 'locations', name: 'one', values: { upstream: 'shared', path: `/${by}` } }] }, etag, by).then(
+          () => 'done',
+          (error: { readonly status: number }) => error.status,
+        ),
+      );
+      if (turns >= 0) {
+        for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
+        write();
+      }
+      const said = await Promise.all(both);
+      const when = `operation ${at}, turn ${turns}: ${said.join(', ')}`;
+      expect(said.filter((one) => one === 'done').length, when).toBeLessThanOrEqual(1);
+      for (const one of said) expect(['done', 409, 412], when).toContain(one);
+      if (hasWritten) expect(texts()['teams/one.toml'], when).toBe(mine);
+      else expect(texts()['teams/one.toml'], when).toMatch(/path = "\/(?:alice|bob)"/);
+      expect(Object.keys(texts()).toSorted(), when).toEqual(Object.keys(FILES).toSorted());
+    }
+  },
+);
+
+test('hundreds of changes at once let others run in between', { timeout: 60_000 }, async () => {
+  const { config } = await start();
+  const changes = Array.from({ length: 400 }, (_, i) => ({ section: 'upstreams', name: `u${i}`, values: { addrs: ['127.0.0.1:1'] } }));
+  let isDone = false;
+  const checked = config.check(changes).finally(() => {
+    isDone = true;
+  });
+  let turns = 0;
+  while (!isDone) {
+    await new Promise((resolve) => setImmediate(resolve));
+    turns++;
+  }
+  expect((await checked).ok).toBe(true);
+  expect(turns).toBeGreaterThan(20);
+});

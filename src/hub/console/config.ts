@@ -149,14 +149,14 @@ export class ConsoleConfig implements ConfigBackend {
 
   async check(changes: readonly ConfigChange[]): Promise<ConfigVerdict> {
     const { texts, etag } = this.#read();
-    const { verdict } = await this.#checked(texts, etag, (draft) => draft.apply(changes));
+    const { verdict } = await this.#checked(texts, etag, (draft) => draft.applyAll(changes));
     return verdict;
   }
 
   /** The settings as they would be after changes. @throws Problem when they could not be used */
   async settingsAfter(changes: readonly ConfigChange[]): Promise<GatewaySettings> {
     const { texts, etag } = this.#read();
-    const { verdict, settings } = await this.#checked(texts, etag, (draft) => draft.apply(changes));
+    const { verdict, settings } = await this.#checked(texts, etag, (draft) => draft.applyAll(changes));
     if (!verdict.ok) throw unusable(verdict);
     return settings;
   }
@@ -167,7 +167,7 @@ export class ConsoleConfig implements ConfigBackend {
         'Say with If-Match to which version the changes were made: the ETag of GET /config. Then nobody overwrites what somebody else has saved meanwhile.';
       return Promise.reject(new Problem(428, 'if_match_needed', detail));
     }
-    return this.#inTurn(() => this.#change((draft) => draft.apply(changes), ifMatch, { by, note }));
+    return this.#inTurn(() => this.#change((draft) => draft.applyAll(changes), ifMatch, { by, note }));
   }
 
   async reload(): Promise<ConfigVerdict> {
@@ -233,10 +233,10 @@ export class ConsoleConfig implements ConfigBackend {
     const { toml, notes, isPart } = await this.#imported(order);
     const { texts, etag } = this.#read();
     const said = [...notes];
-    const edit = (draft: Draft): void => {
+    const edit = async (draft: Draft): Promise<void> => {
       if (isPart) draft.addSections(tomlData(toml));
       else if (texts.length === 1) draft.apply([{ file: texts[0]!.name, text: toml }]);
-      else draft.become(tomlData(toml));
+      else await draft.become(tomlData(toml));
       const kept = order.format === 'toml' || isPart ? [] : this.#keepConsole(texts, draft);
       if (kept.length > 0) said.push(`${kept.join(', ')} of this gateway stay as they are, so that its console is found where it was`);
     };
@@ -276,7 +276,7 @@ export class ConsoleConfig implements ConfigBackend {
       ...wanted.map(({ name, text }) => ({ file: name, text })),
       ...gone.map(({ name }) => ({ file: name, text: null })),
     ];
-    return this.#change((draft) => draft.apply(changes), etag, why);
+    return this.#change((draft) => draft.applyAll(changes), etag, why);
   }
 
   /** A file that was renamed since is still that one file. */
@@ -286,17 +286,13 @@ export class ConsoleConfig implements ConfigBackend {
   }
 
   /** All the way: checked, saved, served; or all as it was. */
-  async #change(edit: (draft: Draft) => void, ifMatch: string, { by, note }: { readonly by: string; readonly note: string }): Promise<ConfigVerdict> {
+  async #change(
+    edit: (draft: Draft) => Promise<void>,
+    ifMatch: string,
+    { by, note }: { readonly by: string; readonly note: string },
+  ): Promise<ConfigVerdict> {
     const { texts, etag } = this.#read();
-    if (ifMatch !== etag) {
-      const conflict: ConfigConflict = { etag, files: texts };
-      throw new Problem(
-        412,
-        'changed_meanwhile',
-        'Somebody else has changed the configuration meanwhile: look at what stands there now, and save again.',
-        { ...conflict },
-      );
-    }
+    if (ifMatch !== etag) throw this.#conflict();
     const { verdict, files } = await this.#checked(texts, etag, edit);
     if (!verdict.ok) throw unusable(verdict);
     const before = new Map(texts.map(({ name, text }) => [name, text]));
@@ -305,15 +301,19 @@ export class ConsoleConfig implements ConfigBackend {
     if (names.length === 0) return verdict;
     await this.#noted;
     const { reload } = this.#runner!;
-    const save = (these: ReadonlyMap<string, string>): Promise<void> =>
+    const save = (these: ReadonlyMap<string, string>, those: ReadonlyMap<string, string>): Promise<void> =>
       saveFiles(
-        names.map((name) => ({ path: this.#pathOf(name), text: these.get(name) ?? null })),
+        names.map((name) => ({ path: this.#pathOf(name), text: these.get(name) ?? null, was: those.get(name) ?? null })),
         this.#folder,
         this.#options.disk,
       );
+    // To check took its time, and editors know of no turns.
+    if (this.#read().etag !== etag) throw this.#conflict();
     this.#isSaving = true;
     try {
-      await save(after);
+      await save(after, before).catch((error: unknown) => {
+        throw error instanceof Problem && error.code === 'changed_meanwhile' ? this.#conflict() : error;
+      });
       await reload.now();
       const now = this.#read().etag;
       const { ok, etag: serving, problems } = reload.outcome;
@@ -323,7 +323,7 @@ export class ConsoleConfig implements ConfigBackend {
       }
       if (now !== etagOfTexts(files, this.#source, this.#isFolder))
         throw new Problem(409, 'changed_while_saving', 'Somebody else has changed the files while they were saved: look at what stands there now.');
-      await save(before);
+      await save(before, after);
       await reload.now();
       throw unusable({ ok: false, problems: this.#named(problems), diff: verdict.diff, etag });
     } finally {
@@ -331,13 +331,24 @@ export class ConsoleConfig implements ConfigBackend {
     }
   }
 
+  #conflict(): Problem {
+    const { texts, etag } = this.#read();
+    const conflict: ConfigConflict = { etag, files: texts };
+    return new Problem(
+      412,
+      'changed_meanwhile',
+      'Somebody else has changed the configuration meanwhile: look at what stands there now, and save again.',
+      { ...conflict },
+    );
+  }
+
   async #checked(
     texts: readonly ConfigText[],
     etag: string,
-    edit: (draft: Draft) => void,
+    edit: (draft: Draft) => Promise<void>,
   ): Promise<{ readonly verdict: ConfigVerdict; readonly files: readonly ConfigText[]; readonly settings: GatewaySettings }> {
     const draft = new Draft(texts, this.#isFolder);
-    edit(draft);
+    await edit(draft);
     const { files } = draft;
     const report = new Report();
     const readable: TextFile[] = [];
