@@ -10,6 +10,7 @@ import { machineFacts } from './kit/machine.mjs';
 import { hasNginx, hasWindlass } from './kit/programs.mjs';
 import { asMarkdown, asText, summary } from './kit/report.mjs';
 import { bodies } from './scenarios/bodies.mjs';
+import { watched } from './scenarios/console.mjs';
 import { events } from './scenarios/events.mjs';
 import { grpc } from './scenarios/grpc.mjs';
 import { latency } from './scenarios/latency.mjs';
@@ -42,6 +43,7 @@ const scenarios = {
   grpc,
   wires,
   watching,
+  console: watched,
 };
 /** No scenario takes longer than this unless something hangs. */
 const scenarioTimeoutMs = 20 * 60_000;

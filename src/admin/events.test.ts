@@ -119,7 +119,7 @@ test('numbers are made once for all pages and only while one is open; many chang
   heard[0]!({ atMs: 1 } as Tick);
   for (let i = 0; i < 10_000; i++) broadcast.changed('agents');
   broadcast.changed('queue');
-  await expect.poll(() => told[0]!.length).toBe(3);
+  await expect.poll(() => told[0]!.length, { timeout: 10_000 }).toBe(3);
   expect(told[0]).toEqual(['tick {"atMs":1}', 'change {"what":"agents"}', 'change {"what":"queue"}']);
   expect(told[1]).toEqual(told[0]);
   leave[0]!();

@@ -10,6 +10,8 @@ export const adminLimits = {
   bodyProblems: 20,
   /** Event streams open at once: a browser opens one for each page. */
   eventStreams: 64,
+  /** Those of one person or token: browsers open six connections to a place at most, and nobody keeps others from looking. */
+  eventStreamsOfOne: 24,
   /** Silence on an event stream before a comment shows that it lives, ms: proxies cut what is silent for 30 s or more. */
   eventPingMs: 15_000,
   /** How often an open stream is asked whether who opened it may still see it, ms. */
@@ -37,8 +39,8 @@ export const adminLimits = {
   auditCharacters: 300,
   /** Bytes of the audit log's file, before it becomes the older one (of which there is one). */
   auditFileBytes: 8 * 1024 * 1024,
-  /** Time in which changes of one kind are told as one, ms. */
-  changesMs: 500,
+  /** Time in which changes of one kind are told as one, ms: pages ask anew each time, and while thousands of agents come and go that is without a pause. */
+  changesMs: 1_000,
   /** How long requests may take to end when operators are to ask at another address, ms. Event streams do not end by themselves, and pages join again. */
   leaveMs: 5_000,
   /** Connections to the listener for operators. */
