@@ -139,7 +139,7 @@ export function startProblem(error: unknown, adminAddr: Address | null): string 
         return `${where} needs a privilege; choose a port from 1024 on, or give it once: sudo setcap cap_net_bind_service=+ep ${process.execPath}`;
       return `${path ?? where} may not be opened by this user; change its owner or choose another`;
     case 'ENOENT':
-      return `${path ?? where} cannot be opened: it or its folder does not exist`;
+      return `${path ?? where} cannot be opened: it or its folder does not exist; make it, or correct the path`;
     case 'EADDRNOTAVAIL':
       return `${where} is no address of this machine; listen on 0.0.0.0 for all of them`;
     case 'ENOTFOUND':
