@@ -191,7 +191,7 @@ export class AdminClient {
     if (status >= 300 && status < 400) return new Cannot(`${this.url} answers with a redirect; give --admin-url the address that it leads to`);
     if (problem === null) return this.#stranger(status);
     const { code, detail } = problem;
-    const said = detail === '' ? '' : `: ${plainLine(detail).slice(0, DETAIL_CHARS)}`;
+    const said = detail === '' ? '' : `: ${lineOf(detail)}`;
     if (status === 401 && this.#proof.token === null) return new Cannot(`${this.url} wants to know who asks; ${this.#proof.withoutToken}`);
     if (status === 401)
       return new Cannot(

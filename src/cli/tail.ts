@@ -36,7 +36,7 @@ export async function run(invocation: Invocation): Promise<number> {
         if (leave.signal.aborted) return 0;
         // What it never reached it does not wait for.
         if (!(error instanceof Cannot) || !error.isPassing || !progress.isBegun) throw error;
-        if (progress.isOpen) world.stderr.write(`windlass: ${error.message}; trying again until Ctrl-C\n`);
+        if (progress.isOpen) world.stderr.write(`windlass: the connection to ${client.url} is lost; trying again until Ctrl-C\n`);
         progress.isOpen = false;
       }
       await pause(AGAIN_MS, leave.signal);
@@ -91,7 +91,8 @@ async function follow(client: AdminClient, query: string, progress: Progress, wo
   try {
     // What ends while the others are listed is in the stream, which is open by then.
     const isOpen = (await events.next()).done !== true;
-    if (isOpen && progress.isBegun && !progress.isOpen) world.stderr.write(`windlass: ${client.url} answers again; what ended meanwhile is not shown\n`);
+    if (isOpen && progress.isBegun && !progress.isOpen)
+      world.stderr.write(`windlass: ${client.url} answers again; what ended meanwhile is not shown\n`);
     progress.isOpen = progress.isBegun = true;
     if (progress.shows > 0) {
       const { items } = await client.get<ListPage<TrafficItem>>(`/traffic?${query}&limit=${progress.shows}`);

@@ -14,6 +14,8 @@ export const noticeLimits = {
   backoffCapMs: 60_000,
   /** Bytes of an answer that are looked at. */
   answerBytes: 16 * 1024,
+  /** Characters of a receiver's own words about a message that it does not take. */
+  reasonChars: 200,
   /** Characters of one notice's message. */
   messageChars: 500,
   /** Bytes of a text of WeCom. */

@@ -155,7 +155,23 @@ test('a robot that says 200 and means no is believed', async () => {
   receiver.tell(notice('agent_lost', 'x'));
   await until('the count', () => counts.failed === 1);
   expect(server.received).toHaveLength(2);
-  expect(logged()).toContain('errcode 93000');
+  expect(logged()).toContain('errcode 93000: invalid webhook url');
+});
+
+test('what a robot says of a message is told, but for secrets that it says back', async () => {
+  const { server, receiver, logged } = await told({ format: 'dingtalk', secret: 'SECabc' });
+  server.answers.push(
+    { status: 200, body: '{"errcode":310000,"errmsg":"keywords not in content\\u001b[2J"}' },
+    { status: 200, body: '{"errcode":310001,"errmsg":"bad key canary-of-the-robot"}' },
+    { status: 200, body: '{"errcode":310002,"errmsg":"not SECabc"}' },
+  );
+  for (const [i, code] of [310_000, 310_001, 310_002].entries()) {
+    receiver.tell(notice('agent_lost', `x${i}`));
+    await until('a line', () => logged().includes(String(code)));
+  }
+  expect(logged()).toContain('errcode 310000: keywords not in content?[2J"');
+  expect(logged()).toContain('errcode 310001"');
+  expect(logged()).toContain('errcode 310002"');
 });
 
 test('the JSON of Pingap is one request for each notice, and what was taken is not sent again', async () => {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { plainLine } from '../../config/plain-line.ts';
 import type { NotificationSettings } from '../../config/sections/notification.ts';
 import type { Log } from '../../observe/log.ts';
 import { Backoff } from '../../std/backoff.ts';
@@ -124,7 +125,7 @@ export class Receiver {
       const text = await beginningOf(response);
       const { status } = response;
       if (status < 200 || status > 299) return { problem: `status ${status}`, isFinal: status < 500 && status !== 408 && status !== 429 };
-      return robotOutcome(text, this.#parts.settings.format);
+      return robotOutcome(text, this.#parts.settings);
     } catch (error) {
       const { name, cause } = error as Error & { cause?: NodeJS.ErrnoException };
       return { problem: cause?.code ?? name, isFinal: false };
@@ -156,11 +157,16 @@ interface Outcome {
 const DONE: Outcome = { problem: null, isFinal: true };
 
 /** Robots say 200 whatever they think of it. */
-function robotOutcome(text: string, format: NotificationSettings['format']): Outcome {
+function robotOutcome(text: string, { format, url, secret }: NotificationSettings): Outcome {
   if (format !== 'wecom' && format !== 'dingtalk') return DONE;
   try {
-    const { errcode } = JSON.parse(text) as { errcode?: unknown };
-    if (typeof errcode === 'number' && errcode !== 0) return { problem: `errcode ${errcode}`, isFinal: !BUSY_CODES.has(errcode) };
+    const { errcode, errmsg } = JSON.parse(text) as { errcode?: unknown; errmsg?: unknown };
+    if (typeof errcode !== 'number' || errcode === 0) return DONE;
+    // What it says is for people, unless it says our secrets back.
+    const secrets = [...url.searchParams.values(), ...(secret === null ? [] : [secret])];
+    const isTold = typeof errmsg === 'string' && errmsg !== '' && !secrets.some((one) => one !== '' && errmsg.includes(one));
+    const words = isTold ? `: ${plainLine(errmsg).slice(0, noticeLimits.reasonChars)}` : '';
+    return { problem: `errcode ${errcode}${words}`, isFinal: !BUSY_CODES.has(errcode) };
   } catch {
     // Somebody else's page: its status was good.
   }
