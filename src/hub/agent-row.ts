@@ -17,18 +17,19 @@ export function byIdOf(desk: Pick<AgentDesk, 'pool' | 'book' | 'kept'>, only: st
     if (row === undefined) rows.set(id, (row = new AgentRow(id, desk.book.past.get(id) ?? null, notes.all.get(id) ?? null)));
     return row;
   };
-  const used = new Set<string>();
+  // Which tokens somebody has come with matters only where some were issued.
+  const used = issued.all.size === 0 ? null : new Set<string>();
   for (const member of desk.pool.members) {
-    used.add(member.session.agent.tokenId);
+    used?.add(member.session.agent.tokenId);
     if (only === null || member.agentId === only) rowOf(member.agentId).members.push(member);
   }
   for (const [id, { agent }] of desk.book.past) {
-    used.add(agent.tokenId);
+    used?.add(agent.tokenId);
     if (only === null || id === only) rowOf(id);
   }
   for (const id of notes.all.keys()) if (only === null || id === only) rowOf(id);
   for (const [id, record] of issued.all)
-    if ((only === null || id === only) && !used.has(id) && !rows.has(id) && !isOver(record.expiresMs, wallMs)) rowOf(id).issued = record;
+    if ((only === null || id === only) && used?.has(id) !== true && !rows.has(id) && !isOver(record.expiresMs, wallMs)) rowOf(id).issued = record;
   return rows;
 }
 

@@ -12,6 +12,7 @@ import { type AgentRow, byIdOf } from '../agent-row.ts';
 import type { AgentRecord } from '../kept-agents.ts';
 import { GIVEN_LABELS } from '../limits.ts';
 import { written } from '../written.ts';
+import { pageOf } from './page-of.ts';
 
 /** What of a desk is shown and changed. */
 export type ShownDesk = Pick<AgentDesk, 'pool' | 'book' | 'kept' | 'rules' | 'revokedInFile'>;
@@ -38,17 +39,17 @@ export class ConsoleAgents implements AgentsBackend {
   async list(asked: AgentsAsked): Promise<Page<AgentInfo>> {
     const { query, state, by, descending, offset, limit } = asked;
     const wanted = query.toLowerCase();
-    const found: { readonly row: AgentRow; readonly key: string | number }[] = [];
+    const found: Found[] = [];
     for (const row of this.#rows().values())
       if ((state === null || row.state === state) && (wanted === '' || row.contains(wanted))) found.push({ row, key: row.keyOf(by) });
     // Numbers as numbers, texts by their letters; those that are alike by id, so that pages fit together.
     const sign = descending ? -1 : 1;
-    found.sort((a, b) => {
+    const compare = (a: Found, b: Found): number => {
       if (a.key !== b.key) return a.key < b.key ? -sign : sign;
-      return a.row.id < b.row.id ? -1 : 1;
-    });
+      return a.row.id < b.row.id ? -1 : a.row.id > b.row.id ? 1 : 0;
+    };
     const { clock } = this.#options;
-    return { total: found.length, items: found.slice(offset, offset + limit).map(({ row }) => row.info(clock)) };
+    return { total: found.length, items: pageOf(found, compare, offset, limit).map(({ row }) => row.info(clock)) };
   }
 
   async agent(id: string): Promise<AgentInfo | null> {
@@ -174,6 +175,12 @@ export class ConsoleAgents implements AgentsBackend {
     const desk = this.#options.desk();
     return desk === null ? new Map() : byIdOf(desk, only, this.#options.clock.wall());
   }
+}
+
+/** An agent, and what it is sorted by. */
+interface Found {
+  readonly row: AgentRow;
+  readonly key: string | number;
 }
 
 const NOTHING: AgentRecord = { name: '', remark: '', labels: new Map(), isDrained: false };
