@@ -25,7 +25,10 @@ async function serve(routes: readonly AdminRoute[]): Promise<{ port: number; don
   const [loop, nothing] = [createLoop(), undefined];
   const done: Deed[] = [];
   const defects: unknown[] = [];
-  const prove = (head: AdminRequest['head']): Proof | null => (head.get('authorization') === 'Bearer right' ? PROOF : null);
+  const prove = (head: AdminRequest['head']): Proof | null => {
+    const found = /^Bearer right(?:-(\w+))?$/.exec(head.get('authorization') ?? '');
+    return found === null ? null : { ...PROOF, asker: { ...PROOF.asker, name: found[1] ?? PROOF.asker.name } };
+  };
   const api = new AdminApi({ loop, routes, prove, done: (deed) => done.push(deed), defect: (error) => defects.push(error) });
   const console = { isOn: () => true, open: (head: AdminRequest['head'], reply: never) => api.open(head, head.path, '', reply) };
   const ready = { ok: true, detail: {} };
@@ -186,12 +189,21 @@ test('a client that leaves while a route works harms nobody, and event streams a
   await waiting;
   slow.destroy();
   go();
-  const open = (): Promise<http.IncomingMessage> =>
-    new Promise((resolve, reject) => http.get({ port, host: '127.0.0.1', path: '/events', ...as(), agent: false }, resolve).on('error', reject));
+  const open = (name: string): Promise<http.IncomingMessage> =>
+    new Promise((resolve, reject) => {
+      const { headers } = as(undefined, { Authorization: `Bearer right-${name}` });
+      http.get({ port, host: '127.0.0.1', path: '/events', headers, agent: false }, resolve).on('error', reject);
+    });
+  const { eventStreams, eventStreamsOfOne } = adminLimits;
   const streams: http.IncomingMessage[] = [];
-  for (let i = 0; i < adminLimits.eventStreams; i++) streams.push(await open());
+  // Nobody takes them all.
+  for (let i = 0; i < eventStreamsOfOne; i++) streams.push(await open('greedy'));
+  const more = await open('greedy');
+  expect(more.statusCode).toBe(503);
+  more.resume();
+  while (streams.length < eventStreams) streams.push(await open(`n${streams.length}`));
   expect(streams.every(({ statusCode }) => statusCode === 200)).toBe(true);
-  const one = await open();
+  const one = await open('late');
   expect(one.statusCode).toBe(503);
   one.resume();
   const away = new Promise<void>((resolve) => (gone = resolve));
@@ -199,7 +211,7 @@ test('a client that leaves while a route works harms nobody, and event streams a
   streams[0]!.socket.resetAndDestroy();
   await away;
   expect(left).toBe(1);
-  const again = await open();
+  const again = await open('greedy');
   expect(again.statusCode).toBe(200);
   for (const stream of [again, ...streams]) stream.destroy();
 });

@@ -39,6 +39,8 @@ export class AdminApi {
   readonly options: AdminApiOptions;
   readonly router: Router;
   streams = 0;
+  /** The same by who has opened them. */
+  readonly streamsBy = new Map<string, number>();
 
   constructor(options: AdminApiOptions) {
     this.options = options;
@@ -180,7 +182,12 @@ class Call implements RequestSink {
     }
     if (api.streams >= adminLimits.eventStreams)
       throw new Problem(503, 'too_many_streams', `${adminLimits.eventStreams} event streams are open already; close a page.`);
+    const by = `${this.#proof?.asker.by} ${this.#proof?.asker.name}`;
+    const own = (api.streamsBy.get(by) ?? 0) + 1;
+    if (own > adminLimits.eventStreamsOfOne)
+      throw new Problem(503, 'too_many_streams', `${adminLimits.eventStreamsOfOne} event streams of yours are open already; close a page.`);
     api.streams++;
+    api.streamsBy.set(by, own);
     const proof = this.#proof;
     const stream = new EventStream(
       this.#reply,
@@ -194,6 +201,9 @@ class Call implements RequestSink {
       return () => {
         this.#isOver = true;
         api.streams--;
+        const left = api.streamsBy.get(by)! - 1;
+        if (left === 0) api.streamsBy.delete(by);
+        else api.streamsBy.set(by, left);
         stop();
       };
     });

@@ -37,21 +37,21 @@ export class Login {
     const credential = this.#nameOf(`${user}\n${password}`);
     // Before it is known to be wrong: many at the same time must not all slip through.
     this.#tries.wrong(address, who, credential);
-    const person = await this.#check(user, password);
+    const person = await this.#check(user, password, who);
     if (person === null) throw new Problem(401, 'wrong_password', 'User or password is wrong.');
     this.#tries.forgive(address, who, credential);
     this.#tries.right(address, who);
     return person;
   }
 
-  async #check(user: string, password: string): Promise<Person | null> {
+  async #check(user: string, password: string, who: string): Promise<Person | null> {
     if (this.#running < CHECKS) this.#running++;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     try {
       const person = this.#people.find(user);
       const isTooLong = password.length > adminLimits.passwordCharacters;
       const given = Buffer.from(isTooLong ? '' : password, 'utf8');
-      const isRight = await isPassword(given, person?.password ?? this.#people.slowest ?? this.#nobody);
+      const isRight = await isPassword(given, person?.password ?? this.#people.decoy(who) ?? this.#nobody);
       return isRight && !isTooLong ? person : null;
     } finally {
       const next = this.#waiting.shift();
