@@ -224,7 +224,10 @@ export class Draft {
   #write(file: string, { add, drop }: { readonly add: TomlData; readonly drop: readonly string[] }): void {
     const wanted = { ...this.#dataOf(file), ...add };
     for (const key of drop) delete (wanted as Record<string, unknown>)[key];
-    this.#texts.set(file, editToml(this.#texts.get(file) ?? '', wanted));
+    const text = editToml(this.#texts.get(file) ?? '', wanted);
+    // A file that held one item goes with it: an empty one is refused at the start.
+    if (this.#isFolder && this.#texts.size > 1 && text.trim() === '') this.#texts.delete(file);
+    else this.#texts.set(file, text);
   }
 
   /** Where a new item goes: where the last one of its section stands, or a file that is named like it. */

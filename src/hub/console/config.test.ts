@@ -122,6 +122,48 @@ test('all files go out as one text; coming in, each item goes back to its file w
   });
 });
 
+test('a file of another program does not take the console away from whoever imports it', async () => {
+  const { config, texts } = await start(undefined, {
+    ...FILES,
+    '00-basic.toml': '[basic]\nname = "edge"\nadmin_addr = "127.0.0.1:9999"\nconsole_hosts = ["edge.example"]\n',
+    'people.toml':
+      '[admins.alice]\nrole = "read"\npassword = "$scrypt$ln=15,r=8,p=1$K5GKMeUMfMV/51ZyuGLo3g$6BUOVPbzPZSQNJGKzO+bHsUnWjvPUqsA5G7GKcFY2PM"\n',
+  });
+  const text =
+    '[basic]\nname = "other"\n[servers.web]\naddr = "127.0.0.1:0"\nlocations = ["x"]\n[locations.x]\nupstream = "y"\n[upstreams.y]\naddrs = ["127.0.0.1:1"]\n';
+  const { ok, notes, problems } = await config.import({ text, format: 'pingap', dryRun: false }, null, 'alice');
+  expect([ok, notes.join(), problems]).toEqual([
+    true,
+    expect.stringContaining('basic.admin_addr, basic.console_hosts, admins of this gateway stay'),
+    [],
+  ]);
+  expect(texts()['00-basic.toml']).toBe('[basic]\nname = "other"\nadmin_addr = "127.0.0.1:9999"\nconsole_hosts = ["edge.example"]\n');
+  expect(texts()['people.toml']).toContain('[admins.alice]');
+  // What held nothing else is gone.
+  expect(Object.keys(texts())).not.toContain('teams/one.toml');
+});
+
+test('a file of a folder goes with the last item that it held', async () => {
+  const { apply, texts, config } = await start(undefined, { ...FILES, 'more.toml': '[locations.three]\nupstream = "shared"\n' });
+  expect((await apply([{ section: 'locations', name: 'three', values: null }])).ok).toBe(true);
+  expect(texts()).toEqual(FILES);
+  expect((await config.rollBack('alice')).ok).toBe(true);
+  expect(texts()['more.toml']).toContain('[locations.three]');
+});
+
+test('a change that moves the console, or takes it away, says so before it is saved', async () => {
+  const { config } = await start();
+  const said = async (values: Record<string, unknown>): Promise<readonly string[]> =>
+    (await config.check([{ section: 'basic', name: '', values: { name: 'edge', ...values } }])).problems.map(({ message }) => message);
+  expect(await said({ admin_addr: '127.0.0.1:9081' })).toEqual([
+    'basic.admin_addr moves the console from 127.0.0.1:9080 to 127.0.0.1:9081: open it there when it is saved',
+  ]);
+  expect(await said({ console: false })).toEqual([
+    'basic.admin_addr takes the console away from 127.0.0.1:9080: this page answers no more when it is saved',
+  ]);
+  expect(await said({ inspector: 5 })).toEqual([]);
+});
+
 test('[fault 40] when the disk is full the answer is 507, the old files are there, and nothing was read anew', async () => {
   const full: Disk = {
     rename,

@@ -33,7 +33,7 @@ import { SecretKeys } from '../../config/secret-keys.ts';
 import { SettingsError } from '../../config/settings-error.ts';
 import { etagOf, readSource } from '../../config/source.ts';
 import { TextFile } from '../../config/text-file.ts';
-import { tomlData } from '../../config/toml/edit.ts';
+import { type TomlData, tomlData } from '../../config/toml/edit.ts';
 import type { Log } from '../../observe/log.ts';
 import { formatAddress } from '../../schema/address.ts';
 import type { JsonSchema } from '../../schema/kind.ts';
@@ -57,6 +57,14 @@ const GLANCE_MS = 2_000;
 
 /** Where the console is, and how it is asked. */
 const CONSOLE_KEYS: ReadonlySet<string> = new Set(['admin_addr', 'console', 'console_hosts']);
+
+/** What an import leaves as it was. */
+interface Kept {
+  readonly names: readonly string[];
+  readonly sections: TomlData;
+}
+
+const NOTHING_KEPT: Kept = { names: [], sections: {} };
 
 /** What runs by it. */
 export interface ConfigRunner {
@@ -232,13 +240,18 @@ export class ConsoleConfig implements ConfigBackend {
   async import(order: ImportConfig, ifMatch: string | null, by: string): Promise<ImportVerdict> {
     const { toml, notes, isPart } = await this.#imported(order);
     const { texts, etag } = this.#read();
-    const said = [...notes];
+    const wanted = tomlData(toml);
+    const kept = order.format === 'toml' || isPart ? NOTHING_KEPT : this.#keptOf(texts, wanted);
+    const said =
+      kept.names.length === 0
+        ? notes
+        : [...notes, `${kept.names.join(', ')} of this gateway stay as they are, so that its console is found where it was`];
     const edit = async (draft: Draft): Promise<void> => {
-      if (isPart) draft.addSections(tomlData(toml));
-      else if (texts.length === 1) draft.apply([{ file: texts[0]!.name, text: toml }]);
-      else await draft.become(tomlData(toml));
-      const kept = order.format === 'toml' || isPart ? [] : this.#keepConsole(texts, draft);
-      if (kept.length > 0) said.push(`${kept.join(', ')} of this gateway stay as they are, so that its console is found where it was`);
+      if (isPart) draft.addSections(wanted);
+      else if (texts.length === 1) {
+        draft.apply([{ file: texts[0]!.name, text: toml }]);
+        draft.addSections(kept.sections);
+      } else await draft.become({ ...wanted, ...kept.sections });
     };
     const text = hideSecrets(toml, this.#keys);
     if (order.dryRun) return { ...(await this.#checked(texts, etag, edit)).verdict, text, notes: said };
@@ -246,15 +259,19 @@ export class ConsoleConfig implements ConfigBackend {
     return { ...verdict, text, notes: said };
   }
 
-  /** Files of other programs know nothing of this console: it stays where it is, for whom it was. Says what was kept. */
-  #keepConsole(texts: readonly ConfigText[], draft: Draft): readonly string[] {
-    const [was, is] = [new Draft(texts, this.#isFolder).merged(), draft.merged()].map((text) => tomlData(text));
-    const [before, basic] = [was!['basic'] ?? {}, is!['basic'] ?? {}];
+  /** Files of other programs know nothing of this console: it stays where it is, for whom it was. */
+  #keptOf(texts: readonly ConfigText[], wanted: TomlData): Kept {
+    const was = tomlData(new Draft(texts, this.#isFolder).merged());
+    const [before, basic] = [was['basic'] ?? {}, wanted['basic'] ?? {}];
     const kept = Object.entries(before).filter(([key]) => CONSOLE_KEYS.has(key) && !Object.hasOwn(basic, key));
-    if (kept.length > 0) draft.apply([{ section: 'basic', name: '', values: { ...basic, ...Object.fromEntries(kept) } }]);
-    const keepsAdmins = was!['admins'] !== undefined && is!['admins'] === undefined;
-    if (keepsAdmins) draft.addSections({ admins: was!['admins'] });
-    return [...kept.map(([key]) => `basic.${key}`), ...(keepsAdmins ? ['admins'] : [])];
+    const keepsAdmins = was['admins'] !== undefined && wanted['admins'] === undefined;
+    return {
+      names: [...kept.map(([key]) => `basic.${key}`), ...(keepsAdmins ? ['admins'] : [])],
+      sections: {
+        ...(kept.length === 0 ? {} : { basic: { ...basic, ...Object.fromEntries(kept) } }),
+        ...(keepsAdmins ? { admins: was['admins'] } : {}),
+      },
+    };
   }
 
   async #imported(order: ImportConfig): Promise<Awaited<ReturnType<typeof importedText>>> {
