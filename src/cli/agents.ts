@@ -115,19 +115,20 @@ function withoutToken({ command, token }: RegisteredAgent, isWatched: boolean): 
 export function agentColumns(style: Style, nowMs: number): readonly Column<AgentInfo>[] {
   return [
     { title: 'NAME', text: ({ name }) => name, max: 32 },
-    { title: 'ID', text: ({ id }) => id, max: 24 },
+    { title: 'ID', text: ({ id }) => id, max: 24, spare: 2 },
     { title: 'STATE', text: ({ state }) => state, paint: (cell, { state }) => stateOf(style)(cell, { state }) },
     { title: 'BUSY', text: ({ inFlight, slots }) => `${inFlight}/${slots}`, side: 'right' },
-    { title: 'SERVED', text: ({ served }) => numberText(served), side: 'right' },
+    { title: 'SERVED', text: ({ served }) => numberText(served), side: 'right', spare: 3 },
     {
       title: 'FAILED',
       text: ({ failed }) => numberText(failed),
       paint: (cell, { failed }) => (failed > 0 ? style.yellow(cell) : cell),
       side: 'right',
+      spare: 1,
     },
-    { title: 'SCOPES', text: ({ scopes }) => scopes.join(',') || '-', max: 24 },
-    { title: 'FROM', text: ({ sessions }) => sessions[0]?.address ?? '-', max: 40 },
-    { title: 'SINCE', text: ({ joinedAtMs }) => (joinedAtMs === 0 ? '-' : ageText(nowMs - joinedAtMs)), side: 'right' },
+    { title: 'SCOPES', text: ({ scopes }) => scopes.join(',') || '-', max: 24, spare: 6 },
+    { title: 'FROM', text: ({ sessions }) => sessions[0]?.address ?? '-', max: 40, spare: 5 },
+    { title: 'SINCE', text: ({ joinedAtMs }) => (joinedAtMs === 0 ? '-' : ageText(nowMs - joinedAtMs)), side: 'right', spare: 4 },
   ];
 }
 

@@ -47,12 +47,12 @@ export async function cancel(invocation: Invocation): Promise<number> {
 /** How waiting requests are shown, here and by others. */
 export const waitingColumns: readonly Column<QueueInfo['waiting'][number]>[] = [
   { title: '#', text: ({ position }) => String(position), side: 'right' },
-  { title: 'ID', text: ({ id }) => id, max: 24 },
+  { title: 'ID', text: ({ id }) => id, max: 24, spare: 2 },
   { title: 'AGE', text: ({ ageMs }) => millisText(ageMs), side: 'right' },
-  { title: 'EXPECTED', text: ({ estimatedWaitMs }) => millisText(estimatedWaitMs), side: 'right' },
-  { title: 'CLASS', text: (one) => String(one.class), side: 'right' },
-  { title: 'UPSTREAM', text: ({ upstream }) => upstream || '-', max: 24 },
-  { title: 'KEY', text: ({ key }) => key || '-', max: 24 },
-  { title: 'SCOPE', text: ({ scope }) => scope || '-', max: 20 },
+  { title: 'EXPECTED', text: ({ estimatedWaitMs }) => millisText(estimatedWaitMs), side: 'right', spare: 1 },
+  { title: 'CLASS', text: (one) => String(one.class), side: 'right', spare: 5 },
+  { title: 'UPSTREAM', text: ({ upstream }) => upstream || '-', max: 24, spare: 3 },
+  { title: 'KEY', text: ({ key }) => key || '-', max: 24, spare: 4 },
+  { title: 'SCOPE', text: ({ scope }) => scope || '-', max: 20, spare: 6 },
   { title: 'PATH', text: ({ path }) => path || '-', max: 60 },
 ];

@@ -80,7 +80,7 @@ export function endpointRows(upstreams: readonly UpstreamInfo[]): readonly Endpo
 /** How endpoints are shown, here and by others. */
 export function endpointColumns(style: Style): readonly Column<EndpointRow>[] {
   return [
-    { title: 'UPSTREAM', text: ({ upstream }) => upstream, max: 28 },
+    { title: 'UPSTREAM', text: ({ upstream }) => upstream, max: 28, spare: 1 },
     { title: 'ENDPOINT', text: ({ endpoint }) => endpoint, max: 44 },
     {
       title: 'STATE',
@@ -88,15 +88,16 @@ export function endpointColumns(style: Style): readonly Column<EndpointRow>[] {
       paint: (cell, { condition }) =>
         condition === 'well' ? style.green(cell) : condition === 'out' || condition === 'trying' ? style.yellow(cell) : style.red(cell),
     },
-    { title: 'RUNNING', text: ({ inFlight }) => numberText(inFlight), side: 'right' },
-    { title: 'REQUESTS', text: ({ requests }) => numberText(requests), side: 'right' },
+    { title: 'RUNNING', text: ({ inFlight }) => numberText(inFlight), side: 'right', spare: 3 },
+    { title: 'REQUESTS', text: ({ requests }) => numberText(requests), side: 'right', spare: 5 },
     {
       title: 'FAILED',
       text: ({ failures }) => numberText(failures),
       paint: (cell, { failures }) => (failures > 0 ? style.yellow(cell) : cell),
       side: 'right',
+      spare: 4,
     },
-    { title: '', text: ({ reason }) => reason, max: 60 },
+    { title: '', text: ({ reason }) => reason, max: 60, spare: 2 },
   ];
 }
 
