@@ -49,6 +49,7 @@ export function upstreamAddresses(): Kind<readonly UpstreamAddress[]> {
     ...texts,
     fromToml: (value, folder) => {
       const items = Array.isArray(value) ? value : typeof value === 'string' ? value.split(',') : [value];
+      if (items.length === 0) throw new Wrong('names no address', 'write addrs = ["127.0.0.1:8080"]');
       return all(items, (item) => (isTable(item) ? fromTable(item) : texts.fromToml([item], folder)[0]!));
     },
     json: { anyOf: [{ type: 'array', items: { anyOf: [{ type: 'string' }, TABLE_JSON] } }, { type: 'string' }] },
