@@ -4,7 +4,7 @@ import { makePeer, ResponseHead } from '../http/head.ts';
 import { requestHead } from '../../test/kit/tunnel.ts';
 import { type Inspected, InspectedServer, Inspector } from './inspector.ts';
 import type { Journal } from './journal.ts';
-import { INSPECTED_BYTES, INSPECTED_HEADS_BYTES } from './limits.ts';
+import { INSPECTED_BYTES, INSPECTED_FIRST_BYTES, INSPECTED_HEADS_BYTES, INSPECTED_SPARE } from './limits.ts';
 
 const PEER = makePeer('192.0.2.1', 1234, 80, 'http', false);
 
@@ -105,6 +105,17 @@ describe('memory', () => {
     for (let i = 0; i < 100; i++) begin(inspector, '/x').finished(200, 1, '', '');
     expect(inspector.bytes).toBe(bytes);
     expect(new Set(inspector.latest())).toEqual(objects);
+  });
+
+  test('of those that end when nobody can look at them any more so many are kept for others to come, and the text of the rest is given back', () => {
+    const inspector = make(1);
+    const all = Array.from({ length: INSPECTED_SPARE + 10 }, (_, i) => begin(inspector, `/${i}`));
+    expect(inspector.bytes).toBe(all.length * INSPECTED_FIRST_BYTES);
+    for (const exchange of all) exchange.finished(200, 1, '', '');
+    // The last one is kept to be looked at.
+    expect(inspector.bytes).toBe((INSPECTED_SPARE + 1) * INSPECTED_FIRST_BYTES);
+    inspector.resize(0);
+    expect(inspector.bytes).toBe(0);
   });
 
   test('large heads push out the oldest before they fill the memory, and all is given back', () => {
