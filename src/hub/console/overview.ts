@@ -174,10 +174,13 @@ export class ConsoleOverview implements OverviewBackend {
         }
       }
     }
-    const served = new Set<string>();
-    for (const member of pool()?.members ?? []) for (const name of upstreamsOf(member)) served.add(name);
-    for (const { name } of agentUpstreams())
-      if (!served.has(name) && unwell.length < LISTED) unwell.push({ upstream: name, endpoint: '', reason: 'no agent is connected' });
+    const lonely = new Set([...agentUpstreams()].map(({ name }) => name));
+    for (const member of pool()?.members ?? []) {
+      // Of ten thousand agents the first few have mostly been through all upstreams.
+      if (lonely.size === 0) break;
+      for (const name of upstreamsOf(member)) lonely.delete(name);
+    }
+    for (const name of lonely) if (unwell.length < LISTED) unwell.push({ upstream: name, endpoint: '', reason: 'no agent is connected' });
     return { total, usable, unwell };
   }
 }
