@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import type { RequestHead } from '../http/head.ts';
 import { SEC_WEBSOCKET_KEY } from '../http/names.ts';
 
@@ -18,5 +18,5 @@ export function newKey(): string {
 
 /** What proves that a 101 is the answer to this key. */
 export function acceptOf(key: string): string {
-  return createHash('sha1').update(key).update(MAGIC).digest('base64');
+  return hash('sha1', key + MAGIC, 'base64');
 }

@@ -61,9 +61,15 @@ export class Connectors {
   }
 
   /** A router, a connector with one socket there, and an origin. */
-  async one(dialect: RouterDialect, answer: Answerer, settings: ConnectorSettings = {}): Promise<Connected> {
+  async one(
+    dialect: RouterDialect,
+    answer: Answerer,
+    settings: ConnectorSettings = {},
+    prepare: (router: RouterPeer) => void = () => {},
+  ): Promise<Connected> {
     const origin = Object.assign(await this.kit.startOrigin(answer), { closed: 0 }) as NotingOrigin;
     const router = await this.router(dialect);
+    prepare(router);
     const agent = await this.connect([router], { ...settings, cranker: { window: 1, ...settings.cranker } }, origin);
     await agent.ready;
     return { router, socket: await router.socket(), origin, agent };

@@ -46,6 +46,8 @@ export class RouterPeer {
   readonly #sockets: RouterSocket[] = [];
   readonly #all = new Set<RouterSocket>();
   #wake: (() => void)[] = [];
+  /** Does it end a connection whose WebSocket is closed? crank4go never does. */
+  hangsUp = true;
   /** What is done with a registration that ends; mu closes what is idle. */
   onDeregister: (farewell: RouterSocket) => void = (farewell) => {
     for (const one of this.open) if (one !== farewell && !one.isBusy) one.close(1001, 'Going away');
@@ -57,7 +59,7 @@ export class RouterPeer {
     this.server = server;
   }
 
-  static async start(dialect: RouterDialect, server: net.Server = net.createServer(), port = 0): Promise<RouterPeer> {
+  static async start(dialect: RouterDialect, server: net.Server = net.createServer({ allowHalfOpen: true }), port = 0): Promise<RouterPeer> {
     const peer = new RouterPeer(dialect, server);
     server.on(
       server.listenerCount('tlsClientError') > 0 || 'setSecureContext' in server ? 'secureConnection' : 'connection',
@@ -108,7 +110,7 @@ export class RouterPeer {
           '\r\n',
         ),
       );
-      const one = new RouterSocket(socket, asked);
+      const one = new RouterSocket(socket, asked, this.hangsUp);
       this.#all.add(one);
       if (asked.path.startsWith('/deregister')) this.onDeregister(one);
       else this.#sockets.push(one);
@@ -162,12 +164,17 @@ export class RouterSocket {
   largest = 0;
   #bytes = Buffer.alloc(0);
   #closeSent = false;
+  readonly #hangsUp: boolean;
   readonly #messages: Message[] = [];
   #wake: (() => void)[] = [];
 
-  constructor(socket: net.Socket, asked: Asked) {
+  constructor(socket: net.Socket, asked: Asked, hangsUp: boolean) {
     this.socket = socket;
     this.asked = asked;
+    this.#hangsUp = hangsUp;
+    socket.on('end', () => {
+      if (this.#hangsUp) socket.end();
+    });
     socket.setNoDelay(true);
     socket.on('data', (data: Buffer) => {
       this.#bytes = Buffer.concat([this.#bytes, data]);
@@ -216,7 +223,7 @@ export class RouterSocket {
         this.closeReason = payload.toString('utf8', 2);
         this.isOver = true;
         if (!this.#closeSent) this.close(1000);
-        this.socket.end();
+        if (this.#hangsUp) this.socket.end();
       }
       this.#add({ kind, bytes: payload, code });
     }

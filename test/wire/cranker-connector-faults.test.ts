@@ -344,6 +344,25 @@ test.each(['c4g', 'c4j'] as const)('on stop a router without an end of registrat
   expect(socket.closeCode).toBe(1000);
 });
 
+test('a router that never ends a connection (c4g) keeps none of ours: neither after a request, nor at the stop', async () => {
+  const { router, socket, agent } = await kit.one(routers.c4g, ok, { drainTimeoutMs: 20_000 }, (peer) => {
+    peer.hangsUp = false;
+  });
+  const next = router.socket();
+  expect((await socket.ask1(GET.slice(0, -1))).body.toString()).toBe('ok');
+  const last = await next;
+  await vanished(socket);
+  await agent.close();
+  expect(last.closeCode).toBe(1000);
+});
+
+test('1.0: bytes of a field that are no UTF-8 reach the service as they came: crank4go’s router sends them so', async () => {
+  const { socket, origin } = await kit.one(routers.c4g, ok);
+  socket.frame('text', Buffer.from('GET /shop HTTP/1.1\nhost:h\nx-name:ünï\n\n_2', 'latin1'));
+  expect((await socket.answer1()).body.toString()).toBe('ok');
+  expect(origin.requests[0]!.headers['x-name']).toBe('ünï');
+});
+
 test('while the service fails its health check the registration ends; it comes back with it', async () => {
   const { parseHealthCheck } = await import('../../src/schema/health-check.ts');
   let well = true;
@@ -380,4 +399,12 @@ function describeBoth(title: string, body: (dialect: RouterDialect, version: '3.
     ['3.0', routers.mu],
     ['1.0', routers.mu1],
   ] as const)(`%s: ${title}`, (version, dialect) => body(dialect, version));
+}
+
+/** Is the other end closed, and not only its sending half? Whoever writes there is told so by a reset. */
+async function vanished(socket: RouterSocket): Promise<void> {
+  await until('the connection is gone', () => {
+    if (!socket.socket.destroyed) socket.socket.write('x');
+    return socket.socket.destroyed;
+  });
 }

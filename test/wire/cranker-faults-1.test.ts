@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { valuesOf } from '../kit/answer.ts';
 import { CrankerPeer, type Registering } from '../kit/cranker-peer.ts';
 import { kit, metric, type ServedRouter } from '../kit/kit.ts';
 import { turns, until } from '../kit/until.ts';
@@ -50,6 +51,34 @@ test('a body goes in messages of at most 16 KiB, which crank4go can read', async
     bytes += message.bytes.length;
   }
   expect(bytes).toBe(100_000);
+});
+
+test('bytes of a field that are no UTF-8 reach the client as they came: connectors in Go send them so', async () => {
+  const router = await startRouter();
+  const peer = await idle(router);
+  const client = await rawClient(router);
+  client.send(GET);
+  await peer.next();
+  peer.text(Buffer.from('HTTP/1.1 200 OK\nx-name:ünï\n', 'latin1')).close(1000);
+  const answer = await client.answer();
+  expect(answer.status).toBe(200);
+  expect(valuesOf(answer.fields, 'x-name').map((value) => Buffer.from(value, 'latin1').toString('latin1'))).toEqual(['ünï']);
+});
+
+test.each([
+  ['one byte', [0x88, 0x81, 0, 0, 0, 0, 3]],
+  ['code 1005', [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xed]],
+  ['code 2999', [0x88, 0x82, 0, 0, 0, 0, 0x0b, 0xb7]],
+])('a close frame with %s, which no RFC knows, is no end of an answer', async (_, bytes) => {
+  const router = await startRouter();
+  const peer = await idle(router);
+  const client = await rawClient(router);
+  client.send(GET);
+  await peer.next();
+  peer.text('HTTP/1.1 200 OK\n').binary('part').socket.write(Buffer.from(bytes));
+  await until('the connection is cut', () => client.ending !== 'open');
+  expect((await peer.nextOf('close')).code).toBe(1002);
+  expect(client.text).not.toMatch(/\r\n0\r\n/);
 });
 
 describe('before the head of the answer', () => {

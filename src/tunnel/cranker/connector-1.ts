@@ -7,7 +7,7 @@ import { BAD_REQUEST, BROKEN, CLOSED_WELL, ERRORED, GOING_AWAY, NO_CODE, PROTOCO
 import { Connector, type ShownSocket } from './connector.ts';
 import { requestTextRoom, writeRequestText } from './head-text.ts';
 import { BODY_ENDED, BODY_FOLLOWS, NO_BODY_FOLLOWS } from './markers.ts';
-import { type Messages, type MessageUser, SILENT } from './messages.ts';
+import { COPIED_BYTES, type Messages, type MessageUser, SILENT } from './messages.ts';
 import { type RouterCore, RouterExchange } from './router-exchange.ts';
 
 const BODY_ENDED_TEXT = Buffer.from(BODY_ENDED);
@@ -199,7 +199,9 @@ class Exchange1 extends RouterExchange {
     super(core, head, reply, notes);
     this.#socket = socket;
     const { rules } = socket.connector.options;
-    const out = Buffer.allocUnsafe(requestTextRoom(head) + 2);
+    const room = requestTextRoom(head) + 2;
+    // What is that short is copied at once.
+    const out = room <= COPIED_BYTES ? core.scratchText(room) : Buffer.allocUnsafe(room);
     let end = writeRequestText(head, out, 0, rules.keepsHost, rules.legacyForwarded);
     end += out.latin1Write(this.hasEnded ? NO_BODY_FOLLOWS : BODY_FOLLOWS, end);
     socket.messages.sendText(out.subarray(0, end));

@@ -1,5 +1,5 @@
 // HOT: every message of the Cranker wire passes here, in both directions.
-import { Buffer, isUtf8 } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { createRequire } from 'node:module';
 import type * as ws from 'ws';
 import { FrameTracker } from '../../http/websocket-frames.ts';
@@ -46,6 +46,7 @@ const CHUNKS = 16_384;
 /** First bytes of frames that are whole messages, and the mask bit of the second (RFC 6455 5.2). */
 const WHOLE_TEXT = 0x81;
 const WHOLE_BINARY = 0x82;
+const WHOLE_CLOSE = 0x88;
 const MASKED = 0x80;
 /** What a router sends is copied up to this, together with other messages of the turn: one write for many. Larger ones go as they are. */
 export const COPIED_BYTES: number = 4 * 1024;
@@ -54,7 +55,8 @@ const GATHER_MOST_BYTES = 64 * 1024;
 
 /**
  * A WebSocket within an upgraded connection: whole messages, pings, and an orderly end. Output is gathered and handed over once per turn of the event loop.
- * Messages that come in one frame and one read, nearly all, are read here; all else of the framing is the library's business (decisions/021).
+ * Messages and closes that come in one frame and one read, nearly all, are read here; all else of the framing is the library's business (decisions/021), which
+ * most sockets of protocol 1.0 never need: one serves one request.
  */
 export class Messages implements WireUser, Timed, Flushable {
   queued = false;
@@ -63,8 +65,9 @@ export class Messages implements WireUser, Timed, Flushable {
   readonly wire: Wire;
   readonly #loop: Loop;
   readonly #limits: CrankerLimits;
-  readonly #receiver: ws.Receiver;
-  readonly #sender: ws.Sender;
+  readonly #framing: Framing;
+  #receiver: ws.Receiver | null = null;
+  #sender: ws.Sender | null = null;
   /** Connectors mask what they send. */
   readonly #masks: boolean;
   #user: MessageUser | null = null;
@@ -78,7 +81,7 @@ export class Messages implements WireUser, Timed, Flushable {
   #viewed: Buffer = NOTHING;
   #words: DataView = NO_WORDS;
   /** Where the library stands within what it was given. */
-  readonly #tracker = new FrameTracker();
+  #tracker: FrameTracker | null = null;
   #fragmented = false;
   #state: 'open' | 'closing' | 'over' = 'open';
   /** Has the peer said that it closes? */
@@ -104,37 +107,50 @@ export class Messages implements WireUser, Timed, Flushable {
     this.heardMs = this.#saidMs = this.#patienceMs = now;
     this.#patience = limits.idleBurst;
     this.due = now + limits.tickMs;
-    this.#receiver = new framing.Receiver({
-      isServer: role === 'router',
-      maxPayload: limits.messageBytes,
+    this.#framing = framing;
+    wire.user = this;
+    loop.sweeper.add(this);
+  }
+
+  /** The library's reader, for what is not read here. */
+  #makeReceiver(): ws.Receiver {
+    const options: ws.ReceiverOptions & { skipUTF8Validation: boolean } = {
+      isServer: !this.#masks,
+      maxPayload: this.#limits.messageBytes,
       maxFragments: FRAGMENTS,
       maxBufferedChunks: CHUNKS,
+      // crank4go sends the bytes of fields as they are, and HTTP never promised that they are UTF-8: whether a head is one is for its reader to say.
+      skipUTF8Validation: true,
+    };
+    const receiver = new this.#framing.Receiver(options);
+    receiver.on('message', (data: Buffer, isBinary: boolean) => {
+      if (this.#state !== 'open' || this.#user === null) return;
+      if (isBinary) this.#user.binary(data, 0, data.length);
+      else this.#user.text(data, 0, data.length);
     });
-    this.#sender = new framing.Sender({
+    receiver.on('ping', (data: Buffer) => {
+      if (this.#state !== 'open' || !this.waste(1)) return;
+      this.#control.pong(data, this.#masks);
+    });
+    receiver.on('pong', () => this.waste(1));
+    receiver.on('conclude', (code: number, reason: Buffer) => this.#conclude(code, reason));
+    receiver.on('error', (error: Error & { code?: string }) => {
+      const isBig = error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
+      this.fault(isBig ? MESSAGE_TOO_BIG : PROTOCOL_ERROR, error.message);
+    });
+    return receiver;
+  }
+
+  /** The library's writer: control frames, and all that is masked. */
+  get #control(): ws.Sender {
+    return (this.#sender ??= new this.#framing.Sender({
       cork: () => {},
       uncork: () => {},
       write: (bytes, done) => {
         this.#write(bytes);
         done?.();
       },
-    });
-    this.#receiver.on('message', (data: Buffer, isBinary: boolean) => {
-      if (this.#state !== 'open' || this.#user === null) return;
-      if (isBinary) this.#user.binary(data, 0, data.length);
-      else this.#user.text(data, 0, data.length);
-    });
-    this.#receiver.on('ping', (data: Buffer) => {
-      if (this.#state !== 'open' || !this.waste(1)) return;
-      this.#sender.pong(data, this.#masks);
-    });
-    this.#receiver.on('pong', () => this.waste(1));
-    this.#receiver.on('conclude', (code: number, reason: Buffer) => this.#conclude(code, reason));
-    this.#receiver.on('error', (error: Error & { code?: string }) => {
-      const isBig = error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
-      this.fault(isBig ? MESSAGE_TOO_BIG : PROTOCOL_ERROR, error.message);
-    });
-    wire.user = this;
-    loop.sweeper.add(this);
+    }));
   }
 
   set user(user: MessageUser) {
@@ -168,7 +184,7 @@ export class Messages implements WireUser, Timed, Flushable {
   #send(bytes: Buffer, binary: boolean): void {
     if (this.#state !== 'open') return;
     this.#saidMs = this.#loop.sweeper.coarse;
-    if (this.#masks) this.#sender.send(bytes, { binary, fin: true, mask: true, compress: false });
+    if (this.#masks) this.#control.send(bytes, { binary, fin: true, mask: true, compress: false });
     else this.#frame(binary ? WHOLE_BINARY : WHOLE_TEXT, bytes);
   }
 
@@ -212,7 +228,7 @@ export class Messages implements WireUser, Timed, Flushable {
   ping(): void {
     if (this.#state !== 'open') return;
     this.#saidMs = this.#loop.sweeper.coarse;
-    this.#sender.ping(NOTHING, this.#masks);
+    this.#control.ping(NOTHING, this.#masks);
   }
 
   #write(bytes: Uint8Array): void {
@@ -262,7 +278,8 @@ export class Messages implements WireUser, Timed, Flushable {
     this.#user = null;
     this.resume();
     this.#closeDueMs = this.#loop.clock.now() + this.#limits.closeTimeoutMs;
-    this.#sender.close(code, closeReason(reason), this.#masks);
+    if (this.#masks) this.#control.close(code, closeReason(reason), true);
+    else this.#frame(WHOLE_CLOSE, closePayload(code, closeReason(reason)));
   }
 
   /** The peer broke the rules of the whole connection: it is closed, and the user told. */
@@ -295,8 +312,8 @@ export class Messages implements WireUser, Timed, Flushable {
     this.heardMs = this.#loop.sweeper.coarse;
     this.carried.received += end - start;
     let i = start;
-    while (i < end && this.#state !== 'over' && !this.#concluded && this.#receiver.errored === null) {
-      if (this.#tracker.isBetween) {
+    while (i < end && this.#state !== 'over' && !this.#concluded && (this.#receiver === null || this.#receiver.errored === null)) {
+      if (this.#tracker === null || this.#tracker.isBetween) {
         const next = this.#fragmented ? i : this.#whole(bytes, i, end);
         if (next > i) {
           i = next;
@@ -307,8 +324,8 @@ export class Messages implements WireUser, Timed, Flushable {
       }
       // The receiver unmasks in place, keeps what is not complete, and its messages may be held: it needs memory of its own.
       const piece = Buffer.from(bytes.subarray(i, end));
-      const n = this.#tracker.follow(piece, true);
-      this.#receiver.write(n === piece.length ? piece : piece.subarray(0, n));
+      const n = (this.#tracker ??= new FrameTracker()).follow(piece, true);
+      (this.#receiver ??= this.#makeReceiver()).write(n === piece.length ? piece : piece.subarray(0, n));
       i += n;
     }
   }
@@ -316,7 +333,7 @@ export class Messages implements WireUser, Timed, Flushable {
   /** Reads a message that is here from its first byte to its last, in one frame. @returns the offset behind it; `at` when it is anything else */
   #whole(bytes: Buffer, at: number, end: number): number {
     const first = bytes[at]!;
-    if ((first !== WHOLE_BINARY && first !== WHOLE_TEXT) || end - at < 2) return at;
+    if ((first !== WHOLE_BINARY && first !== WHOLE_TEXT && first !== WHOLE_CLOSE) || end - at < 2) return at;
     const second = bytes[at + 1]!;
     // Routers mask nothing, connectors everything; whoever does it the other way is told so by the library.
     if (((second & MASKED) !== 0) === this.#masks) return at;
@@ -332,10 +349,15 @@ export class Messages implements WireUser, Timed, Flushable {
     if (end - from < n || n > this.#limits.messageBytes) return at;
     const to = from + n;
     if (!this.#masks) this.#unmask(bytes, maskAt, from, to);
-    if (first === WHOLE_TEXT && !isUtf8(bytes.subarray(from, to))) {
-      // As it came, for the library to refuse.
-      if (!this.#masks) this.#unmask(bytes, maskAt, from, to);
-      return at;
+    if (first === WHOLE_CLOSE) {
+      const code = n === 0 ? NO_CODE : n === 1 || n > CONTROL_BYTES ? 0 : bytes.readUInt16BE(from);
+      if (n === 0 || sendable(code) === code) this.#conclude(code, bytes.subarray(Math.min(from + 2, to), to));
+      else {
+        // As it came, for the library to refuse.
+        if (!this.#masks) this.#unmask(bytes, maskAt, from, to);
+        return at;
+      }
+      return to;
     }
     const user = this.#state === 'open' ? this.#user : null;
     if (first === WHOLE_BINARY) user?.binary(bytes, from, to);
@@ -377,11 +399,14 @@ export class Messages implements WireUser, Timed, Flushable {
   #conclude(code: number, reason: Buffer): void {
     if (this.#concluded) return;
     this.#concluded = true;
-    const user = this.#state === 'open' ? this.#user : null;
-    if (this.#state === 'open') this.close(code === NO_CODE ? CLOSED_WELL : sendable(code), '');
+    const isFirst = this.#state === 'open';
+    const user = isFirst ? this.#user : null;
+    if (isFirst) this.close(code === NO_CODE ? CLOSED_WELL : sendable(code), '');
     this.#state = 'over';
     this.flush();
-    this.wire.end();
+    // Whoever answers a close has read all that came before it. crank4go's router lets its end of the connection be open then, for ever.
+    if (isFirst) this.wire.end();
+    else this.wire.destroySoon();
     user?.closed(code, reason.toString('utf8'));
   }
 
@@ -421,6 +446,8 @@ export class Messages implements WireUser, Timed, Flushable {
 }
 
 const FIN = 0x80;
+/** Payload of a control frame (RFC 6455 5.5). */
+const CONTROL_BYTES = 125;
 /** Bit of the opcode that control frames have, which may stand between the pieces of a message. */
 const CONTROL = 0x08;
 /** Below this a loop is faster than a call. */
@@ -442,6 +469,12 @@ function writeFrameStart(out: Buffer, at: number, first: number, length: number)
   out[at + 1] = 127;
   out.writeBigUInt64BE(BigInt(length), at + 2);
   return at + 10;
+}
+
+function closePayload(code: number, reason: string): Buffer {
+  const payload = Buffer.allocUnsafe(2 + Buffer.byteLength(reason));
+  payload.write(reason, payload.writeUInt16BE(code, 0));
+  return payload;
 }
 
 /** Code of closed() when the peer was given up because it said nothing; never on the wire. */

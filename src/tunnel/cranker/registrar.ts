@@ -41,6 +41,9 @@ export interface RegistrarOptions {
 /** Connectors at once, and sockets of one; over it, 503. */
 const CONNECTORS = 20_000;
 const SOCKETS = 2_000;
+/** Registrations that are remembered, and characters of one: 2 MB at most. */
+const READ = 1_000;
+const WORDS = 1_000;
 /** Characters of an instance id and of a component name. */
 const NAME_LENGTH = 128;
 
@@ -60,6 +63,12 @@ function pathKind(path: string): 'register' | 'deregister' | null {
   return path === '/deregister' || path === '/deregister/' ? 'deregister' : null;
 }
 
+/** A registration, read. */
+interface Read {
+  readonly registration: Registration;
+  readonly labels: ReadonlyMap<string, string>;
+}
+
 /** A registration that may be granted; or, where nothing is granted, the end of one. */
 interface Asked {
   readonly registration: Registration;
@@ -75,6 +84,11 @@ export class Registrar {
   rules: RegistrarRules;
   readonly #options: RegistrarOptions;
   readonly #connectors = new Map<string, Connector1 | Connector3>();
+  /** What ids of sockets begin with: in 1.0 each request has one of its own, and random ones cost more than the rest of it. */
+  readonly #name = randomBytes(4).toString('hex');
+  #sockets = 0;
+  /** Registrations as they were asked for, by the words: a connector of 1.0 says the same for each request. */
+  readonly #read = new Map<string, Read>();
 
   constructor(rules: RegistrarRules, options: RegistrarOptions) {
     this.rules = rules;
@@ -100,16 +114,10 @@ export class Registrar {
     }
     const { registration, granted } = asked;
     const subprotocol = granted?.subprotocol ?? null;
-    const lines = [
-      'HTTP/1.1 101 Switching Protocols',
-      'Upgrade: websocket',
-      'Connection: Upgrade',
-      `Sec-WebSocket-Accept: ${acceptOf(head.value(SEC_WEBSOCKET_KEY))}`,
-      ...(subprotocol === null ? [] : [`Sec-WebSocket-Protocol: ${subprotocol}`]),
-      ...(granted?.saysVersion === true ? ['CrankerProtocol: 1.0'] : []),
-    ];
+    const named = subprotocol === null ? '' : `Sec-WebSocket-Protocol: ${subprotocol}\r\n`;
+    const said = granted?.saysVersion === true ? 'CrankerProtocol: 1.0\r\n' : '';
     // Who reads the first bytes must be there before they come.
-    wire.write(Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'));
+    wire.write(Buffer.from(`${SWITCHING}Sec-WebSocket-Accept: ${acceptOf(head.value(SEC_WEBSOCKET_KEY))}\r\n${named}${said}\r\n`, 'latin1'));
     const messages = new Messages(core.loop, wire, 'router', core.limits, core.framing);
     if (granted === null) {
       this.#deregister(registration, asked.claims);
@@ -132,13 +140,14 @@ export class Registrar {
       if (granted === null)
         return new Failure('bad_request', `this router speaks Cranker ${[...rules.spoken].join(' and ')}, and the connector offers neither`, 0, 500);
     }
-    const registration = readRegistration(head, granted?.version ?? '1.0');
-    if (registration instanceof Failure) return registration;
+    const read = this.#readRegistration(head, granted?.version ?? '1.0');
+    if (read instanceof Failure) return read;
+    const { registration } = read;
     if (!rules.deepRoutes && registration.route.includes('/'))
       return new Failure('bad_request', `the route "${registration.route}" has a slash, and only the first segment of a path is looked at here`);
     const claims = rules.identify(head, registration);
     if (claims instanceof Failure) return claims;
-    const labels = labelsWithin(announcedLabels(registration), claims.labels);
+    const labels = labelsWithin(read.labels, claims.labels);
     if (typeof labels === 'string') return new Failure('forbidden', `the token does not allow this value of the label ${labels}`);
     const key = [registration.version, claims.tokenId, registration.instanceId, registration.route, registration.domain, address].join('\n');
     const there = this.#connectors.get(key);
@@ -151,13 +160,24 @@ export class Registrar {
     return { registration, granted, claims, labels, key };
   }
 
+  #readRegistration(head: RequestHead, version: CrankerVersion): Read | Failure {
+    const words = [version, head.target, head.get('route') ?? '', head.get('domain') ?? '', head.peer.address].join('\n');
+    const known = this.#read.get(words);
+    if (known !== undefined) return known;
+    const registration = readRegistration(head, version);
+    if (registration instanceof Failure) return registration;
+    const read = { registration, labels: announcedLabels(registration) };
+    if (this.#read.size >= READ) this.#read.clear();
+    if (words.length <= WORDS) this.#read.set(words, read);
+    return read;
+  }
+
   #register(asked: Asked, head: RequestHead, messages: Messages): void {
     const { key } = asked;
     let connector = this.#connectors.get(key);
     const isNew = connector === undefined || !connector.takesMore;
     if (isNew) connector = this.#make(asked, head);
-    const id = randomBytes(8).toString('hex');
-    connector!.add(id, head.peer.port, messages);
+    connector!.add(`${this.#name}${(this.#sockets++).toString(16).padStart(8, '0')}`, head.peer.port, messages);
     if (!isNew) return;
     this.#connectors.set(key, connector!);
     const failure = this.#options.joined(connector!);
@@ -207,6 +227,7 @@ export class Registrar {
 }
 
 const UNKNOWN = 'unknown-';
+const SWITCHING = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n';
 
 /** What a registration says, checked. */
 function readRegistration(head: RequestHead, version: CrankerVersion): Registration | Failure {
