@@ -36,6 +36,8 @@ export const NO_FILE: AppliedConfig = { etag: '', appliedEtag: '', appliedAtMs: 
 const LISTED = 50;
 /** A topology is drawn anew after so long, ms. */
 const DRAW_MS = 1_000;
+/** A certificate that ends within this is worth a look, ms. */
+const CERTIFICATE_SOON_MS = 14 * 86_400_000;
 /** Ticks between two notes of what has failed; and notes that are kept, five minutes of them. */
 const NOTE_TICKS = 10;
 const NOTES = 30;
@@ -70,11 +72,16 @@ export class ConsoleOverview implements OverviewBackend {
   async overview(): Promise<Overview> {
     const parts = this.#parts;
     const certificates = parts.certificates().toSorted((a, b) => a.notAfterMs - b.notAfterMs);
+    const soonMs = parts.house.loop.clock.wall() + CERTIFICATE_SOON_MS;
     return {
       history: this.ticks.history,
       failures: this.#failuresOfLate(),
       endpoints: this.#endpoints(),
-      certificates: { total: certificates.length, soonest: certificates[0] ?? null },
+      certificates: {
+        total: certificates.length,
+        soonest: certificates[0] ?? null,
+        soon: certificates.filter(({ notAfterMs }) => notAfterMs <= soonMs).length,
+      },
       config: await parts.config(),
     };
   }
