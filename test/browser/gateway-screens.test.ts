@@ -102,10 +102,6 @@ ${pair(`${'a'.repeat(60)}.${'b'.repeat(60)}.${'c'.repeat(60)}.example.com`, 200)
   return { gateway, page, operator: new Operator(gateway, stateDir), log };
 }
 
-async function go(page: Page, place: string): Promise<void> {
-  await page.evaluate((hash) => (location.hash = hash), `#/${place}`);
-}
-
 test.runIf(hasBrowser)(
   'the gateway itself says which location takes a URL and why others do not, what a rewrite makes of a path, and what a log line looks like',
   async () => {

@@ -91,6 +91,8 @@ export function Chart({
             size: 52,
             gap: 6,
             space: 32,
+            // What is counted has no halves.
+            ...(least > 0 ? { incrs: WHOLE } : {}),
             grid: { stroke: grid, width: 1 },
             ticks: { show: false },
             values: (_plot, splits) => splits.map((value) => newest.current.format(value)),
@@ -154,6 +156,9 @@ export function Chart({
     </figure>
   );
 }
+
+/** Steps of an axis: 1, 2, 5, 10 … */
+const WHOLE = Array.from({ length: 36 }, (_, i) => [1, 2, 5][i % 3]! * 10 ** Math.floor(i / 3));
 
 const FONT = '11px "Inter Variable", system-ui, sans-serif';
 

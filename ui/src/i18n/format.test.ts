@@ -28,7 +28,18 @@ test('lengths of time are as short as their size allows', () => {
 
 test('counts, rates, sizes and shares', () => {
   language.value = 'en';
-  expect([0, 7, 99.5, 1_234, 12_345, 1_234_567, 5e9].map(compact)).toEqual(['0', '7', '99.5', '1,234', '12.3k', '1.2M', '5G']);
+  expect([0, 7, 99.5, 1_234, 12_345, 999_949, 999_950, 1_234_567, 999_999_999, 5e9].map(compact)).toEqual([
+    '0',
+    '7',
+    '99.5',
+    '1,234',
+    '12.3k',
+    '999.9k',
+    '1M',
+    '1.2M',
+    '1G',
+    '5G',
+  ]);
   expect([0, 0.04, 3.25].map(rate)).toEqual(['0', '<0.1', '3.3']);
   expect([0, 999, 1_000, 1_536_000, 2e12, 5e15].map((size) => plain(bytes(size)))).toEqual(['0 B', '999 B', '1 kB', '1.5 MB', '2 TB', '5000 TB']);
   expect([0, 0.004, 0.42, 1].map(percent)).toEqual(['0%', '0.4%', '42%', '100%']);

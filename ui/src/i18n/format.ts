@@ -12,8 +12,9 @@ export function number(value: number, digits = 0): string {
 /** 12345 -> `12.3k`: for tiles and axes. */
 export function compact(value: number): string {
   const size = Math.abs(value);
-  if (size >= 1e9) return `${trim(value / 1e9)}G`;
-  if (size >= 1e6) return `${trim(value / 1e6)}M`;
+  // What would be rounded to a thousand of a unit is one of the next.
+  if (size >= 999.95e6) return `${trim(value / 1e9)}G`;
+  if (size >= 999.95e3) return `${trim(value / 1e6)}M`;
   if (size >= 1e4) return `${trim(value / 1e3)}k`;
   if (size >= 100 || Number.isInteger(value)) return number(Math.round(value));
   return trim(value);

@@ -1,6 +1,7 @@
 import { Icon } from '../design/icon.tsx';
 import { info, latest, link } from '../live/store.ts';
 import { href, place } from '../router.ts';
+import { compact } from '../i18n/format.ts';
 import { SCREENS } from '../screens/all.ts';
 import { shell } from './texts.ts';
 
@@ -37,7 +38,7 @@ export function Sidebar({ open, onGo }: { open: boolean; onGo: () => void }) {
                     >
                       <Icon name={icon} />
                       <span class="nav-text">{shell().nav[id]}</span>
-                      {id === 'queue' && queued > 0 && <span class="nav-count">{queued}</span>}
+                      {id === 'queue' && queued > 0 && <span class="nav-count">{compact(queued)}</span>}
                     </a>
                   </li>
                 ))}

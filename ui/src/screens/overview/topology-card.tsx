@@ -14,6 +14,8 @@ import { texts } from './texts.ts';
 const EVERY_MS = 2_000;
 /** Narrower it is not drawn, but scrolled, px. */
 const WIDTH_MIN_PX = 700;
+/** When more edges than these have traffic, those of the node that is looked at move and no others: hundreds of moving lines are a blur, and keep the page busy. */
+const MOVING_MAX = 80;
 const COLUMNS = ['server', 'location', 'upstream', 'endpoint'] as const;
 
 /** Servers, locations, upstreams, endpoints and agents, and what flows between them now. */
@@ -55,6 +57,7 @@ function Picture({ topology }: { topology: Topology }) {
   }, []);
   const layout = useMemo(() => layOut(topology, width), [topology, width]);
   const lit = useMemo(() => (over === null ? null : pathsThrough(topology.edges, over)), [topology, over]);
+  const isCalm = topology.edges.filter(({ requestsPerSecond }) => requestsPerSecond > 0).length > MOVING_MAX;
   const step = (width - layout.nodeWidth) / 3;
   return (
     <div class="topology" ref={box}>
@@ -65,9 +68,10 @@ function Picture({ topology }: { topology: Topology }) {
           </span>
         ))}
         <svg class="topology-edges" width={width} height={layout.height} viewBox={`0 0 ${width} ${layout.height}`} aria-hidden="true">
-          {layout.edges.map(({ edge, path }) => (
-            <Edge key={`${edge.from} ${edge.to}`} edge={edge} path={path} lit={lit !== null && lit.has(edge.from) && lit.has(edge.to)} />
-          ))}
+          {layout.edges.map(({ edge, path }) => {
+            const isLit = lit !== null && lit.has(edge.from) && lit.has(edge.to);
+            return <Edge key={`${edge.from} ${edge.to}`} edge={edge} path={path} lit={isLit} moves={!isCalm || isLit} />;
+          })}
         </svg>
         {layout.nodes.map((placed) => (
           <Node key={placed.node.id} placed={placed} width={layout.nodeWidth} lit={lit !== null && lit.has(placed.node.id)} onOver={setOver} />
@@ -77,7 +81,7 @@ function Picture({ topology }: { topology: Topology }) {
   );
 }
 
-function Edge({ edge, path, lit }: { edge: TopologyEdge; path: string; lit: boolean }) {
+function Edge({ edge, path, lit, moves }: { edge: TopologyEdge; path: string; lit: boolean; moves: boolean }) {
   const { requestsPerSecond, errorsPerSecond } = edge;
   const flows = requestsPerSecond > 0;
   const thick = flows ? Math.min(7, 1.4 + Math.log10(1 + requestsPerSecond) * 1.7) : 1.2;
@@ -87,7 +91,7 @@ function Edge({ edge, path, lit }: { edge: TopologyEdge; path: string; lit: bool
   return (
     <g class={`edge ${flows ? 'edge-flows' : ''} ${sick ? 'edge-sick' : ''} ${lit ? 'edge-lit' : ''}`}>
       <path class="edge-line" d={path} stroke-width={thick.toFixed(1)} />
-      {flows && (
+      {flows && moves && (
         <path
           class="edge-pulse"
           d={path}

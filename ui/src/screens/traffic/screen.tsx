@@ -24,6 +24,7 @@ import type { ScreenProps } from '../screen.ts';
 import { StoryDrawer } from './story-drawer.tsx';
 import { texts } from './texts.ts';
 import { useAgentNames } from './use-agent-names.ts';
+import { useAim } from './use-aim.ts';
 import { useTraffic } from './use-traffic.ts';
 
 const STATUSES = ['', '2xx', '3xx', '4xx', '5xx'] as const;
@@ -91,7 +92,8 @@ function Traffic({ rest, query, settings, reload }: ScreenProps & { settings: Tr
     slow: slowMs > 0 ? `${slowMs}ms` : undefined,
     path: anywhere(query.get('path')),
   };
-  const { items, held, error, loading, forget } = useTraffic(filters, paused || !atTop);
+  const [aims, aim] = useAim();
+  const { items, held, error, loading, forget } = useTraffic(filters, paused || !atTop || aims);
   const names = useAgentNames();
   const filtered = FILTERS.some((name) => query.get(name) !== null);
 
@@ -209,32 +211,34 @@ function Traffic({ rest, query, settings, reload }: ScreenProps & { settings: Tr
         {error !== null && items.length === 0 ? (
           <Refused error={error} />
         ) : (
-          <Table<TrafficItem>
-            label={t.title}
-            columns={columnsOf(names)}
-            items={items}
-            total={loading && items.length === 0 ? 12 : items.length}
-            keyOf={({ id }) => id}
-            fill
-            rowPx={36}
-            chosen={rest[0]}
-            onTop={setAtTop}
-            toneOf={({ status }) => (status >= 500 ? 'bad' : undefined)}
-            onOpen={({ id }) => replace('traffic', id, Object.fromEntries(query))}
-            empty={
-              filtered ? (
-                <Empty icon="search" title={common().nothingFound} action={<Button onClick={clearFilters}>{common().clearFilters}</Button>}>
-                  {common().nothingFoundText}
-                </Empty>
-              ) : (
-                <Empty icon="traffic" title={t.empty}>
-                  <p>{t.emptyText}</p>
-                  <p class="faint">{t.terminal}</p>
-                  <CopyField text="windlass tail" label={t.command} />
-                </Empty>
-              )
-            }
-          />
+          <div class="traffic-lines" {...aim}>
+            <Table<TrafficItem>
+              label={t.title}
+              columns={columnsOf(names)}
+              items={items}
+              total={loading && items.length === 0 ? 12 : items.length}
+              keyOf={({ id }) => id}
+              fill
+              rowPx={36}
+              chosen={rest[0]}
+              onTop={setAtTop}
+              toneOf={({ status }) => (status >= 500 ? 'bad' : undefined)}
+              onOpen={({ id }) => replace('traffic', id, Object.fromEntries(query))}
+              empty={
+                filtered ? (
+                  <Empty icon="search" title={common().nothingFound} action={<Button onClick={clearFilters}>{common().clearFilters}</Button>}>
+                    {common().nothingFoundText}
+                  </Empty>
+                ) : (
+                  <Empty icon="traffic" title={t.empty}>
+                    <p>{t.emptyText}</p>
+                    <p class="faint">{t.terminal}</p>
+                    <CopyField text="windlass tail" label={t.command} />
+                  </Empty>
+                )
+              }
+            />
+          </div>
         )}
       </Card>
       {rest[0] !== undefined && (
