@@ -114,7 +114,10 @@ function tableOf({ view, agents, upstreams, queue }: TopState, columns: number, 
     if (agents === undefined) return ['', style.dim(ASKED)];
     if (agents === null) return ['', style.dim('there are no agents here')];
     const busiest = [...agents.items].toSorted((a, b) => b.inFlight - a.inFlight || a.name.localeCompare(b.name));
-    return busiest.length === 0 ? ['', style.dim('no agents')] : tableLines(agentColumns(style, nowMs), busiest, columns, bold);
+    if (busiest.length === 0) return ['', style.dim('no agents')];
+    const others = agents.total - busiest.length;
+    const more = others > 0 ? [style.dim(`${numberText(others)} more, none of them busier; windlass agents shows all`)] : [];
+    return [...tableLines(agentColumns(style, nowMs), busiest, columns, bold), ...more];
   }
   if (view === 'upstreams') {
     if (upstreams === undefined) return ['', style.dim(ASKED)];

@@ -123,7 +123,7 @@ class Screen {
     const { signal } = this.#leave;
     while (!signal.aborted) {
       const [agents, upstreams, queue] = await Promise.all([
-        this.#try<Page<AgentInfo>>(`/agents?limit=${AGENTS_ASKED}`, this.#state!.agents),
+        this.#try<Page<AgentInfo>>(`/agents?sort=-inFlight&limit=${AGENTS_ASKED}`, this.#state!.agents),
         this.#try<Page<UpstreamInfo>>('/upstreams', this.#state!.upstreams),
         this.#try<QueueInfo>('/queue?limit=100', this.#state!.queue),
       ]);

@@ -295,6 +295,24 @@ test('while nobody answers top keeps what it knew, and afterwards says who answe
   expect(await ended).toBe(0);
 });
 
+test('of more agents than are asked for top shows the busiest, and says how many there are besides', async () => {
+  const asked: string[] = [];
+  const script = await scripted({
+    ...ALL,
+    'GET /agents': ({ path }) => {
+      asked.push(new URLSearchParams(path.split('?')[1]).get('sort') ?? '');
+      return { json: { total: 10_000, items: AGENTS } };
+    },
+    'GET /events': { events: [['tick', tickOf({})]], stays: true },
+  });
+  const terminal = new FakeTerminal();
+  const { ended, screen } = topOn(script, terminal);
+  await until('the others', () => screen().lines.some((line) => line.startsWith('9996 more, none of them busier')));
+  expect(asked[0]).toBe('-inFlight');
+  terminal.type('q');
+  expect(await ended).toBe(0);
+});
+
 test('on a small screen figures make room for the table, and what is missed least goes first', async () => {
   const script = await scripted({ ...ALL, 'GET /events': { events: [['tick', tickOf({})]], stays: true } });
   const terminal = new FakeTerminal();
