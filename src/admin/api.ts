@@ -227,6 +227,8 @@ class Call implements RequestSink {
   #note(status: number, code = ''): void {
     const route = this.#route;
     if (route === null || route.method === 'GET') return;
+    // Readers change nothing: where they post, they only ask, such as where a URL would go, with every letter that is typed.
+    if (route.method === 'POST' && route.role === 'read') return;
     const asker = this.#proof?.asker ?? null;
     if (asker === null && (this.#request === null || status === 429)) return;
     let detail = '';
