@@ -114,6 +114,10 @@ test('every command prints JSON that a program can read', async () => {
   expect(await json(['agents', 'drain', 'gpu-box'])).toEqual({ id: 'agent-1', name: 'gpu-box', draining: true });
   expect(await json(['queue'])).toEqual(QUEUE);
   expect(await json(['upstreams', 'gpu'])).toMatchObject({ total: 1, items: [{ name: 'gpu' }] });
+  // As docs/terminal.md says.
+  expect(Object.keys((await json(['status'])) as object).toSorted()).toEqual(
+    ['url', 'info', 'now', 'failures', 'endpoints', 'certificates', 'config'].toSorted(),
+  );
 });
 
 test('agents are a table, whose names cannot harm a terminal [threat 61]', async () => {
