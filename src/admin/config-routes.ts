@@ -167,7 +167,7 @@ const NOTE: JsonSchema = { type: 'string', maxLength: 500 };
 export const CHANGES: JsonSchema = {
   type: 'array',
   // Each is an edit of a text; whoever changes more than so many items sends the file.
-  maxItems: 1_000,
+  maxItems: 200,
   items: {
     anyOf: [
       {

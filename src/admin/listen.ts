@@ -45,6 +45,8 @@ export async function listenForOperators(
     rescue: (failure, reply) => answer(reply, problem(failure.status, failure.code, failure.detail)),
     trusts: () => false,
     halfClose: 'answer',
+    // A probe that gets no answer ends the process, where an orchestrator asks.
+    makesRoom: true,
   });
   const bound = await server.listen(at.host, at.port);
   const leave = (): void => {

@@ -414,6 +414,13 @@ export class ServerConnection implements WireUser, Timed {
     this.wire.destroy();
   }
 
+  giveWay(): boolean {
+    if (this.exchange !== null || (this.state !== INTRODUCTION && this.state !== HEAD)) return false;
+    this.state = CLOSED;
+    this.wire.destroy();
+    return true;
+  }
+
   leaveIfIdle(): void {
     if (this.state === INTRODUCTION) this.wire.destroy();
     else if (this.exchange === null && this.state === HEAD && this.#carry === null) this.linger();

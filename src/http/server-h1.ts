@@ -36,6 +36,8 @@ export interface ServerOptions {
   readonly tls?: ServerTls;
   /** Every connection begins with a PROXY header, before TLS and HTTP. */
   readonly proxyProtocol?: ProxyProtocolIn | null;
+  /** When there are as many connections as may be, the oldest without a request goes for a new one: whoever only holds them open keeps nobody out. */
+  readonly makesRoom?: boolean;
 }
 
 export interface TakeOver {
@@ -67,6 +69,8 @@ interface Connection {
   readonly bufferedBytes: number;
   /** Closes it if nothing happens on it, else after what is running. */
   leaveIfIdle(): void;
+  /** Goes at once if it has no request. @returns does it go? */
+  giveWay(): boolean;
   destroy(): void;
 }
 
@@ -240,7 +244,7 @@ export class ServerH1 {
   /** Who has come; null when there is no room: then it is cut. */
   #admitted(socket: net.Socket, isSecure: boolean): Peer | null {
     const { connections } = this.#options.limits;
-    if (this.full || (connections > 0 && this.#connections.size >= connections)) {
+    if (this.full || (connections > 0 && this.#connections.size >= connections && !this.#makesRoom())) {
       this.counts.refusedConnections++;
       socket.destroy();
       return null;
@@ -249,6 +253,16 @@ export class ServerH1 {
     peer.localAddress = plainAddress(socket.localAddress ?? '');
     peer.trusted = this.#options.trusts(peer.address);
     return peer;
+  }
+
+  #makesRoom(): boolean {
+    if (this.#options.makesRoom !== true) return false;
+    for (const connection of this.#connections) {
+      if (!connection.giveWay()) continue;
+      this.counts.refusedConnections++;
+      return true;
+    }
+    return false;
   }
 
   #speakHttp1(peer: Peer, wire: (connection: ServerConnection) => Wire): void {

@@ -412,7 +412,7 @@ function requestValue(head: RequestHead, keep: Keep): string {
     case 'client_ip':
       return head.client;
     case 'referer':
-      return redactedTarget(head.value(REFERER));
+      return withoutUserInfo(redactedTarget(head.value(REFERER)));
     case 'user_agent':
       return head.value(USER_AGENT);
     case 'request_id':
@@ -424,6 +424,11 @@ function requestValue(head: RequestHead, keep: Keep): string {
     default:
       return fieldOf(head, keep.id, keep.name);
   }
+}
+
+/** Hardly any has one. */
+function withoutUserInfo(referer: string): string {
+  return referer.includes('@') ? referer.replace(/^([a-z]+:\/\/)[^/?#\s@]*@/i, '$1***@') : referer;
 }
 
 function originalTarget(head: RequestHead): string {

@@ -247,6 +247,13 @@ export class ServerH2Connection implements Timed {
     this.leave();
   }
 
+  giveWay(): boolean {
+    if (this.#exchanges.size > 0 || this.#state >= CLOSING) return false;
+    this.#state = CLOSING;
+    this.destroy();
+    return true;
+  }
+
   /** The last stream has been opened; the connection closes when it is through. */
   #finish(): void {
     if (this.#state >= CLOSING) return;
