@@ -1,5 +1,5 @@
-import type { ComponentChildren } from 'preact';
-import { useMemo, useState } from 'preact/hooks';
+import { type ComponentChildren, createContext } from 'preact';
+import { useContext, useMemo, useState } from 'preact/hooks';
 import type { CertificateInfo, ConfigChange, ConfigItem, FormSection, Page, RouteTest, UpstreamInfo } from '../../../../src/admin/model.ts';
 import { api } from '../../api/client.ts';
 import { may } from '../../api/may.ts';
@@ -22,8 +22,9 @@ import { configurationWords } from './words.ts';
 
 /** A longer table draws only what is seen. */
 const LONG = 150;
-/** Shown of a list in a cell; the rest is a number. */
+/** Shown of a list in a cell; the rest is a number. In a longer table all rows are of one height, which has room for one line. */
 const FEW = 3;
+const ShownOfList = createContext(FEW);
 
 /** All items of one section: found, sorted, chosen, changed together. */
 export function SectionTable({ config, section, query }: { config: Config; section: FormSection; query: URLSearchParams }) {
@@ -157,30 +158,32 @@ export function SectionTable({ config, section, query }: { config: Config; secti
           )}
         </div>
         <div class={shown.length > LONG ? 'config-table-long' : ''}>
-          <Table
-            label={sectionTitle(name)}
-            columns={columns}
-            items={shown}
-            keyOf={(item) => item.name}
-            onOpen={(item) => go('configuration', [name, item.name])}
-            sort={sort}
-            onSort={(next) => setQuery({ sort: next })}
-            rowPx={46}
-            fill={shown.length > LONG}
-            empty={
-              all.length === 0 ? (
-                <Empty icon="configuration" title={t.none[name] ?? t.nobody}>
-                  {t.says[name]}
-                </Empty>
-              ) : (
-                <Empty
-                  icon="search"
-                  title={common().nothingFound}
-                  action={<Button onClick={() => setQuery({ find: undefined })}>{common().clear}</Button>}
-                />
-              )
-            }
-          />
+          <ShownOfList.Provider value={shown.length > LONG ? 1 : FEW}>
+            <Table
+              label={sectionTitle(name)}
+              columns={columns}
+              items={shown}
+              keyOf={(item) => item.name}
+              onOpen={(item) => go('configuration', [name, item.name])}
+              sort={sort}
+              onSort={(next) => setQuery({ sort: next })}
+              rowPx={46}
+              fill={shown.length > LONG}
+              empty={
+                all.length === 0 ? (
+                  <Empty icon="configuration" title={t.none[name] ?? t.nobody}>
+                    {t.says[name]}
+                  </Empty>
+                ) : (
+                  <Empty
+                    icon="search"
+                    title={common().nothingFound}
+                    action={<Button onClick={() => setQuery({ find: undefined })}>{common().clear}</Button>}
+                  />
+                )
+              }
+            />
+          </ShownOfList.Provider>
         </div>
       </Card>
       {review !== null && (
@@ -476,15 +479,16 @@ function addressTexts(value: unknown): readonly string[] {
 
 /** The first few of a list, and how many more there are. */
 function Few({ items, mono = false }: { items: readonly { readonly text: string; readonly to?: string }[]; mono?: boolean }) {
+  const most = useContext(ShownOfList);
   if (items.length === 0) return <span class="faint">–</span>;
   return (
     <span class={`few ${mono ? 'mono' : ''}`} title={items.map((item) => item.text).join(', ')}>
-      {items.slice(0, FEW).map((item, i) => (
+      {items.slice(0, most).map((item, i) => (
         <span key={i} class="chip clip">
           {item.to === undefined ? item.text : <a href={item.to}>{item.text}</a>}
         </span>
       ))}
-      {items.length > FEW && <span class="faint small">+{items.length - FEW}</span>}
+      {items.length > most && <span class="faint small">+{items.length - most}</span>}
     </span>
   );
 }
