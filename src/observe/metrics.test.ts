@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type Counter, type Family, Registry } from './metrics.ts';
+import { LABEL_SETS } from './limits.ts';
 import { addProcessMetrics } from './process.ts';
 
 test('counters, gauges and computed values are rendered with help and type', () => {
@@ -95,6 +96,20 @@ test('label sets are bounded: the rest is counted as other', () => {
   const family = metrics.counters('c', 'x', ['path'], 2);
   for (let i = 0; i < 100; i++) family.with(`/${i}`).value++;
   expect(metrics.render().split('\n').slice(2, -1)).toEqual(['c{path="/0"} 1', 'c{path="/1"} 1', 'c{path="other"} 98']);
+});
+
+test('a metric has so many label sets unless it says otherwise, whether they are counted or computed', () => {
+  const metrics = new Registry();
+  const family = metrics.counters('c', 'x', ['path']);
+  metrics.computed('counter', 'd', 'x', ['path'], (emit) => {
+    for (let i = 0; i < LABEL_SETS + 1; i++) emit(1, `/${i}`);
+  });
+  for (let i = 0; i < LABEL_SETS; i++) family.with(`/${i}`).value++;
+  expect(metrics.render()).not.toContain('c{path="other"}');
+  for (let i = LABEL_SETS; i < LABEL_SETS + 5; i++) family.with(`/${i}`).value++;
+  const lines = metrics.render().split('\n');
+  expect(lines).toContain('c{path="other"} 5');
+  for (const name of ['c', 'd']) expect([name, lines.filter((line) => line.startsWith(`${name}{path="/`)).length]).toEqual([name, LABEL_SETS]);
 });
 
 test('not a number and infinities are written as Prometheus reads them', () => {

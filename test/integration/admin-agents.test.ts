@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import type { AgentInfo, Page, RegisteredAgent, RevokedAgent } from '../../src/admin/model.ts';
+import { GIVEN_LABELS } from '../../src/hub/limits.ts';
 import { parseHubUrl } from '../../src/schema/upstream-url.ts';
 import { startGatewayOf, type TestGateway } from '../kit/gateway.ts';
 import { kit, metricBecomes, type Served, SECRET, type ServedAgent, tokenFor } from '../kit/kit.ts';
@@ -245,6 +246,21 @@ test('a drained agent stays and gets nothing new, also when it comes anew and wh
   const served = await asks(tools, at(next));
   (await arrived(1)).response.end();
   expect((await served.answer()).status).toBe(200);
+});
+
+test('an operator gives an agent so many labels, and one more is refused', async () => {
+  const origin = await startOrigin();
+  const stateDir = folder();
+  const gateway = await startGatewayOf(tools, FILE, { stateDir });
+  const operator = new Operator(gateway, stateDir);
+  await startAgentFor(at(gateway), origin, { agentId: 'box' });
+  const labels = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`l${i}`, 'x']));
+  expect((await operator.ask('PATCH', '/agents/box', { labels: labels(GIVEN_LABELS + 1) })).json).toMatchObject({
+    status: 422,
+    code: 'too_many_labels',
+  });
+  expect((await operator.ask('PATCH', '/agents/box', { labels: labels(GIVEN_LABELS) })).status).toBe(200);
+  expect(Object.keys((await operator.get<AgentInfo>('/agents/box')).labels)).toHaveLength(GIVEN_LABELS);
 });
 
 test('labels that operators give select an agent at once, for a request that waits already, and are kept with its name and remark', async () => {

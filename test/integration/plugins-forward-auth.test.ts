@@ -7,6 +7,7 @@ import { handshake, startSocketOrigin } from '../kit/handshake.ts';
 import type { Answerer, HttpOrigin } from '../kit/http-origin.ts';
 import { kit } from '../kit/kit.ts';
 import { valuesOf } from '../kit/answer.ts';
+import { PLUGIN_MS } from '../../src/proxy/limits.ts';
 import { until } from '../kit/until.ts';
 
 const made = kit();
@@ -193,4 +194,22 @@ test('the example on the page of forward_auth runs', async () => {
   const gateway = await startGatewayOf(made, example);
   expect(gateway.warnings).toEqual([]);
   expect((await ask(gateway.port())).text).toBe('no');
+});
+
+test('no plugin makes a request wait longer than half a minute, whoever it asks', { timeout: 30_000 }, async () => {
+  const clock = { aheadMs: 0, now: () => performance.now() + clock.aheadMs, wall: () => Date.now() };
+  const origin = await startSocketOrigin(made);
+  const service = await made.startOrigin(() => {});
+  const gateway = await startGatewayOf(made, fileFor(origin, service, 'timeout = "25s"'), { clock });
+  let isOver = false;
+  const answer = ask(gateway.port()).finally(() => (isOver = true));
+  await until('the question', () => service.requests.length === 1);
+  // What is less than that by more than a slow machine takes is no reason to give up.
+  clock.aheadMs = PLUGIN_MS - 10_000;
+  await ask(gateway.adminAddress!.port, { path: '/healthz' });
+  expect(isOver).toBe(false);
+  clock.aheadMs = PLUGIN_MS;
+  const { status, text } = await answer;
+  expect([status, text]).toEqual([500, expect.stringContaining('a plugin took too long')]);
+  expect(origin.requests).toHaveLength(0);
 });

@@ -164,3 +164,35 @@ test('a queue is long after some seconds, and short when half of it is gone for 
   look(50, 10);
   expect(became).toEqual(['long', 'short']);
 });
+
+test('a queue is long when its time is over and not a moment before, and one that hovers about its mark is neither', () => {
+  const watch = new QueueWatch(100);
+  expect([watch.look(100, 0), watch.look(100, noticeLimits.queueMs - 1)]).toEqual([null, null]);
+  expect(watch.look(100, noticeLimits.queueMs)).toBe('long');
+  for (let ms = noticeLimits.queueMs; ms < 10 * noticeLimits.queueMs; ms += 1_000) expect(watch.look(51, ms)).toBeNull();
+});
+
+test('certificates are looked at once an hour, and at once when they have changed', () => {
+  certificates = [{ name: 'site', notAfterMs: Infinity, problem: '' }];
+  after(0);
+  certificates = [{ name: 'site', notAfterMs: Infinity, problem: 'broken' }];
+  expect(after(noticeLimits.certificatesMs - 1)).toEqual([]);
+  expect(after(1)).toHaveLength(1);
+  certificates = [{ name: 'site', notAfterMs: Infinity, problem: '' }];
+  after(1);
+  certificates = [{ name: 'site', notAfterMs: 1, problem: '' }];
+  expect(after(1)).toEqual([]);
+  lookout.certificatesChanged();
+  expect(after(1)).toHaveLength(1);
+});
+
+test('so many agents are followed: one more is no news, and none of those that are followed is lost for it', () => {
+  agents = Array.from({ length: noticeLimits.followed }, (_, i) => ({ id: `a${i}`, name: 'gpu', address: '192.0.2.1' }));
+  lookout.begin();
+  agents.push({ id: 'one more', name: 'gpu', address: '192.0.2.1' });
+  expect(after(1_000)).toEqual([]);
+  agents.shift();
+  after(1_000);
+  expect(after(noticeLimits.lostMs)).toEqual(['agent_lost: agent gpu (a0) has been away for 10 s']);
+  expect(after(1_000)).toEqual(['agent_joined: agent gpu (one more) has joined from 192.0.2.1']);
+});
