@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { open, rename, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -66,6 +66,17 @@ test('files are written, made and taken away; mode stays, and nothing else is le
   expect(contents()).toEqual({ 'a.toml': 'new', 'sub/c.toml': 'made' });
   expect(statSync(at('a.toml')).mode & 0o777).toBe(0o640);
   expect(statSync(at('sub/c.toml')).mode & 0o777).toBe(0o600);
+});
+
+test('what a process that was killed while it saved has left goes with a later save, and nothing else does', async () => {
+  const old = new Date(Date.now() - 7_200_000);
+  for (const name of ['.0123456789ab.tmp', '.0123456789ac.old', '.0123456789ad.txt', '.hidden.old', 'a.toml']) {
+    writeFileSync(at(name), 'secret = "canary"');
+    utimesSync(at(name), old, old);
+  }
+  writeFileSync(at('.0123456789ae.tmp'), 'somebody else saves');
+  await saveFiles([{ path: at('a.toml'), text: 'new' }], folder);
+  expect(Object.keys(contents()).toSorted()).toEqual(['.0123456789ad.txt', '.0123456789ae.tmp', '.hidden.old', 'a.toml']);
 });
 
 test.each(['ENOSPC', 'EDQUOT'])('whenever the disk is full (%s), all files are as they were, and it is said', async (code) => {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, type FileHandle, lstat, mkdir, open, readFile, realpath, rename, stat, unlink } from 'node:fs/promises';
+import { access, type FileHandle, lstat, mkdir, open, readFile, readdir, realpath, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import { Problem } from '../admin/route.ts';
 
@@ -39,8 +39,23 @@ export async function saveFiles(files: readonly SavedFile[], folder: string, dis
     throw error instanceof Problem ? error : problemOf(error as NodeJS.ErrnoException);
   }
   for (const { kept } of steps) if (kept !== null) await disk.unlink(kept).catch(() => {});
-  for (const parent of new Set(steps.map(({ path }) => dirname(path)))) await syncFolder(parent, disk);
+  for (const parent of new Set(steps.map(({ path }) => dirname(path)))) {
+    await syncFolder(parent, disk);
+    await sweep(parent, disk);
+  }
 }
+
+/** What a process that was killed has left beside its files: nobody reads it, and it may hold secrets. What is young may be somebody's at work. */
+async function sweep(folder: string, disk: Disk): Promise<void> {
+  for (const name of await readdir(folder).catch(() => [])) {
+    if (!/^\.[0-9a-f]{12}\.(?:tmp|old)$/.test(name)) continue;
+    const path = join(folder, name);
+    const stats = await lstat(path).catch(() => null);
+    if (stats !== null && Date.now() - stats.mtimeMs > LEFT_MS) await disk.unlink(path).catch(() => {});
+  }
+}
+
+const LEFT_MS = 3_600_000;
 
 /** Why nothing can be saved there; '' = nothing speaks against it. */
 export async function whyFixed(paths: readonly string[], folder: string): Promise<string> {
