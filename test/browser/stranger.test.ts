@@ -75,6 +75,8 @@ test.runIf(hasBrowser)(
     await page.keyboard.press('End');
     await page.keyboard.type('\nupstrem = "agents"');
     await page.locator('.toml-problems').getByText('did you mean upstream?').waitFor();
+    // The word about what was saved before lies on no button.
+    expect(await overlaps(page, '.toasts', '.save-bar')).toBe(false);
     expect(await page.locator('.toml-problems').evaluate((list) => list.scrollHeight - list.clientHeight)).toBe(0);
     await page.getByRole('button', { name: 'Review and save' }).click();
     await dialog.getByText('It cannot be used so. Nothing was written.').waitFor();
@@ -155,6 +157,16 @@ test.runIf(hasBrowser)(
 );
 
 const menu = (page: Page, name: string): Promise<void> => page.locator('nav').getByRole('link', { name, exact: true }).first().click();
+
+/** Do two parts of the page lie on each other? */
+const overlaps = (page: Page, one: string, other: string): Promise<boolean> =>
+  page.evaluate(
+    (names) => {
+      const [a, b] = names.map((name) => document.querySelector(name)?.getBoundingClientRect());
+      return a !== undefined && b !== undefined && a.height > 0 && a.bottom > b.top && a.top < b.bottom && a.right > b.left && a.left < b.right;
+    },
+    [one, other],
+  );
 
 async function restore(page: Page, version: string): Promise<void> {
   await page.getByRole('link', { name: 'History', exact: true }).click();
