@@ -8,7 +8,7 @@ export const en = {
   columns: {
     name: 'Name',
     state: 'State',
-    slots: 'Slots',
+    slots: 'Free slots',
     inFlight: 'In flight',
     served: 'Served',
     failed: 'Failed',

@@ -151,7 +151,7 @@ function columnsOf(): Column<AgentInfo>[] {
       id: 'slots',
       title: t.columns.slots,
       width: 'minmax(110px, 150px)',
-      narrow: '72px',
+      narrow: '106px',
       sort: 'free',
       cell: ({ slots, free, state }) =>
         state === 'away' ? (

@@ -11,7 +11,7 @@ export const zh: SameKeys<typeof en> = {
   columns: {
     name: '名称',
     state: '状态',
-    slots: '槽位',
+    slots: '空闲槽位',
     inFlight: '处理中',
     served: '已完成',
     failed: '失败',
