@@ -38,7 +38,7 @@ test.each([
 });
 
 test('the example of the page of client_certificate runs: who has none is everybody, and operators show theirs', async () => {
-  const origin = await made.startOrigin((request, response) => response.end(`user ${request.headers['x-user'] ?? 'nobody'}`));
+  const origin = await made.startOrigin((request, response) => response.end(`user ${String(request.headers['x-user'] ?? 'nobody')}`));
   const gateway = await startGatewayOf(made, exampleOf('client-certificate', origin.port));
   const answer = async (path: string, identity: object): Promise<[number, string]> => {
     const client = await tlsClient(made, gateway.port(), identity);
