@@ -37,6 +37,9 @@ export class Program {
   }
 }
 
+/** Node reads all of the program before its first line: on a busy machine that takes long, ms. */
+const START_TIMEOUT_MS = 30_000;
+
 /** A process of it. */
 export class RunningProgram {
   readonly child: ChildProcess;
@@ -56,11 +59,15 @@ export class RunningProgram {
 
   /** The port in the log line with this text. */
   async port(line: string): Promise<number> {
-    const [, port] = await until(`the log line "${line}"`, () => {
-      if (!this.alive) throw new Error(`it ended: ${this.err}`);
-      const found = this.err.split('\n').find((one) => one.includes(line));
-      return found === undefined ? null : /http:\/\/127\.0\.0\.1:(\d+)/.exec(found);
-    });
+    const [, port] = await until(
+      `the log line "${line}"`,
+      () => {
+        if (!this.alive) throw new Error(`it ended: ${this.err}`);
+        const found = this.err.split('\n').find((one) => one.includes(line));
+        return found === undefined ? null : /http:\/\/127\.0\.0\.1:(\d+)/.exec(found);
+      },
+      START_TIMEOUT_MS,
+    );
     return Number(port);
   }
 
