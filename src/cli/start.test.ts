@@ -99,7 +99,10 @@ test.each([
   ],
   [{ code: 'EADDRNOTAVAIL', syscall: 'listen', address: '10.9.9.9', port: 1 }, /^10\.9\.9\.9:1 is no address of this machine; listen on 0\.0\.0\.0/],
   [{ code: 'ENOTFOUND', syscall: 'getaddrinfo', hostname: 'nowhere.invalid' }, /^the name nowhere\.invalid is not known/],
-  [{ code: 'ENOENT', syscall: 'open', path: '/ca.pem' }, /^\/ca\.pem cannot be opened: it or its folder does not exist; make it, or correct the path$/],
+  [
+    { code: 'ENOENT', syscall: 'open', path: '/ca.pem' },
+    /^\/ca\.pem cannot be opened: it or its folder does not exist; make it, or correct the path$/,
+  ],
   [{ code: 'EACCES', syscall: 'open', path: '/log' }, /^\/log may not be opened by this user/],
   [{ code: 'EISDIR', syscall: 'open', path: '/log' }, /^\/log cannot be used \(EISDIR at open\)$/],
 ])('what the machine has against a start is said with the fix: %j', (error, line) => {
