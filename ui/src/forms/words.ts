@@ -4,7 +4,7 @@ const en = {
   find: 'Find a setting',
   noneFound: 'No setting is called that.',
   onlySet: 'Only what is set',
-  setCount: (set: number, all: number) => (set === 0 ? `${all} settings` : `${set} of ${all} set`),
+  setCount: (set: number, all: number) => (set === 0 ? (all === 1 ? '1 setting' : `${all} settings`) : `${set} of ${all} set`),
   otherTitle: 'Other keys',
   otherHelp: 'They stand in the file and have no field here. They are kept as they are, and can be changed as JSON.',
   addKey: 'Add a key',

@@ -32,7 +32,7 @@ export const en = {
     noSlots: 'no agent here',
     agents: (count: string) => `${count} ${count === '1' ? 'agent' : 'agents'}`,
     inFlight: 'In flight',
-    connections: (count: string) => `${count} connections`,
+    connections: (count: string) => (count === '1' ? '1 connection' : `${count} connections`),
   },
   topology: 'Where requests go',
   topologyText: 'live, from left to right',

@@ -99,11 +99,12 @@ function Actions({ story, query }: { story: TrafficStory; query: URLSearchParams
 function Story({ story }: { story: TrafficStory }) {
   const t = texts().story;
   const names = useAgentNames();
+  const agent = names.get(story.agent) || story.agent;
   const way = [
     [story.server, href('traffic')],
     [story.location, href('traffic', [], { location: story.location })],
     [story.upstream, href('upstreams', story.upstream)],
-    story.agent === '' ? [story.endpoint, href('upstreams', story.upstream)] : [names.get(story.agent) || story.agent, href('agents', story.agent)],
+    story.agent === '' ? [story.endpoint, href('upstreams', story.upstream)] : [agent, href('agents', story.agent)],
   ].filter(([name]) => name !== '') as [string, string][];
   return (
     <div class="stack">
@@ -115,7 +116,7 @@ function Story({ story }: { story: TrafficStory }) {
           </div>
         </div>
       )}
-      <Waterfall story={story} />
+      <Waterfall story={story} agent={agent} />
       {story.tries.length > 1 && (
         <section class="story-part">
           <h3>{t.tries}</h3>

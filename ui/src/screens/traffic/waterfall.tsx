@@ -9,8 +9,8 @@ const MARKS = [0, 0.25, 0.5, 0.75, 1];
 /** Those that hold no others: time is spent in them, not passed on. */
 const LEAVES: ReadonlySet<Span['name']> = new Set(['plugins', 'queue', 'connect', 'tls', 'upstream', 'answer']);
 
-/** Where the time of a request went, from its first byte on. */
-export function Waterfall({ story: { spans, totalMs } }: { story: TrafficStory }) {
+/** Where the time of a request went, from its first byte on. `agent`: what its agent is called. */
+export function Waterfall({ story: { spans, totalMs, agent: id }, agent }: { story: TrafficStory; agent: string }) {
   const t = texts().story;
   const end = Math.max(totalMs, ...spans.map(({ startMs, ms }) => startMs + ms), 0.001);
   const longest = spans.filter(({ name }) => LEAVES.has(name)).toSorted((a, b) => b.ms - a.ms)[0];
@@ -31,7 +31,7 @@ export function Waterfall({ story: { spans, totalMs } }: { story: TrafficStory }
           ))}
         </div>
         {spans.map((span, i) => (
-          <Bar key={i} span={span} end={end} />
+          <Bar key={i} span={id === '' ? span : { ...span, detail: span.detail.replace(id, agent) }} end={end} />
         ))}
       </div>
     </section>
