@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import type { FormField, FormSection } from '../../../src/admin/model.ts';
-import { formSchema } from '../../../src/config/form-schema.ts';
-import { pluginsZh } from './plugins-zh.ts';
-import { sectionsZh } from './sections-zh.ts';
-import { translated } from './spoken-schema.ts';
+import type { FormField, FormSection } from '../../src/admin/model.ts';
+import { formSchema } from '../../src/config/form-schema.ts';
+import { pluginsZh } from '../../ui/src/forms/plugins-zh.ts';
+import { sectionsZh } from '../../ui/src/forms/sections-zh.ts';
+import { translated } from '../../ui/src/forms/spoken-schema.ts';
 
 const CHINESE = { ...sectionsZh, ...pluginsZh };
 const SECTIONS = formSchema() as readonly FormSection[];
