@@ -2,12 +2,15 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'ui/src/**/*.test.ts'],
+    projects: [
+      // Beside the code: no file changes its process, so modules are loaded once for each worker.
+      { extends: true, test: { name: 'units', include: ['src/**/*.test.ts', 'ui/src/**/*.test.ts'], isolate: false } },
+      { extends: true, test: { name: 'whole', include: ['test/**/*.test.ts'] } },
+    ],
     pool: 'forks',
     // Most tests wait for something: with one for each core but one, as vitest has it, two cores would be idle most of the time.
     maxWorkers: 3,
     testTimeout: 20_000,
     hookTimeout: 20_000,
-    reporters: process.env['CI'] ? ['default'] : ['default'],
   },
 });

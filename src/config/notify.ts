@@ -44,9 +44,9 @@ export const notifyTable = {
     secret: 'line',
   }),
   notifyEvents: setting<readonly (typeof HUB_EVENTS)[number][]>({
-    kind: list(choice(HUB_EVENTS)),
+    kind: list({ ...choice(HUB_EVENTS), word: 'EVENT' }),
     group: NOTICES,
-    help: 'what it is told of',
+    help: 'what it is told of, such as agent_lost,certificate_expiring',
     fallback: HUB_EVENTS,
     fallbackText: 'everything',
   }),

@@ -90,6 +90,15 @@ test('a file can set everything of a hub', async () => {
     drainDelayMs: 2000,
     hubId: 'edge-1',
     inspector: 500,
+    notification: {
+      name: 'notify',
+      url: new URL('https://alerts.example.com/windlass?key=k'),
+      format: 'dingtalk',
+      secret: 'of the robot',
+      events: new Set(['agent_lost', 'queue_long']),
+      queueThreshold: 20,
+      intervalMs: 10_000,
+    },
     traces: {
       endpoint: {
         url: 'http://collector:4318/v1/traces',
