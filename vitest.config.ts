@@ -3,9 +3,9 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     projects: [
-      // Beside the code: no file changes its process, so modules are loaded once for each worker.
-      { extends: true, test: { name: 'units', include: ['src/**/*.test.ts', 'ui/src/**/*.test.ts'], isolate: false } },
-      { extends: true, test: { name: 'whole', include: ['test/**/*.test.ts'] } },
+      // No file of these changes its process, so modules are loaded once for each worker.
+      { extends: true, test: { name: 'units', include: ['{src,ui/src,test/config,test/fuzz,test/wire}/**/*.test.ts'], isolate: false } },
+      { extends: true, test: { name: 'whole', include: ['test/**/*.test.ts'], exclude: ['test/{config,fuzz,wire}/**'] } },
     ],
     pool: 'forks',
     // Most tests wait for something: with one for each core but one, as vitest has it, two cores would be idle most of the time.
