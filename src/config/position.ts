@@ -141,23 +141,8 @@ class Scan {
   #items(close: string, item: () => void): void {
     // Nothing valid is that deep, and the stack is not without end.
     if (++this.#depth > DEPTH_MAX) this.#cursor.at = this.#cursor.text.length;
-    this.#within(close, item);
+    this.#cursor.items(close, item);
     this.#depth--;
-  }
-
-  #within(close: string, item: () => void): void {
-    const cursor = this.#cursor;
-    cursor.at++;
-    while (cursor.skipBlank(true)) {
-      const before = cursor.at;
-      if (cursor.char === close) {
-        cursor.at++;
-        return;
-      }
-      if (cursor.char === ',') cursor.at++;
-      else item();
-      if (cursor.at <= before) cursor.at = before + 1;
-    }
   }
 }
 

@@ -54,6 +54,21 @@ export class TomlCursor {
     }
   }
 
+  /** From an opening bracket to behind `close`; each item is read by `one`. */
+  items(close: string, one: () => void): void {
+    this.at++;
+    while (this.skipBlank(true)) {
+      const before = this.at;
+      if (this.char === close) {
+        this.at++;
+        return;
+      }
+      if (this.char === ',') this.at++;
+      else one();
+      if (this.at <= before) this.at = before + 1;
+    }
+  }
+
   /** A number, a date, true or false. */
   plain(): void {
     this.#plain.lastIndex = this.at;

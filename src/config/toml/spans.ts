@@ -82,25 +82,11 @@ function valueAt(cursor: TomlCursor, depth: number): ValueSpan {
   if ((char === '[' || char === '{') && depth <= configLimits.depth) {
     const items: ValueSpan[] = [];
     const pairs: PairSpan[] = [];
-    if (char === '[') within(cursor, ']', () => void items.push(valueAt(cursor, depth + 1)));
-    else within(cursor, '}', () => void pairs.push(pairAt(cursor, depth + 1)));
+    if (char === '[') cursor.items(']', () => void items.push(valueAt(cursor, depth + 1)));
+    else cursor.items('}', () => void pairs.push(pairAt(cursor, depth + 1)));
     return { of: char === '[' ? 'list' : 'table', from, to: cursor.at, items, pairs };
   }
   cursor.plain();
   const to = from + cursor.text.slice(from, cursor.at).trimEnd().length;
   return { of: 'plain', from, to, items: [], pairs: [] };
-}
-
-function within(cursor: TomlCursor, close: string, one: () => void): void {
-  cursor.at++;
-  while (cursor.skipBlank(true)) {
-    const before = cursor.at;
-    if (cursor.char === close) {
-      cursor.at++;
-      return;
-    }
-    if (cursor.char === ',') cursor.at++;
-    else one();
-    if (cursor.at <= before) cursor.at = before + 1;
-  }
 }
