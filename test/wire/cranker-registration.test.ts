@@ -22,6 +22,18 @@ const size = async (router: ServedRouter): Promise<number> => {
     .reduce((sum, { connectionCount }) => sum + connectionCount, 0);
 };
 
+test('registrations are told apart beyond the thousand that are remembered, and however long their words are', async () => {
+  const router = await startRouter();
+  const routes = Array.from({ length: 1_001 }, (_, i) => `r${i}`);
+  for (const route of routes) await ask(router, { route });
+  const long = { route: 'long', path: `/register?connectorInstanceID=x&more=${'y'.repeat(1_000)}` };
+  for (const one of [{ route: 'r0' }, { route: 'r0' }, long, long]) expect((await ask(router, one)).status).toBe(101);
+  const page = await fetch(`http://127.0.0.1:${router.adminAddress!.port}/health/connectors`);
+  const { services } = (await page.json()) as { services: Record<string, { connectors: { connectionCount: number }[] }> };
+  const counts = Object.entries(services).map(([name, { connectors }]) => [name, connectors.reduce((sum, one) => sum + one.connectionCount, 0)]);
+  expect(Object.fromEntries(counts)).toEqual({ ...Object.fromEntries(routes.map((route) => [route, 1])), r0: 3, long: 2 });
+});
+
 describe('the answer to a registration with', () => {
   test.each([
     ['header 1.0 only', { says: '1.0' }, undefined, '1.0'],
